@@ -1,0 +1,31 @@
+/**
+ * Installs what the lockfile names, Node 24 included, if that has not been done yet.
+ *
+ * It runs as a pre-script on whatever Node the machine has: the shell of the script proper starts afterwards and finds
+ * the new Node first on its PATH. A running shell would keep the old one.
+ */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+const root = new URL("../", import.meta.url);
+
+function textOf(path) {
+  try {
+    return readFileSync(new URL(path, root), "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+const wanted = textOf("pnpm-lock.yaml");
+if (wanted === undefined || wanted !== textOf("node_modules/.pnpm/lock.yaml")) {
+  // Without --prefer-offline, npx waits minutes for a network that is not there. What it prints goes to stderr: stdout
+  // belongs to the command that follows.
+  const install = ["-y", "--prefer-offline", "--loglevel=error", "pnpm@12.21.0", "install", "--frozen-lockfile"];
+  const { status } = spawnSync("npx", install, { cwd: root, stdio: ["ignore", 2, 2] });
+  if (status !== 0) {
+    process.stderr.write("the dependencies could not be installed: see above\n");
+    if (process.env.npm_lifecycle_event === "pretest") process.stdout.write("0 passed, 1 failed\n");
+    process.exit(1);
+  }
+}

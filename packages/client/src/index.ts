@@ -1,0 +1,2 @@
+/** The Tallystick SDK: records events, holds receipts, verifies proofs. */
+export {};

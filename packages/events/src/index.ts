@@ -1,0 +1,2 @@
+/** Event model and catalogue, canonical CBOR, commitments, leaves, batches and sealing: pure and isomorphic. */
+export {};

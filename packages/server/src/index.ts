@@ -1,0 +1,2 @@
+/** A Tallystick log over HTTP. */
+export {};

@@ -1,0 +1,2 @@
+/** A C2SP witness: cosigns only checkpoints that extend what it cosigned before. */
+export {};
