@@ -1,0 +1,103 @@
+/** Packs every package as for publishing and uses it as a stranger would: installed by npm, without this workspace. */
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+interface Manifest {
+  readonly name: string;
+  readonly version: string;
+  readonly exports: Readonly<Record<string, unknown>>;
+}
+
+const INSTALL_TIMEOUT_MS = 180_000;
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const manifests = readdirSync(join(root, "packages")).map(
+  (name) => JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8")) as Manifest,
+);
+const names = manifests.map(({ name }) => name);
+/** Everything that can be imported: "@tallystick/core", "@tallystick/client/node". */
+const modules = manifests.flatMap(({ name, exports }) =>
+  Object.keys(exports)
+    .filter((path) => path !== "./package.json")
+    .map((path) => name + path.slice(1)),
+);
+
+let folder: string;
+let app: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "tallystick-packed-"));
+  app = join(folder, "app");
+  mkdirSync(app);
+  // `npm test` has just built them; a single run of this test has not.
+  if (process.env["TALLYSTICK_BUILT"] === undefined) await run("node", [".config/build.ts"], root);
+  await run("pnpm", ["--recursive", "--filter", "./packages/*", "pack", "--pack-destination", folder], root);
+  writeFileSync(join(app, "package.json"), JSON.stringify(appManifest()));
+  await run("npm", ["install", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"], app);
+}, INSTALL_TIMEOUT_MS);
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** An application that depends on every tarball, and gets the tarballs for what they need of each other as well. */
+function appManifest(): object {
+  const dependencies = Object.fromEntries(manifests.map((each) => [each.name, `file:${tarballOf(each)}`]));
+  const overrides = Object.fromEntries(names.map((name) => [name, `$${name}`]));
+  return { name: "app", private: true, type: "module", dependencies, overrides };
+}
+
+function tarballOf({ name, version }: Manifest): string {
+  return join(folder, `${name.replace("@", "").replace("/", "-")}-${version}.tgz`);
+}
+
+/** Runs a command outside of npm's and the workspace's settings; says what it wrote if it fails. */
+async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([key]) => !/^(npm_(?!config_(cache|registry))|NODE_OPTIONS|VITEST)/.test(key)),
+  );
+  const { stdout } = await promisify(execFile)(command, args, {
+    cwd,
+    env: { ...env, PATH: `${join(root, "node_modules/.bin")}:${env["PATH"] ?? ""}` },
+    maxBuffer: 16 * 1024 * 1024,
+  });
+  return stdout;
+}
+
+describe("a packed package", () => {
+  test.each(modules)("%s can be imported", async (name) => {
+    const code = `console.log(typeof await import(${JSON.stringify(name)}))`;
+    expect(await run("node", ["--input-type=module", "--eval", code], app)).toBe("object\n");
+  });
+
+  test.each(names)("%s holds its dist, and nothing of the workspace", (name) => {
+    const installed = join(app, "node_modules", name);
+    const manifest = readFileSync(join(installed, "package.json"), "utf8");
+    expect(readdirSync(installed)).toEqual(expect.arrayContaining(["dist", "package.json"]));
+    expect(readdirSync(installed)).not.toEqual(expect.arrayContaining(["src"]));
+    expect((JSON.parse(manifest) as Manifest).exports).not.toHaveProperty([".", "ws-source"]);
+    expect(manifest).not.toMatch(/"(workspace|catalog):/);
+  });
+
+  test("the types are complete under a strict compiler that checks libraries too", async () => {
+    const imports = modules.map((name, index) => `import * as m${index} from ${JSON.stringify(name)};`);
+    const uses = modules.map((_name, index) => `m${index}`);
+    writeFileSync(
+      join(app, "index.ts"),
+      `${imports.join("\n")}\nexport const modules: unknown[] = [${uses.join()}];\n`,
+    );
+    symlinkSync(join(root, "node_modules/@types"), join(app, "node_modules/@types"), "dir");
+    const options = { strict: true, module: "NodeNext", target: "ES2024", noEmit: true, types: ["node"] };
+    writeFileSync(join(app, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files: ["index.ts"] }));
+    expect(await run("tsc", ["-p", "."], app)).toBe("");
+  });
+
+  test("the command runs", async () => {
+    expect(await run("npx", ["--no-install", "tallystick", "--help"], app)).toMatch(/tallystick/);
+  });
+});
