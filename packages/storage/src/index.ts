@@ -1,2 +1,5 @@
 /** Storage ports of a Tallystick log, their contract suite, the key store and the LevelDB driver. */
-export {};
+export { StorageError, type StorageErrorCode } from "./error.ts";
+export { indexKey, parseIndexKey } from "./index-key.ts";
+export type { KeyKind, KeyName, KeyState, KeyStore } from "./key-store.ts";
+export type { Blob, Commit, HeadName, LogStorage, Row, ScanRange, StoredRow, VersionedHead } from "./storage.ts";
