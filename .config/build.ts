@@ -1,5 +1,5 @@
 /** Builds every package into its dist, a package after those that it depends on; stops at the first that fails. */
-import { chmodSync, existsSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, globSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { root, run } from "./run.ts";
 
@@ -15,13 +15,22 @@ interface Package {
 }
 
 for (const { folder, manifest } of inBuildOrder(readPackages())) {
-  rmSync(join(folder, "dist"), { recursive: true, force: true });
+  const startMs = Date.now();
   const { ok, output } = await run("tsc", ["-p", join(folder, "tsconfig.build.json")]);
   if (!ok) {
     process.stderr.write(`${manifest.name} does not build:\n${output}`);
     process.exit(1);
   }
+  removeStale(join(folder, "dist"), startMs);
   for (const file of Object.values(manifest.bin ?? {})) chmodSync(join(folder, file), 0o755);
+}
+
+/** What the compiler did not write has no source any more. To empty dist first would pull it from under a reader. */
+function removeStale(folder: string, startMs: number): void {
+  for (const name of globSync("**/*.{js,d.ts}", { cwd: folder })) {
+    // File systems may cut times to the second.
+    if (statSync(join(folder, name)).mtimeMs < startMs - 1000) rmSync(join(folder, name), { force: true });
+  }
 }
 
 function readPackages(): Package[] {
