@@ -1,0 +1,200 @@
+/** Byte strings: comparing, joining, and the text and number encodings that the formats are made of, read strictly. */
+import { TlogError, type TlogErrorCode, quote } from "./error.ts";
+import type { Uint } from "./uint.ts";
+
+/** Joins byte strings into a new one. */
+export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
+  let size = 0;
+  for (const part of parts) size += part.length;
+  const joined = new Uint8Array(size);
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return joined;
+}
+
+/** Whether `a` and `b` hold the same bytes. Not in constant time: for public values only. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i += 1) {
+    if (a[i] !== b[i]) return false;
+  }
+  return true;
+}
+
+/** Orders byte strings like a dictionary: negative, 0 or positive; a prefix comes first. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const common = Math.min(a.length, b.length);
+  for (let i = 0; i < common; i += 1) {
+    const difference = Number(a[i]) - Number(b[i]);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+const encoder = new TextEncoder();
+// A byte order mark is text like any other: dropping it would give two byte strings one text.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * The UTF-8 bytes of `text`.
+ *
+ * @throws {TlogError} `code`: a lone surrogate, which UTF-8 cannot express; replacing it would give two texts one hash.
+ */
+export function utf8(text: string, code: TlogErrorCode = "encoding-malformed"): Uint8Array {
+  if (!text.isWellFormed()) throw new TlogError(code, "text holds a lone surrogate");
+  return encoder.encode(text);
+}
+
+/**
+ * The text of UTF-8 bytes.
+ *
+ * @throws {TlogError} `code`: not well-formed UTF-8.
+ */
+export function decodeUtf8(bytes: Uint8Array, code: TlogErrorCode = "encoding-malformed"): string {
+  try {
+    return decoder.decode(bytes);
+  } catch (cause) {
+    throw new TlogError(code, "bytes are not well-formed UTF-8", { cause });
+  }
+}
+
+const BASE64_DIGITS = encoder.encode("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+const HEX_DIGITS = encoder.encode("0123456789abcdef");
+const PADDING = 0x3d;
+
+/** The value of each digit by its ASCII code. */
+function valuesOf(digits: Uint8Array): ReadonlyMap<number, number> {
+  return new Map(Array.from(digits, (digit, value) => [digit, value]));
+}
+
+const base64Values = valuesOf(BASE64_DIGITS);
+const hexValues = valuesOf(HEX_DIGITS);
+
+/** Standard base64 with padding. RFC 4648 §4. */
+export function encodeBase64(bytes: Uint8Array): string {
+  const text = new Uint8Array(Math.ceil(bytes.length / 3) * 4).fill(PADDING);
+  for (let from = 0, to = 0; from < bytes.length; from += 3, to += 4) {
+    const group = Number(bytes[from]) * 65536 + (bytes[from + 1] ?? 0) * 256 + (bytes[from + 2] ?? 0);
+    const digits = Math.min(bytes.length - from, 3) + 1;
+    let unit = 262144;
+    for (let i = 0; i < digits; i += 1) {
+      text[to + i] = Number(BASE64_DIGITS[Math.floor(group / unit) % 64]);
+      unit /= 64;
+    }
+  }
+  return decoder.decode(text);
+}
+
+/**
+ * Reads standard base64 in its one canonical form: padded, unused bits zero, nothing in between. RFC 4648 §3.5.
+ *
+ * @param code - The error's code.
+ * @param what - What to call it in the error: "line 3".
+ * @throws {TlogError} `code`: anything else.
+ */
+export function decodeBase64(text: string, code: TlogErrorCode = "encoding-malformed", what = "base64"): Uint8Array {
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  const bytes = new Uint8Array(Math.max(Math.floor(text.length / 4) * 3 - padding, 0));
+  let group = 0;
+  let to = 0;
+  for (let from = 0; from < text.length - padding; from += 1) {
+    const value = base64Values.get(text.charCodeAt(from));
+    if (value === undefined) throw notBase64(text, code, what);
+    group = (group % 262144) * 64 + value;
+    if (from % 4 === 3) {
+      bytes[to] = Math.floor(group / 65536);
+      bytes[to + 1] = Math.floor(group / 256) % 256;
+      bytes[to + 2] = group % 256;
+      to += 3;
+    }
+  }
+  // The last digit of a short group has 4 or 2 bits that no byte needs.
+  if (text.length % 4 !== 0 || group % 4 ** padding !== 0) throw notBase64(text, code, what);
+  if (padding === 2) bytes[to] = Math.floor(group / 16) % 256;
+  if (padding === 1) {
+    bytes[to] = Math.floor(group / 1024) % 256;
+    bytes[to + 1] = Math.floor(group / 4) % 256;
+  }
+  return bytes;
+}
+
+function notBase64(text: string, code: TlogErrorCode, what: string): TlogError {
+  return new TlogError(code, `${what}: expected canonical base64, got ${quote(text)}`);
+}
+
+/** Lower-case hex. */
+export function encodeHex(bytes: Uint8Array): string {
+  const text = new Uint8Array(bytes.length * 2);
+  for (let i = 0; i < bytes.length; i += 1) {
+    const byte = Number(bytes[i]);
+    text[i * 2] = Number(HEX_DIGITS[Math.floor(byte / 16)]);
+    text[i * 2 + 1] = Number(HEX_DIGITS[byte % 16]);
+  }
+  return decoder.decode(text);
+}
+
+/**
+ * Reads lower-case hex.
+ *
+ * @param code - The error's code.
+ * @param what - What to call it in the error.
+ * @throws {TlogError} `code`: another character, or half a byte.
+ */
+export function decodeHex(text: string, code: TlogErrorCode = "encoding-malformed", what = "hex"): Uint8Array {
+  const bytes = new Uint8Array(Math.floor(text.length / 2));
+  for (let i = 0; i < text.length; i += 1) {
+    const value = hexValues.get(text.charCodeAt(i));
+    if (value === undefined || text.length % 2 !== 0) {
+      throw new TlogError(code, `${what}: expected lower-case hex, got ${quote(text)}`);
+    }
+    const to = Math.floor(i / 2);
+    bytes[to] = Number(bytes[to]) * 16 + value;
+  }
+  return bytes;
+}
+
+/** One byte. @throws {RangeError} `value` is not from 0 to 255. */
+export function u8(value: number): Uint8Array {
+  return bigEndian(value, 1);
+}
+
+/** Two bytes, big-endian. @throws {RangeError} `value` is not from 0 to 2^16 - 1. */
+export function u16(value: number): Uint8Array {
+  return bigEndian(value, 2);
+}
+
+/** Four bytes, big-endian. @throws {RangeError} `value` is not from 0 to 2^32 - 1. */
+export function u32(value: number): Uint8Array {
+  return bigEndian(value, 4);
+}
+
+function bigEndian(value: number, width: number): Uint8Array {
+  if (!Number.isSafeInteger(value) || value < 0 || value >= 256 ** width) {
+    throw new RangeError(`value: expected a whole number from 0 to 2^${width * 8} - 1, got ${value}`);
+  }
+  const bytes = new Uint8Array(width);
+  let rest = value;
+  for (let i = width - 1; i >= 0; i -= 1) {
+    bytes[i] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+  return bytes;
+}
+
+/** Eight bytes, big-endian. @throws {RangeError} `value` is not a safe integer or bigint from 0 to 2^64 - 1. */
+export function u64(value: Uint): Uint8Array {
+  if (typeof value === "number" ? !Number.isSafeInteger(value) || value < 0 : value < 0n || value >= 2n ** 64n) {
+    throw new RangeError(`value: expected a whole number from 0 to 2^64 - 1, exactly held, got ${String(value)}`);
+  }
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(value));
+  return bytes;
+}
+
+/** Reads eight big-endian bytes. @throws {RangeError} `bytes` has fewer than eight from `offset` on. */
+export function readU64(bytes: Uint8Array, offset = 0): bigint {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(offset);
+}
