@@ -71,8 +71,7 @@ export class TlogError extends TallystickError<TlogErrorCode> {
  * @throws {Error} `internal error: …`: a bug in Tallystick, whatever the input was.
  */
 export function invariant(condition: unknown, message: string): asserts condition {
-  if (condition === undefined || condition === null || condition === false)
-    throw new Error(`internal error: ${message}`);
+  if (!condition) throw new Error(`internal error: ${message}`);
 }
 
 /** Puts a value from outside into an error message: quoted, on one line, at most about a hundred characters. */

@@ -26,3 +26,54 @@ export {
   utf8,
 } from "./bytes.ts";
 export { HASH_BYTES, type Hash, assertHash, emptyRootHash, hashLeaf, hashNode } from "./hash.ts";
+export type { NodeId } from "./node.ts";
+export type { ProofPlan } from "./path.ts";
+export { CompactRange, type NodeListener, compactRangeNodes, treeHash } from "./compact-range.ts";
+export {
+  type ConsistencyClaim,
+  type ConsistencyEnds,
+  type InclusionClaim,
+  type InclusionEnds,
+  type NodeReader,
+  planConsistency,
+  planInclusion,
+  proveConsistency,
+  proveInclusion,
+  verifyConsistency,
+  verifyInclusion,
+} from "./proof.ts";
+export {
+  type Subtree,
+  type SubtreeConsistencyClaim,
+  type SubtreeConsistencyEnds,
+  type SubtreeInclusionClaim,
+  type SubtreeInclusionEnds,
+  coverSubtrees,
+  isValidSubtree,
+  planSubtreeConsistency,
+  planSubtreeHash,
+  planSubtreeInclusion,
+  proveSubtreeConsistency,
+  proveSubtreeInclusion,
+  subtreeHash,
+  verifySubtreeConsistency,
+  verifySubtreeInclusion,
+} from "./subtree.ts";
+export {
+  type BundleId,
+  type NodeLocation,
+  TILE_WIDTH,
+  type TileId,
+  type TileSlice,
+  bundleOfEntry,
+  decodeTile,
+  encodeTile,
+  entriesPath,
+  nodeFromTile,
+  parseEntriesPath,
+  parseTilePath,
+  tileOfNode,
+  tilePath,
+  tilesForSize,
+} from "./tile.ts";
+export { ENTRY_BYTES_MAX, decodeEntryBundle, encodeEntryBundle, verifyEntryBundle } from "./entry-bundle.ts";
