@@ -11,7 +11,8 @@ const INDEX_KEY_DIGITS = 14;
  * indexKey(255); // "000000000000ff"
  */
 export function indexKey(index: number): string {
-  if (!Number.isSafeInteger(index) || index < 0) throw new RangeError(`index: expected a safe non-negative integer, got ${index}`);
+  if (!Number.isSafeInteger(index) || index < 0)
+    throw new RangeError(`index: expected a safe non-negative integer, got ${index}`);
   return index.toString(16).padStart(INDEX_KEY_DIGITS, "0");
 }
 
@@ -22,6 +23,7 @@ export function indexKey(index: number): string {
  */
 export function parseIndexKey(key: string): number {
   const index = /^[0-9a-f]{14}$/.test(key) ? Number.parseInt(key, 16) : Number.NaN;
-  if (!Number.isSafeInteger(index)) throw new RangeError(`key: expected 14 lower-case hex digits, got ${JSON.stringify(key)}`);
+  if (!Number.isSafeInteger(index))
+    throw new RangeError(`key: expected 14 lower-case hex digits, got ${JSON.stringify(key)}`);
   return index;
 }

@@ -1,5 +1,16 @@
 /** Storage ports of a Tallystick log, their contract suite, the key store and the LevelDB driver. */
 export { StorageError, type StorageErrorCode } from "./error.ts";
+export { type FileSystem, nodeFileSystem } from "./file-system.ts";
+export {
+  type FolderLock,
+  lockFolder,
+  readSecretFile,
+  syncFolder,
+  writeFileDurably,
+  type WriteOptions,
+} from "./files.ts";
 export { indexKey, parseIndexKey } from "./index-key.ts";
 export type { KeyKind, KeyName, KeyState, KeyStore } from "./key-store.ts";
+export { type LevelStorageOptions, openLevelStorage, type StorageLogger } from "./level-storage.ts";
+export { createMemoryStorage } from "./memory-storage.ts";
 export type { Blob, Commit, HeadName, LogStorage, Row, ScanRange, StoredRow, VersionedHead } from "./storage.ts";

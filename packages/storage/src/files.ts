@@ -1,0 +1,176 @@
+/** Files that survive a crash, secrets that only their owner can read, and folders for one process at a time. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { open, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Level } from "level";
+import { StorageError } from "./error.ts";
+import { errorCodeOf, storageFailure } from "./failure.ts";
+import { type FileSystem, nodeFileSystem } from "./file-system.ts";
+
+export interface WriteOptions {
+  /** Default 0o600. The process' umask applies. */
+  readonly mode?: number;
+  /** Default: the machine's. */
+  readonly fileSystem?: FileSystem;
+}
+
+/** A file that was open for as long as it took. */
+async function withFile<T>(
+  fileSystem: FileSystem,
+  [path, flags, mode]: readonly [path: string, flags: string | number, mode?: number],
+  use: (file: number) => Promise<T>,
+): Promise<T> {
+  const file = await fileSystem.open(path, flags, mode);
+  try {
+    return await use(file);
+  } finally {
+    await fileSystem.close(file);
+  }
+}
+
+/**
+ * Replaces the content of `path` so that after a crash at any moment the file holds all of the old or all of the new.
+ *
+ * When it resolves, the new content is on disk. Writes `<path>.next` first: one writer per path.
+ *
+ * @throws {StorageError} `storage-unavailable`, `storage-full`: the old or the new content is there.
+ */
+export async function writeFileDurably(path: string, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
+  const { mode = 0o600, fileSystem = nodeFileSystem } = options;
+  const next = `${path}.next`;
+  try {
+    await writeNewFile(fileSystem, { path: next, bytes, mode });
+    await fileSystem.rename(next, path);
+    await syncFolder(dirname(path), fileSystem);
+  } catch (cause) {
+    throw storageFailure(`could not write ${path}`, cause);
+  }
+}
+
+/** Writes and syncs a file, but not the folder that names it. */
+export async function writeNewFile(
+  fileSystem: FileSystem,
+  { path, bytes, mode }: { readonly path: string; readonly bytes: Uint8Array; readonly mode: number },
+): Promise<void> {
+  await withFile(fileSystem, [path, "w", mode], async (file) => {
+    await fileSystem.write(file, bytes, 0);
+    await fileSystem.sync(file);
+  });
+}
+
+/**
+ * Makes durable which files a folder holds: a file that was made, renamed or removed may otherwise come back after a
+ * loss of power.
+ */
+export async function syncFolder(path: string, fileSystem: FileSystem = nodeFileSystem): Promise<void> {
+  await withFile(fileSystem, [path, "r"], (file) => fileSystem.sync(file));
+}
+
+/**
+ * Overwrites a file in place, syncs it and removes it.
+ *
+ * File systems and disks that write elsewhere instead (copy-on-write, snapshots, flash) may keep the old content.
+ */
+export async function shredFile(path: string, size: number, fileSystem: FileSystem = nodeFileSystem): Promise<void> {
+  await withFile(fileSystem, [path, "r+"], async (file) => {
+    await fileSystem.write(file, new Uint8Array(size), 0);
+    await fileSystem.sync(file);
+  });
+  await fileSystem.unlink(path);
+  await syncFolder(dirname(path), fileSystem);
+}
+
+/** The content of a file, or `undefined` where there is none. */
+export async function readFileIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return new Uint8Array(await readFile(path));
+  } catch (cause) {
+    if (errorCodeOf(cause) === "ENOENT") return undefined;
+    throw storageFailure(`could not read ${path}`, cause);
+  }
+}
+
+/** Files with secrets are keys and tokens; what is longer was named by mistake. */
+const SECRET_FILE_BYTES_MAX = 65_536;
+
+/**
+ * Reads a file that holds a secret, provided that nobody but its owner may read or write it.
+ *
+ * @throws {StorageError} `secret-file-exposed`: its mode gives group or others rights; the message says what to run.
+ * @throws {StorageError} `storage-unavailable`: it is not there or cannot be read.
+ * @throws {RangeError} it is longer than 64 KiB.
+ */
+export async function readSecretFile(path: string): Promise<Uint8Array> {
+  const file = await open(path, "r").catch((cause: unknown) => {
+    throw storageFailure(`could not read ${path}`, cause);
+  });
+  try {
+    // Of the open file, not of the path: what is checked is what is read.
+    const { mode, size } = await file.stat();
+    if (process.platform !== "win32" && (mode & 0o077) !== 0) throw exposed(path, mode);
+    if (size > SECRET_FILE_BYTES_MAX)
+      throw new RangeError(`${path}: expected at most ${SECRET_FILE_BYTES_MAX} bytes, got ${size}`);
+    return new Uint8Array(await file.readFile());
+  } finally {
+    await file.close();
+  }
+}
+
+function exposed(path: string, mode: number): StorageError {
+  const octal = (mode & 0o777).toString(8).padStart(3, "0");
+  const message = `${path} holds a secret and has mode ${octal}, so that others than its owner may use it; run: chmod 600 ${path}`;
+  return new StorageError("secret-file-exposed", message, { details: { path, mode: octal } });
+}
+
+/** A folder held by this process. */
+export interface FolderLock {
+  /** Lets the folder go. Releasing twice is allowed. */
+  release(): Promise<void>;
+}
+
+/**
+ * Takes a folder for this process alone, until it is released or the process dies, however it dies.
+ *
+ * The lock is the kernel's: LevelDB's LOCK file, since Node itself offers no file locks. So a dead process needs no
+ * clean-up, a process id that was given out anew does not matter, and two containers on one volume see each other. It does
+ * not reach across machines that share a network file system. The file `holder` only says in words whose lock it is.
+ *
+ * @throws {StorageError} `storage-locked`: another process, or another instance in this one, holds it.
+ */
+export async function lockFolder(path: string): Promise<FolderLock> {
+  const folder = join(path, "lock");
+  const holderPath = join(folder, "holder");
+  const lock = new Level(folder, { writeBufferSize: 65_536, cacheSize: 0 });
+  try {
+    await lock.open();
+  } catch (cause) {
+    throw lockFailure({ path, folder, holderPath }, cause);
+  }
+  writeFileSync(holderPath, `process ${process.pid}`);
+  return {
+    async release() {
+      await lock.close();
+    },
+  };
+}
+
+function lockFailure(place: { path: string; folder: string; holderPath: string }, failure: unknown): StorageError {
+  const cause = failure instanceof Error ? failure.cause : undefined;
+  if (errorCodeOf(cause) === "LEVEL_LOCKED") {
+    const message = `${place.path} is in use by ${holderOf(place.holderPath)}; stop it, or wait until it has ended`;
+    return new StorageError("storage-locked", message, { details: { path: place.path }, cause });
+  }
+  if (errorCodeOf(cause) === "LEVEL_CORRUPTION") {
+    const message = `the lock of ${place.path} is damaged; it holds no data: make sure that no other process uses the folder and delete ${place.folder}`;
+    return new StorageError("storage-corrupt", message, { details: { path: place.folder }, cause });
+  }
+  return storageFailure(`could not lock ${place.path}`, failure);
+}
+
+function holderOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8").slice(0, 64);
+  } catch {
+    return "another process";
+  }
+}
