@@ -1,0 +1,275 @@
+/**
+ * The audit of a whole log by an outsider: every tile and every leaf is fetched, the tree is rebuilt, and each rule that
+ * leaves must keep is replayed. What it establishes rests on the policy alone.
+ */
+import {
+  type Checkpoint,
+  CompactRange,
+  type Hash,
+  type Policy,
+  TallystickError,
+  concatBytes,
+  decodeEntryBundle,
+  encodeBase64,
+  equalBytes,
+  hashLeaf,
+  tilePath,
+} from "@tallystick/core";
+import { type Leaf, decodeLeaf } from "@tallystick/events";
+import { ClientError } from "./error.ts";
+import { type Finding, LeafAudit, type StreamState, finding } from "./leaf-audit.ts";
+import type { LogReader } from "./log-reader.ts";
+import { CLOCK_TOLERANCE_MS, type VerifiedCosignature, compareWithContents, openLeaf, verifyHead } from "./receipt.ts";
+
+const TILE_WIDTH = 256;
+const TILE_HEIGHT = 8;
+/** Findings kept in the report; the rest is counted. A log that breaks every rule must not fill the memory. */
+const FINDINGS_MAX = 1000;
+/** Bundles fetched ahead of the one that is checked. */
+const READ_AHEAD = 4;
+
+export interface AuditOptions {
+  readonly reader: LogReader;
+  readonly policy: Policy;
+  /** Heads seen elsewhere (receipts, evidence of witnesses): each must be in this log's history. Signed notes. */
+  readonly heads?: readonly string[];
+  /** Fetches the opening of an entry, to check its contents too; `undefined` where it is not to be had. */
+  readonly openingOf?: (index: number) => Promise<Uint8Array | undefined>;
+  readonly now?: number;
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export type AuditVerdict = "VERIFIED" | "LOG-ONLY" | "REFUTED";
+
+export interface AuditReport {
+  readonly verdict: AuditVerdict;
+  readonly origin: string;
+  readonly size: number;
+  readonly rootHash: Hash;
+  readonly cosignatures: readonly VerifiedCosignature[];
+  readonly findings: readonly Finding[];
+  /** All that were found; `findings` holds the first thousand. */
+  readonly findingsTotal: number;
+  readonly counts: {
+    readonly signed: number;
+    readonly unsigned: number;
+    readonly batches: number;
+    readonly tags: number;
+    readonly opened: number;
+  };
+  readonly streams: ReadonlyMap<string, StreamState>;
+}
+
+/**
+ * Audits the log that `reader` serves, up to its newest published head.
+ *
+ * Memory grows with the number of senders and of tags, not with the number of entries.
+ *
+ * @throws {TlogError} the head itself is malformed or not signed by the policy's log.
+ * @throws {ClientError} `audit-unavailable`, `log-refused`, `log-answer-malformed`: the log could not be read whole, so
+ *   nothing is said about it.
+ */
+export async function auditLog(options: AuditOptions): Promise<AuditReport> {
+  const note = await options.reader.checkpoint();
+  const head = verifyHead(options, note);
+  const size = auditableSize(head.checkpoint);
+  const audit = new LogAudit(options, head.checkpoint.origin, size);
+  await audit.run();
+  audit.compareRoot(head.checkpoint);
+  audit.compareTimes(head.cosignatures);
+  return {
+    verdict:
+      audit.findingsTotal > 0
+        ? "REFUTED"
+        : head.quorumMet && options.policy.quorum !== "none"
+          ? "VERIFIED"
+          : "LOG-ONLY",
+    origin: head.checkpoint.origin,
+    size,
+    rootHash: head.checkpoint.rootHash,
+    cosignatures: head.cosignatures,
+    findings: audit.findings,
+    findingsTotal: audit.findingsTotal,
+    counts: { ...audit.leaves.counts, tags: audit.leaves.tags, opened: audit.opened },
+    streams: audit.leaves.streams,
+  };
+}
+
+function auditableSize({ size }: Checkpoint): number {
+  if (size <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(size);
+  throw new ClientError("log-answer-malformed", `tree size ${size} is beyond 2^53 - 1: no log can be read that far`);
+}
+
+class LogAudit {
+  readonly findings: Finding[] = [];
+  findingsTotal = 0;
+  opened = 0;
+  readonly leaves: LeafAudit;
+  readonly #options: AuditOptions;
+  readonly #size: number;
+  readonly #range = CompactRange.empty();
+  /** The hashes of the tile that is being filled, by tile level. */
+  readonly #tiles: Hash[][] = [];
+  readonly #completed: { readonly level: number; readonly index: number; readonly hashes: readonly Hash[] }[] = [];
+  readonly #heads: Checkpoint[];
+
+  constructor(options: AuditOptions, origin: string, size: number) {
+    this.#options = options;
+    this.#size = size;
+    this.leaves = new LeafAudit(origin);
+    this.#heads = (options.heads ?? [])
+      .map((note) => verifyHead(options, note).checkpoint)
+      .filter((head) => head.origin === origin)
+      .toSorted((a, b) => (a.size < b.size ? -1 : a.size > b.size ? 1 : 0));
+  }
+
+  async run(): Promise<void> {
+    const bundles = Math.ceil(this.#size / TILE_WIDTH);
+    const ahead: Promise<BundleAndTile>[] = [];
+    const fetchBundle = (index: number): void => {
+      const fetched = this.#fetchBundle(index);
+      // Whoever takes it from the queue sees the failure; until then it must not count as unhandled.
+      fetched.catch(() => undefined);
+      ahead.push(fetched);
+    };
+    for (let index = 0; index < Math.min(READ_AHEAD, bundles); index += 1) fetchBundle(index);
+    this.#compareHeads();
+    for (let index = 0; index < bundles; index += 1) {
+      this.#options.signal?.throwIfAborted();
+      const next = await ahead.shift();
+      if (next === undefined) break;
+      if (index + READ_AHEAD < bundles) fetchBundle(index + READ_AHEAD);
+      await this.#checkBundle(index, next);
+      this.#options.onProgress?.(Math.min((index + 1) * TILE_WIDTH, this.#size), this.#size);
+    }
+    await this.#compareRightEdge();
+    for (const found of this.leaves.finish(this.#size)) this.add(found);
+    for (const { size } of this.#heads) {
+      const text = `the log signed a head of size ${size}, but serves only ${this.#size} entries: it was rolled back, or hides entries`;
+      this.add(finding("head-not-in-history", undefined, text));
+    }
+  }
+
+  add(found: Finding): void {
+    this.findingsTotal += 1;
+    if (this.findings.length < FINDINGS_MAX) this.findings.push(found);
+  }
+
+  compareRoot({ rootHash, size }: Checkpoint): void {
+    if (equalBytes(this.#range.rootHash(), rootHash)) return;
+    const text = `the entries hash to root ${encodeBase64(this.#range.rootHash())}, the signed head of size ${size} says ${encodeBase64(rootHash)}`;
+    this.add(finding("root-mismatch", undefined, text));
+  }
+
+  compareTimes(cosignatures: readonly VerifiedCosignature[]): void {
+    const earliest = cosignatures.reduce((least, { timestamp }) => Math.min(least, Number(timestamp) * 1000), Infinity);
+    const late = this.leaves.loggedAt - earliest;
+    if (late <= CLOCK_TOLERANCE_MS) return;
+    this.add(
+      finding(
+        "time-postdated",
+        this.#size - 1,
+        `logged-at lies ${Math.round(late / 1000)} s after a cosignature of the head`,
+      ),
+    );
+  }
+
+  async #fetchBundle(index: number): Promise<BundleAndTile> {
+    const width = Math.min(TILE_WIDTH, this.#size - index * TILE_WIDTH);
+    const { reader } = this.#options;
+    const [bundle, tile] = await Promise.all([
+      reader.entryBundle({ index, width }),
+      reader.tile({ level: 0, index, width }),
+    ]);
+    return { entries: decodeEntryBundle(bundle, width), tile };
+  }
+
+  async #checkBundle(index: number, { entries, tile }: BundleAndTile): Promise<void> {
+    for (const [at, entry] of entries.entries()) {
+      const entryIndex = index * TILE_WIDTH + at;
+      const leafHash = hashLeaf(entry);
+      if (!equalBytes(leafHash, tile.subarray(32 * at, 32 * at + 32))) {
+        this.add(finding("tile-mismatch", entryIndex, "the entry does not hash to its hash in the level 0 tile"));
+      }
+      this.#range.append(leafHash, this.#onNode);
+      const leaf = this.#checkLeaf(entryIndex, entry);
+      if (leaf !== undefined && this.#options.openingOf !== undefined) await this.#checkContents(entryIndex, leaf);
+      this.#compareHeads();
+    }
+    for (const { level, index: tileIndex, hashes } of this.#completed.splice(0)) {
+      await this.#compareTile(level, tileIndex, hashes);
+    }
+  }
+
+  readonly #onNode = (level: number, nodeIndex: number, hash: Hash): void => {
+    if (level === 0 || level % TILE_HEIGHT !== 0) return;
+    const tileLevel = level / TILE_HEIGHT;
+    const hashes = (this.#tiles[tileLevel] ??= []);
+    hashes.push(hash);
+    if (hashes.length < TILE_WIDTH) return;
+    const index = Math.floor(nodeIndex / TILE_WIDTH);
+    this.#completed.push({ level: tileLevel, index, hashes });
+    this.#tiles[tileLevel] = [];
+  };
+
+  async #compareRightEdge(): Promise<void> {
+    for (const [level, hashes] of this.#tiles.entries()) {
+      if (hashes === undefined || hashes.length === 0) continue;
+      const full = Math.floor(this.#size / 2 ** (TILE_HEIGHT * (level + 1)));
+      await this.#compareTile(level, full, hashes);
+    }
+  }
+
+  async #compareTile(level: number, index: number, hashes: readonly Hash[]): Promise<void> {
+    const tile = { level, index, width: hashes.length };
+    const served = await this.#options.reader.tile(tile);
+    if (equalBytes(served, concatBytes(...hashes))) return;
+    const first = index * 2 ** (TILE_HEIGHT * (level + 1));
+    this.add(finding("tile-mismatch", first, `${tilePath(tile)} does not hold the hashes of the tiles below it`));
+  }
+
+  #checkLeaf(index: number, entry: Uint8Array): Leaf | undefined {
+    let leaf: Leaf;
+    try {
+      leaf = decodeLeaf(entry);
+    } catch (error) {
+      if (!(error instanceof TallystickError)) throw error;
+      this.add(finding("leaf-malformed", index, error.message));
+      return undefined;
+    }
+    for (const found of this.leaves.check(index, leaf)) this.add(found);
+    return leaf;
+  }
+
+  async #checkContents(index: number, leaf: Leaf): Promise<void> {
+    const opening = await this.#options.openingOf?.(index);
+    if (opening === undefined) return;
+    try {
+      compareWithContents(leaf, openLeaf(leaf, opening));
+      this.opened += 1;
+    } catch (error) {
+      if (!(error instanceof TallystickError)) throw error;
+      this.add(finding("contents-mismatch", index, error.message));
+    }
+  }
+
+  /** Every head that was seen elsewhere and has the size that the rebuilt tree has reached just now. */
+  #compareHeads(): void {
+    for (
+      let head = this.#heads[0];
+      head !== undefined && head.size <= BigInt(this.#range.size);
+      head = this.#heads[0]
+    ) {
+      this.#heads.shift();
+      if (equalBytes(head.rootHash, this.#range.rootHash())) continue;
+      const text = `the log signed size ${head.size} with root ${encodeBase64(head.rootHash)}, but this history has root ${encodeBase64(this.#range.rootHash())} there: a fork`;
+      this.add(finding("head-not-in-history", this.#range.size, text));
+    }
+  }
+}
+
+interface BundleAndTile {
+  readonly entries: readonly Uint8Array[];
+  readonly tile: Uint8Array;
+}

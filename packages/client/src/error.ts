@@ -1,0 +1,23 @@
+/** The errors of the SDK: one class, stable codes, details that another program can act on. */
+import { TallystickError } from "@tallystick/core";
+
+/** Every code that a `ClientError` can bear; docs/reference/errors.md says what to do about each. */
+export type ClientErrorCode =
+  | "audit-unavailable"
+  | "client-closed"
+  | "evidence-malformed"
+  | "log-answer-malformed"
+  | "log-forked"
+  | "log-misbehaved"
+  | "log-refused"
+  | "outbox-corrupt"
+  | "outbox-full"
+  | "outbox-locked"
+  | "receipt-refuted"
+  | "receipt-unknown"
+  | "wait-timeout";
+
+/** A failed operation of the SDK, or evidence that it had to refuse. */
+export class ClientError extends TallystickError<ClientErrorCode> {
+  override readonly name = "ClientError";
+}

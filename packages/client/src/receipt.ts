@@ -1,0 +1,294 @@
+/**
+ * Accepting a receipt: the checks of docs/reference/formats, "Accepting a receipt", in their order.
+ *
+ * A receipt is a c2sp.org/tlog-proof whose `extra` is the leaf. Nothing in it is believed: the leaf proves to be in the
+ * tree, the tree head proves to be signed, and the contents prove to be those that the leaf commits to.
+ */
+import {
+  type Checkpoint,
+  type Hash,
+  type Policy,
+  type TlogProof,
+  TallystickError,
+  TlogError,
+  decodeHex,
+  encodeHex,
+  equalBytes,
+  hashLeaf,
+  parseCheckpoint,
+  parseNote,
+  parseTlogProof,
+  verifyCheckpoint,
+  verifyInclusion,
+} from "@tallystick/core";
+import {
+  type Leaf,
+  type TallyEvent,
+  computeCommitment,
+  decodeEvent,
+  decodeLeaf,
+  decodeOpening,
+  retentionClass,
+  sessionTag,
+} from "@tallystick/events";
+import { ClientError } from "./error.ts";
+
+/** The checks, in the order in which they are made; the first that fails names the refusal. */
+export const RECEIPT_STEPS = [
+  "format",
+  "leaf",
+  "commitment",
+  "as-sent",
+  "time",
+  "inclusion",
+  "log-signature",
+  "quorum",
+] as const;
+export type ReceiptStep = (typeof RECEIPT_STEPS)[number];
+
+/** How far logged-at may lie before the send, or after the cosignatures: five minutes, for clocks that differ. */
+export const CLOCK_TOLERANCE_MS = 300_000;
+
+/** What a sender knows of its own event, to hold against the leaf. Absent fields are not compared. */
+export interface Expectation {
+  readonly class?: string;
+  readonly commitment?: Uint8Array;
+  /** 16 bytes, or 48 (public key and instance) in the leaf of sequence 1. */
+  readonly stream?: Uint8Array;
+  readonly sequence?: number | null;
+  /** `null`: the event has no such chain. */
+  readonly sessionTag?: Uint8Array | null;
+  readonly actorTag?: Uint8Array | null;
+  readonly subjectTag?: Uint8Array | null;
+  readonly tenantTag?: Uint8Array | null;
+  readonly index?: number;
+  /** When the event was first sent, in ms since 1970. */
+  readonly sentAt?: number;
+}
+
+export interface ReceiptInput {
+  /** The tlog-proof, as text or already parsed. */
+  readonly proof: string | Uint8Array | TlogProof;
+  readonly policy: Policy;
+  /** The opening (salt and event) when its contents are to be proved too. */
+  readonly opening?: Uint8Array;
+  readonly expect?: Expectation;
+  /** Now, in ms since 1970, to refuse cosignatures from the future. Without it they are not compared with a clock. */
+  readonly now?: number;
+  /** The signatures of the proof's very checkpoint, where the caller has verified them already. */
+  readonly verifiedHead?: VerifiedHead;
+  /** Refuse a head without the policy's quorum (the default), or accept it as the log's word alone. */
+  readonly requireQuorum?: boolean;
+}
+
+/** A cosignature that verified. */
+export interface VerifiedCosignature {
+  readonly witness: string;
+  /** Seconds since 1970, as the witness signed them. */
+  readonly timestamp: bigint;
+}
+
+/** What a receipt turned out to establish. */
+export interface VerifiedReceipt {
+  readonly origin: string;
+  readonly index: number;
+  readonly size: bigint;
+  readonly rootHash: Hash;
+  readonly leaf: Leaf;
+  readonly leafHash: Hash;
+  readonly logKeyIds: readonly number[];
+  readonly cosignatures: readonly VerifiedCosignature[];
+  /** Whether the policy's quorum is met; `false` only where the caller did not require it. */
+  readonly quorumMet: boolean;
+  /** The policy asks for no witness at all. */
+  readonly quorumNone: boolean;
+  /** The contents, where an opening was given. */
+  readonly event?: TallyEvent;
+}
+
+/**
+ * Verifies a receipt, and with an opening also the contents of its leaf.
+ *
+ * Establishes: the leaf is in the log of that origin at that index, under a head that the log signed and the policy's
+ * quorum of witnesses cosigned; with `opening`, that the leaf commits to exactly this event; with `expect`, that the
+ * log filed it as it was sent. Does not establish that the event tells the truth.
+ *
+ * @throws {ClientError} `receipt-refuted`: `details.step` names the first check that failed, `cause` says why.
+ */
+export function verifyReceipt(input: ReceiptInput): VerifiedReceipt {
+  const { requireQuorum = true } = input;
+  const proof = step("format", () => parseProof(input.proof));
+  const note = step("format", () => parseNote(proof.checkpoint));
+  const checkpoint = step("format", () => parseCheckpoint(note.text));
+  const leafBytes = step("leaf", () => leafOf(proof));
+  const leaf = step("leaf", () => decodeLeaf(leafBytes));
+  const event = input.opening === undefined ? undefined : step("commitment", () => openLeaf(leaf, input.opening));
+  const index = step("format", () => safeIndex(proof.index));
+  step("as-sent", () => compareAsSent({ leaf, index, event, expect: input.expect ?? {} }));
+  step("time", () => compareWithSend(leaf, input.expect?.sentAt));
+  const leafHash = hashLeaf(leafBytes);
+  const head = attempt(() => input.verifiedHead ?? verifyHead(input, proof.checkpoint));
+  if (head.ok) step("time", () => compareWithCosignatures(leaf, head.value.cosignatures));
+  step("inclusion", () => {
+    const { size, rootHash } = checkpoint;
+    verifyInclusion({ index: proof.index, size, leafHash, rootHash, proof: proof.hashes });
+  });
+  if (!head.ok) throw refusal(isQuorumFailure(head.error) ? "quorum" : "log-signature", head.error);
+  const { quorumMet } = head.value;
+  if (requireQuorum && !quorumMet) {
+    throw refusal("quorum", new TlogError("quorum-not-met", "the policy's quorum of witnesses is not met"));
+  }
+  return {
+    origin: checkpoint.origin,
+    index,
+    size: checkpoint.size,
+    rootHash: checkpoint.rootHash,
+    leaf,
+    leafHash,
+    logKeyIds: head.value.logKeyIds,
+    cosignatures: head.value.cosignatures,
+    quorumMet,
+    quorumNone: input.policy.quorum === "none",
+    ...(event === undefined ? {} : { event }),
+  };
+}
+
+/** A head whose signatures verified. */
+export interface VerifiedHead {
+  readonly checkpoint: Checkpoint;
+  readonly logKeyIds: readonly number[];
+  readonly cosignatures: readonly VerifiedCosignature[];
+  readonly quorumMet: boolean;
+}
+
+/** The signatures of a head under a policy, whether or not its quorum is met. */
+export function verifyHead(input: Pick<ReceiptInput, "policy" | "now">, note: string): VerifiedHead {
+  const verified = verifyCheckpoint({
+    note,
+    policy: input.policy,
+    requireQuorum: false,
+    ...(input.now === undefined ? {} : { nowSeconds: Math.floor(input.now / 1000) }),
+  });
+  return {
+    checkpoint: verified.checkpoint,
+    logKeyIds: verified.logSignatures.map(({ verifier }) => verifier.keyId),
+    cosignatures: verified.cosignatures.map(({ name, timestamp }) => ({ witness: name, timestamp })),
+    quorumMet: verified.quorumMet,
+  };
+}
+
+function parseProof(proof: ReceiptInput["proof"]): TlogProof {
+  return typeof proof === "string" || proof instanceof Uint8Array ? parseTlogProof(proof) : proof;
+}
+
+function leafOf(proof: TlogProof): Uint8Array {
+  if (proof.extra === undefined) {
+    throw new ClientError("evidence-malformed", "the receipt has no extra line, so it carries no leaf");
+  }
+  return proof.extra;
+}
+
+function safeIndex(index: bigint): number {
+  if (index > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new ClientError("evidence-malformed", `index ${index} is beyond 2^53 - 1: no log of ours is that large`);
+  }
+  return Number(index);
+}
+
+/** Recomputes the commitment from salt and event, and decodes the event that it commits to. */
+export function openLeaf(leaf: Leaf, opening: Uint8Array | undefined): TallyEvent {
+  if (opening === undefined) throw new TypeError("opening: expected bytes, got undefined");
+  const { salt, event } = decodeOpening(opening);
+  if (!equalBytes(computeCommitment({ salt, event }), leaf.commitment)) {
+    throw new ClientError("evidence-malformed", "the opening's salt and event do not hash to the leaf's commitment");
+  }
+  return decodeEvent(event);
+}
+
+interface AsSent {
+  readonly leaf: Leaf;
+  readonly index: number;
+  readonly event: TallyEvent | undefined;
+  readonly expect: Expectation;
+}
+
+function compareAsSent({ leaf, index, event, expect }: AsSent): void {
+  if (event !== undefined) compareWithContents(leaf, event);
+  if (expect.index !== undefined && expect.index !== index) mismatch("index", expect.index, index);
+  if (expect.class !== undefined && expect.class !== leaf.class) mismatch("class", expect.class, leaf.class);
+  compareBytesField("commitment", expect.commitment, leaf.commitment);
+  compareBytesField("stream", expect.stream, leaf.stream);
+  if (expect.sequence !== undefined && expect.sequence !== leaf.sequence) {
+    mismatch("sequence", expect.sequence, leaf.sequence);
+  }
+  compareBytesField("session tag", expect.sessionTag, leaf.session?.tag ?? null);
+  compareBytesField("actor tag", expect.actorTag, leaf.actor?.tag ?? null);
+  compareBytesField("subject tag", expect.subjectTag, leaf.subject?.tag ?? null);
+  compareBytesField("tenant tag", expect.tenantTag, leaf.tenant?.tag ?? null);
+}
+
+/** What an event says about its own leaf: the class it is filed under and the session that it belongs to. */
+export function compareWithContents(leaf: Leaf, event: TallyEvent): void {
+  const wanted = retentionClass(event);
+  if (wanted !== leaf.class) mismatch("class", wanted, leaf.class);
+  const session = event.session === undefined ? null : sessionTag(decodeHex(event.session.id));
+  compareBytesField("session tag", session, leaf.session?.tag ?? null);
+}
+
+function compareBytesField(field: string, expected: Uint8Array | null | undefined, got: Uint8Array | null): void {
+  if (expected === undefined) return;
+  const same = expected === null || got === null ? expected === got : equalBytes(expected, got);
+  if (!same) mismatch(field, show(expected), show(got));
+}
+
+function show(bytes: Uint8Array | null): string {
+  return bytes === null ? "none" : encodeHex(bytes);
+}
+
+function mismatch(field: string, expected: unknown, got: unknown): never {
+  throw new ClientError("log-misbehaved", `${field}: sent ${String(expected)}, the leaf bears ${String(got)}`, {
+    details: { field },
+  });
+}
+
+function compareWithSend(leaf: Leaf, sentAt: number | undefined): void {
+  if (sentAt === undefined || leaf.loggedAt >= sentAt - CLOCK_TOLERANCE_MS) return;
+  const early = Math.round((sentAt - leaf.loggedAt) / 1000);
+  throw new ClientError("log-misbehaved", `logged-at lies ${early} s before the event was sent: it is backdated`);
+}
+
+function compareWithCosignatures(leaf: Leaf, cosignatures: readonly VerifiedCosignature[]): void {
+  for (const { witness, timestamp } of cosignatures) {
+    const late = leaf.loggedAt - Number(timestamp) * 1000;
+    if (late <= CLOCK_TOLERANCE_MS) continue;
+    const text = `logged-at lies ${Math.round(late / 1000)} s after the cosignature of ${witness}: it is postdated`;
+    throw new ClientError("log-misbehaved", text);
+  }
+}
+
+function isQuorumFailure(error: unknown): boolean {
+  return error instanceof TallystickError && error.code === "quorum-not-met";
+}
+
+type Attempt<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
+
+function attempt<T>(work: () => T): Attempt<T> {
+  try {
+    return { ok: true, value: work() };
+  } catch (error) {
+    return { ok: false, error };
+  }
+}
+
+/** Runs one check; whatever evidence makes it fail becomes a refusal that names the step. */
+function step<T>(name: ReceiptStep, check: () => T): T {
+  const outcome = attempt(check);
+  if (outcome.ok) return outcome.value;
+  throw refusal(name, outcome.error);
+}
+
+function refusal(name: ReceiptStep, cause: unknown): unknown {
+  if (!(cause instanceof TallystickError)) return cause;
+  const details = { step: name, code: cause.code, ...cause.details };
+  return new ClientError("receipt-refuted", `${name}: ${cause.message}`, { cause, details });
+}

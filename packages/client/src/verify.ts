@@ -1,0 +1,8 @@
+/** The verifying half of the SDK: needs no disk and no Node, so it runs in browsers too. */
+export * from "./audit.ts";
+export * from "./error.ts";
+export * from "./fork.ts";
+export * from "./http.ts";
+export * from "./leaf-audit.ts";
+export * from "./log-reader.ts";
+export * from "./receipt.ts";
