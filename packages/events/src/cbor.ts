@@ -40,7 +40,7 @@ export interface DecodeCborOptions {
  */
 export function encodeCbor(value: CborValue): Uint8Array {
   const encoder = new Encoder();
-  encoder.item(value, "", 0);
+  encoder.item(value, 0);
   return encoder.finish();
 }
 
@@ -58,41 +58,64 @@ export function decodeCbor(bytes: Uint8Array, options: DecodeCborOptions = {}): 
 }
 
 const MAJOR = { unsigned: 0, negative: 1, bytes: 2, text: 3, array: 4, map: 5, tag: 6, simple: 7 } as const;
+const KINDS = [
+  "an unsigned integer",
+  "a negative integer",
+  "a byte string",
+  "text",
+  "an array",
+  "a map",
+  "a tag",
+  "a simple value",
+] as const;
 const FALSE = 20;
 const TRUE = 21;
 const NULL = 22;
 const TWO_32 = 2 ** 32;
 
-const textEncoder: TextEncoder = new TextEncoder();
-const textDecoder: TextDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const textEncoder = new TextEncoder();
+const textDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The buffer of the last encoder that finished. An encoder takes it away: a getter in a value could start another. */
+let scratch: DataView<ArrayBuffer> | undefined;
+const SCRATCH_BYTES_MAX = 65_536;
 
 class Encoder {
-  #bytes = new Uint8Array(256);
-  #view = new DataView(this.#bytes.buffer);
+  #view: DataView<ArrayBuffer>;
+  #bytes: Uint8Array<ArrayBuffer>;
   #size = 0;
+  /** Keys and indexes on the way to the value at hand. */
+  readonly #path: (string | number)[] = [];
+
+  constructor() {
+    this.#view = scratch ?? new DataView(new ArrayBuffer(1024));
+    this.#bytes = new Uint8Array(this.#view.buffer);
+    scratch = undefined;
+  }
 
   finish(): Uint8Array {
+    if (this.#bytes.length <= SCRATCH_BYTES_MAX) scratch = this.#view;
     return this.#bytes.slice(0, this.#size);
   }
 
-  item(value: CborValue, path: string, depth: number): void {
-    if (typeof value === "string") this.#text(value, path);
-    else if (typeof value === "number") this.#integer(value, path);
+  item(value: CborValue, depth: number): void {
+    if (typeof value === "string") this.#text(value);
+    else if (typeof value === "number") this.#integer(value);
     else if (value === null) this.#head(MAJOR.simple, NULL);
     else if (typeof value === "boolean") this.#head(MAJOR.simple, value ? TRUE : FALSE);
     else if (value instanceof Uint8Array) this.#byteString(value);
-    else if (typeof value !== "object") unencodable(path, `expected a value that CBOR holds, got ${typeof value}`);
-    else this.#container(value, path, depth + 1);
+    else if (typeof value !== "object") this.#refuse(`expected a value that CBOR holds, got ${typeof value}`);
+    else this.#container(value, depth + 1);
   }
 
-  #integer(value: number, path: string): void {
-    if (!Number.isSafeInteger(value)) unencodable(path, "expected an integer within ±(2^53 - 1); write others as text");
+  #integer(value: number): void {
+    if (!Number.isSafeInteger(value)) this.#refuse("expected an integer within ±(2^53 - 1); write others as text");
     if (value < 0) this.#head(MAJOR.negative, -1 - value);
     else this.#head(MAJOR.unsigned, value);
   }
 
-  #text(value: string, path: string): void {
-    if (!value.isWellFormed()) unencodable(path, "expected well-formed text, got a lone surrogate");
+  #text(value: string): void {
+    if (!value.isWellFormed()) this.#refuse("expected well-formed text, got a lone surrogate");
     const size = utf8Size(value);
     this.#head(MAJOR.text, size);
     this.#reserve(size);
@@ -112,24 +135,30 @@ class Encoder {
     this.#size += value.length;
   }
 
-  #container(value: readonly CborValue[] | CborMap, path: string, depth: number): void {
-    if (depth > CBOR_DEPTH_MAX) unencodable(path, `expected at most ${CBOR_DEPTH_MAX} levels of arrays and maps`);
-    if (isArray(value)) this.#array(value, path, depth);
-    else this.#map(value, path, depth);
+  #container(value: readonly CborValue[] | CborMap, depth: number): void {
+    if (depth > CBOR_DEPTH_MAX) this.#refuse(`expected at most ${CBOR_DEPTH_MAX} levels of arrays and maps`);
+    if (isArray(value)) this.#array(value, depth);
+    else this.#map(value, depth);
   }
 
-  #array(values: readonly CborValue[], path: string, depth: number): void {
+  #array(values: readonly CborValue[], depth: number): void {
     this.#head(MAJOR.array, values.length);
     // By index: forEach would leave out a hole, which has to be refused.
-    for (let i = 0; i < values.length; i += 1) this.item(values[i] as CborValue, `${path}[${i}]`, depth);
+    for (let i = 0; i < values.length; i += 1) {
+      this.#path.push(i);
+      this.item(values[i] as CborValue, depth);
+      this.#path.pop();
+    }
   }
 
-  #map(map: CborMap, path: string, depth: number): void {
+  #map(map: CborMap, depth: number): void {
     const keys = Object.keys(map).sort(compareKeys);
     this.#head(MAJOR.map, keys.length);
     for (const key of keys) {
-      this.#text(key, path);
-      this.item(map[key] as CborValue, path === "" ? key : `${path}.${key}`, depth);
+      this.#text(key);
+      this.#path.push(key);
+      this.item(map[key] as CborValue, depth);
+      this.#path.pop();
     }
   }
 
@@ -168,6 +197,12 @@ class Encoder {
     grown.set(this.#bytes.subarray(0, this.#size));
     this.#bytes = grown;
     this.#view = new DataView(grown.buffer);
+  }
+
+  #refuse(message: string): never {
+    const steps = this.#path.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`));
+    const path = steps.join("").replace(/^\./, "");
+    throw new EventError("cbor-unencodable", `${path === "" ? "value" : path}: ${message}`, { details: { path } });
   }
 }
 
@@ -209,9 +244,9 @@ class Decoder {
       case MAJOR.negative:
         return argument < Number.MAX_SAFE_INTEGER ? -1 - argument : malformed(at, "an integer is below -(2^53 - 1)");
       case MAJOR.bytes:
-        return new Uint8Array(this.#take(argument, "byte string", at));
+        return new Uint8Array(this.#take(argument, MAJOR.bytes, at));
       case MAJOR.text:
-        return decodeText(this.#take(argument, "text", at), at);
+        return decodeText(this.#take(argument, MAJOR.text, at), at);
       case MAJOR.array:
         return this.#array(argument, depth + 1, at);
       default:
@@ -233,41 +268,43 @@ class Decoder {
   /** The number in an item's head: an integer's value, or a length. Above 2^53 it is only near the true one. */
   #argument(info: number, major: number, at: number): number {
     if (info < 24) return info;
-    if (info === 31) malformed(at, `a ${kindOf(major)} of indefinite length is not allowed`);
+    if (info === 31) malformed(at, `${kindOf(major)} of indefinite length is not allowed`);
     if (info > 27) malformed(at, `additional information ${info} is reserved`);
     const size = 2 ** (info - 24);
     const start = this.#at;
-    if (this.#bytes.length - start < size) malformed(at, `the data ends within the head of a ${kindOf(major)}`);
+    if (this.#bytes.length - start < size) malformed(at, `the data ends within the head of ${kindOf(major)}`);
     this.#at += size;
     const argument = readUint(this.#view, start, size);
     const shortest = size === 1 ? 24 : 2 ** (4 * size);
-    if (argument < shortest) malformed(at, `${argument}, of a ${kindOf(major)}, is not written in its shortest form`);
+    if (argument < shortest) malformed(at, `the head of ${kindOf(major)} is not in its shortest form`);
     return argument;
   }
 
-  #take(length: number, kind: string, at: number): Uint8Array {
+  #take(length: number, major: number, at: number): Uint8Array {
     const rest = this.#bytes.length - this.#at;
-    if (length > rest) malformed(at, `a ${kind} claims ${length} bytes, of which ${rest} are there`);
+    if (length > rest) malformed(at, `${kindOf(major)} claims ${length} bytes, of which ${rest} are there`);
     this.#at += length;
     return this.#bytes.subarray(this.#at - length, this.#at);
   }
 
-  #enter(count: number, itemBytesMin: number, position: { kind: string; depth: number; at: number }): void {
-    const { kind, depth, at } = position;
-    if (depth > this.#limits.depthMax) malformed(at, `the ${kind} lies deeper than ${this.#limits.depthMax} levels`);
+  #enter(count: number, itemBytesMin: number, position: { major: number; depth: number; at: number }): void {
+    const { major, depth, at } = position;
+    if (depth > this.#limits.depthMax)
+      malformed(at, `${kindOf(major)} lies deeper than ${this.#limits.depthMax} levels`);
     const rest = this.#bytes.length - this.#at;
-    if (count * itemBytesMin > rest) malformed(at, `the ${kind} claims ${count} entries, but only ${rest} bytes follow`);
+    if (count * itemBytesMin > rest)
+      malformed(at, `${kindOf(major)} claims ${count} entries, but only ${rest} bytes follow`);
   }
 
   #array(count: number, depth: number, at: number): CborValue[] {
-    this.#enter(count, 1, { kind: "array", depth, at });
+    this.#enter(count, 1, { major: MAJOR.array, depth, at });
     const values: CborValue[] = [];
     for (let i = 0; i < count; i += 1) values.push(this.#item(depth));
     return values;
   }
 
   #map(count: number, depth: number, at: number): CborMap {
-    this.#enter(count, 2, { kind: "map", depth, at });
+    this.#enter(count, 2, { major: MAJOR.map, depth, at });
     const map = Object.create(null) as Record<string, CborValue>;
     let previous: Uint8Array | undefined;
     for (let i = 0; i < count; i += 1) {
@@ -283,7 +320,7 @@ class Decoder {
   #key(at: number): Uint8Array {
     const { major, info } = this.#initialByte();
     if (major !== MAJOR.text) malformed(at, `expected text as a map's key, got ${kindOf(major)}`);
-    return this.#take(this.#argument(info, major, at), "key", at);
+    return this.#take(this.#argument(info, major, at), MAJOR.text, at);
   }
 }
 
@@ -380,18 +417,12 @@ function readUint(view: DataView, at: number, size: number): number {
 }
 
 function kindOf(major: number): string {
-  const kinds = ["unsigned integer", "negative integer", "byte string", "text", "array", "map", "tag", "simple value"];
-  return kinds[major] ?? "";
+  return KINDS[major] ?? "";
 }
 
 /** Array.isArray does not narrow to readonly arrays. */
 function isArray(value: readonly CborValue[] | CborMap): value is readonly CborValue[] {
   return Array.isArray(value);
-}
-
-function unencodable(path: string, message: string): never {
-  const where = path === "" ? "value" : path;
-  throw new EventError("cbor-unencodable", `${where}: ${message}`, { details: { path } });
 }
 
 function malformed(offset: number, message: string): never {

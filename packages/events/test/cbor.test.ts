@@ -27,7 +27,7 @@ function errorOf(work: () => unknown): EventError {
 const scalar = fc.oneof(
   fc.constant(null),
   fc.boolean(),
-  fc.maxSafeInteger().map((n) => n + 0),
+  fc.maxSafeInteger(),
   fc.constantFrom(0, 23, 24, 255, 256, 65_535, 65_536, 2 ** 32 - 1, 2 ** 32, MAX, -1, -24, -25, -256, -257, -MAX),
   fc.string({ unit: "binary", maxLength: 40 }),
   fc.uint8Array({ maxLength: 40 }),
@@ -40,7 +40,13 @@ function valueOf(levels: number): fc.Arbitrary<CborValue> {
   return fc.oneof(
     { weight: 3, arbitrary: scalar },
     { weight: 1, arbitrary: fc.array(inner, { maxLength: 4 }) },
-    { weight: 1, arbitrary: fc.dictionary(fc.string({ unit: "binary", maxLength: 30 }), inner, { maxKeys: 5, noNullPrototype: false }) },
+    {
+      weight: 1,
+      arbitrary: fc.dictionary(fc.string({ unit: "binary", maxLength: 30 }), inner, {
+        maxKeys: 5,
+        noNullPrototype: false,
+      }),
+    },
   );
 }
 
@@ -64,7 +70,7 @@ describe("encodeCbor", () => {
     [65_536, "1a00010000"],
     [2 ** 32 - 1, "1affffffff"],
     [2 ** 32, "1b0000000100000000"],
-    [1_760_000_000_000, "1b00000199c7d6c000".slice(0, 0) + hexOf(1_760_000_000_000)],
+    [1_763_712_000_000, "1b0000019aa56d6000"],
     [MAX, "1b001fffffffffffff"],
     [-1, "20"],
     [-24, "37"],
@@ -127,15 +133,15 @@ describe("decodeCbor", () => {
     ["an array's missing item", "8201", 0, "claims 2 entries, but only 1 bytes"],
     ["a missing item at the end", "828101", 3, "the end of the data"],
     ["a map's missing value", "a16161", 3, "the end of the data"],
-    ["23 in two bytes", "1817", 0, "23, of a unsigned integer, is not written in its shortest form"],
+    ["23 in two bytes", "1817", 0, "the head of an unsigned integer is not in its shortest form"],
     ["255 in three bytes", "1900ff", 0, "shortest form"],
     ["65535 in five bytes", "1a0000ffff", 0, "shortest form"],
     ["2^32-1 in nine bytes", "1b00000000ffffffff", 0, "shortest form"],
-    ["-1 in two bytes", "3800", 0, "negative integer, is not written in its shortest form"],
-    ["a byte string's long length", "580100", 0, "byte string, is not"],
-    ["a text's long length", "780161", 0, "text, is not"],
-    ["an array's long length", "980100", 0, "array, is not"],
-    ["a map's long length", "b80000", 0, "map, is not"],
+    ["-1 in two bytes", "3800", 0, "a negative integer is not in its shortest form"],
+    ["a byte string's long length", "580100", 0, "a byte string is not"],
+    ["a text's long length", "780161", 0, "text is not"],
+    ["an array's long length", "980100", 0, "an array is not"],
+    ["a map's long length", "b80000", 0, "a map is not"],
     ["a long length within", "826161780161", 3, "shortest form"],
     ["2^53", "1b0020000000000000", 0, "above 2^53 - 1"],
     ["2^53+1", "1b0020000000000001", 0, "above 2^53 - 1"],
@@ -163,8 +169,8 @@ describe("decodeCbor", () => {
     ["a key twice", "a2616100616101", 4, "same key twice"],
     ["keys out of order", "a2616200616101", 4, "order of their encodings"],
     ["a longer key first", "a262616100616201", 5, "order of their encodings"],
-    ["an integer as key", "a10102", 1, "expected text as a map's key, got unsigned integer"],
-    ["bytes as key", "a1416102", 1, "expected text as a map's key, got byte string"],
+    ["an integer as key", "a10102", 1, "expected text as a map's key, got an unsigned integer"],
+    ["bytes as key", "a1416102", 1, "expected text as a map's key, got a byte string"],
     ["an overlong UTF-8 form", "62c080", 0, "not valid UTF-8"],
     ["a surrogate in UTF-8", "63eda080", 0, "not valid UTF-8"],
     ["a code point above U+10FFFF", "64f4908080", 0, "not valid UTF-8"],
@@ -173,7 +179,7 @@ describe("decodeCbor", () => {
     ["a head cut short", "19ff", 0, "ends within the head"],
     ["bytes cut short", "4301ff", 0, "claims 3 bytes, of which 2 are there"],
     ["text cut short", "6361", 0, "claims 3 bytes, of which 1 are there"],
-    ["a key cut short", "a16361", 1, "claims 2 entries".slice(0, 0) + "a key claims 3 bytes, of which 1 are there"],
+    ["a key cut short", "a16361", 1, "text claims 3 bytes, of which 1 are there"],
     ["2^53-1 bytes claimed", "5b001fffffffffffff", 0, "of which 0 are there"],
     ["2^64-1 bytes claimed", "5bffffffffffffffff", 0, "of which 0 are there"],
     ["2^53-1 items claimed", "9b001fffffffffffff", 0, "but only 0 bytes follow"],
@@ -216,7 +222,7 @@ describe("decodeCbor", () => {
     expect(errorOf(() => decodeCbor(new Uint8Array(100_000).fill(0x81))).details).toEqual({ offset: 8 });
   });
 
-  test("finds no other bytes for any item of up to two bytes, and for all heads of three", () => {
+  test("finds no other bytes for any item of up to two bytes", () => {
     const accepted: string[] = [];
     const tryBytes = (bytes: Uint8Array): void => {
       try {
@@ -243,8 +249,7 @@ describe("canonical CBOR", () => {
   test("decodes what it encoded to the same value", () => {
     fc.assert(
       fc.property(valueOf(4), (value) => {
-        const wanted = withoutPrototypes(value);
-        expect(decodeCbor(encodeCbor(value))).toEqual(JSON.parse("0") === 0 ? withoutNegativeZero(wanted) : wanted);
+        expect(decodeCbor(encodeCbor(value))).toEqual(withoutPrototypes(value));
       }),
       { numRuns: 2_000 },
     );
@@ -267,7 +272,9 @@ describe("canonical CBOR", () => {
         const at = place % bytes.length;
         bytes[at] = (bytes[at] ?? 0) ^ change;
         const other = attempt(bytes);
-        if (other !== undefined) expect(encodeCbor(other)).toEqual(bytes);
+        if (other === undefined) return;
+        expect(encodeCbor(other)).toEqual(bytes);
+        expect(other).not.toEqual(withoutPrototypes(value));
       }),
       { numRuns: 5_000 },
     );
@@ -300,14 +307,4 @@ function attempt(bytes: Uint8Array): CborValue | undefined {
     if (error instanceof EventError) return undefined;
     throw error;
   }
-}
-
-function withoutNegativeZero(value: CborValue): CborValue {
-  if (typeof value === "number") return value + 0;
-  if (Array.isArray(value)) return (value as CborValue[]).map(withoutNegativeZero);
-  if (value === null || typeof value !== "object" || value instanceof Uint8Array) return value;
-  for (const key of Object.keys(value)) {
-    (value as Record<string, CborValue>)[key] = withoutNegativeZero((value as Record<string, CborValue>)[key] ?? null);
-  }
-  return value;
 }

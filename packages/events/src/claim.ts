@@ -1,0 +1,33 @@
+/** The claim: what a sender signs of one event, and all of it stands in the leaf: docs/reference/formats.md. */
+import { assertBytes, assertInteger } from "./assert.ts";
+import { encodeCbor } from "./cbor.ts";
+import { CLASS_PATTERN, type Leaf } from "./leaf.ts";
+
+export interface Claim {
+  /** The sender's own count, from 1. */
+  readonly sequence: number;
+  /** The retention class. */
+  readonly class: string;
+  /** 32 bytes. */
+  readonly commitment: Uint8Array;
+  /** 16 bytes; `null` where the event has no session. */
+  readonly sessionTag: Uint8Array | null;
+}
+
+/** Encodes a claim: `[sequence, class, commitment, session-tag or null]`. @throws {TypeError | RangeError} A part is no such. */
+export function encodeClaim(claim: Claim): Uint8Array {
+  const { sequence, commitment, sessionTag } = claim;
+  assertInteger(sequence, { min: 1, max: Number.MAX_SAFE_INTEGER }, "sequence");
+  if (!CLASS_PATTERN.test(claim.class))
+    throw new TypeError(`class: expected text that matches ${CLASS_PATTERN.source}`);
+  assertBytes(commitment, 32, "commitment");
+  if (sessionTag !== null) assertBytes(sessionTag, 16, "sessionTag");
+  return encodeCbor([sequence, claim.class, commitment, sessionTag]);
+}
+
+/** What the sender of a signed event claimed, from its leaf. @throws {TypeError} The leaf is that of an unsigned event. */
+export function claimOfLeaf(leaf: Leaf): Claim {
+  if (leaf.sequence === null) throw new TypeError("leaf: expected that of a signed event, got sequence null");
+  const { sequence, commitment, session } = leaf;
+  return { sequence, class: leaf.class, commitment, sessionTag: session === null ? null : session.tag };
+}
