@@ -9,8 +9,18 @@ export {
   writeFileDurably,
   type WriteOptions,
 } from "./files.ts";
+export { type KeyStoreOptions, openKeyStore } from "./file-key-store.ts";
 export { indexKey, parseIndexKey } from "./index-key.ts";
 export type { KeyKind, KeyName, KeyState, KeyStore } from "./key-store.ts";
+export type { RandomSource } from "./key-wrap.ts";
 export { type LevelStorageOptions, openLevelStorage, type StorageLogger } from "./level-storage.ts";
+export {
+  type CreateMasterKeyOptions,
+  createMasterKeyFile,
+  loadMasterKey,
+  MASTER_KEY_VARIABLE,
+  type MasterKeySource,
+} from "./master-key.ts";
+export { createMemoryKeyStore, type MemoryKeyStoreOptions } from "./memory-key-store.ts";
 export { createMemoryStorage } from "./memory-storage.ts";
 export type { Blob, Commit, HeadName, LogStorage, Row, ScanRange, StoredRow, VersionedHead } from "./storage.ts";

@@ -1,0 +1,348 @@
+/**
+ * A key store in a folder: rows wrapped by an epoch key, which the master key wraps. docs/reference/storage-layout.md
+ *
+ * The folder belongs apart from all data, and out of its backups.
+ */
+import { randomBytes } from "node:crypto";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { StorageError } from "./error.ts";
+import { closedFailure, laterFailure, storageFailure } from "./failure.ts";
+import { type FileSystem, nodeFileSystem } from "./file-system.ts";
+import {
+  type FolderLock,
+  lockFolder,
+  readFileIfThere,
+  shredFile,
+  syncFolder,
+  writeFileDurably,
+  writeNewFile,
+} from "./files.ts";
+import { decodeEpoch, encodeEpoch, EPOCH_FILE_BYTES, firstEpoch, type KeyEpoch, nextEpoch } from "./key-epoch.ts";
+import { holdsRows, KeyFile, keyFileName, markFileName } from "./key-file.ts";
+import { assertKeyName } from "./key-name.ts";
+import { encodeRow, kindCode, type KeyRow, LOOKUP_BYTES } from "./key-row.ts";
+import type { KeyKind, KeyName, KeyState, KeyStore } from "./key-store.ts";
+import { KEY_BYTES, keyFingerprint, type RandomSource } from "./key-wrap.ts";
+import { KeyedHash } from "./keyed-hash.ts";
+import { SerialQueue } from "./serial-queue.ts";
+
+export interface KeyStoreOptions {
+  /** The folder; made if it is not there. */
+  readonly path: string;
+  /** 32 bytes, kept elsewhere; see `loadMasterKey`. */
+  readonly masterKey: Uint8Array;
+  /** Default: node:crypto's. */
+  readonly random?: RandomSource;
+  /** Default: the machine's. */
+  readonly fileSystem?: FileSystem;
+}
+
+interface Setting {
+  readonly path: string;
+  readonly masterKey: Uint8Array;
+  readonly random: RandomSource;
+  readonly fileSystem: FileSystem;
+}
+
+/**
+ * Opens a key store, or makes one, and takes its folder for this process alone.
+ *
+ * All rows are checked against the mark, and what an interrupted destruction left is completed or removed. Takes about a
+ * second per two million keys, and holds 16 to 32 bytes of each in memory.
+ *
+ * A folder that is replaced as a whole by an older copy looks right from within.
+ *
+ * @throws {StorageError} `master-key-wrong`: another master key wraps this store.
+ * @throws {StorageError} `key-store-corrupt`: a file is damaged. `key-store-rolled-back`: files are of different ages.
+ * @throws {StorageError} `storage-locked`: another process has the folder open.
+ * @throws {StorageError} `storage-unavailable`, `storage-full`: a file could not be read or written.
+ */
+export async function openKeyStore(options: KeyStoreOptions): Promise<KeyStore> {
+  const { path, masterKey, random = randomBytes, fileSystem = nodeFileSystem } = options;
+  if (!(masterKey instanceof Uint8Array) || masterKey.length !== KEY_BYTES) {
+    throw new TypeError(`masterKey: expected ${KEY_BYTES} bytes`);
+  }
+  const setting: Setting = { path, masterKey: new Uint8Array(masterKey), random, fileSystem };
+  let lock: FolderLock | undefined;
+  try {
+    await fileSystem.makeFolder(path, 0o700);
+    lock = await lockFolder(path);
+    const epoch = (await readEpoch(setting)) ?? (await createEpoch(setting));
+    const keyFile = await KeyFile.open(path, epoch, fileSystem);
+    await removeLeftovers(setting, epoch);
+    return new FileKeyStore(setting, keyFile, lock);
+  } catch (cause) {
+    await lock?.release();
+    throw storageFailure(`could not open the key store ${path}`, cause);
+  }
+}
+
+async function readEpoch({ path, masterKey }: Setting): Promise<KeyEpoch | undefined> {
+  const epochPath = join(path, "epoch");
+  const bytes = await readFileIfThere(epochPath);
+  if (bytes === undefined) return undefined;
+  const epoch = decodeEpoch(bytes, masterKey, epochPath);
+  if (readdirSync(path).includes(keyFileName(epoch))) return epoch;
+  const message = `${epochPath} belongs to ${keyFileName(epoch)}, which is not there: it is of another age than the keys; restore the key store as a whole from its newest backup`;
+  throw new StorageError("key-store-rolled-back", message, { details: { path: epochPath, epoch: epoch.number } });
+}
+
+/** The epoch file comes last, so a folder without one is new, or its making was interrupted, or it was lost. */
+async function createEpoch(setting: Setting): Promise<KeyEpoch> {
+  const { path, masterKey, random, fileSystem } = setting;
+  const lost = readdirSync(path).find((file) => /^keys\.\d+$/.test(file) && holdsRows(statSync(join(path, file)).size));
+  if (lost !== undefined) {
+    const message = `the file epoch of ${path} is missing, without which ${lost} is unreadable; put it back, or restore the key store as a whole from its newest backup`;
+    throw new StorageError("key-store-corrupt", message, { details: { path: join(path, "epoch") } });
+  }
+  const epoch = firstEpoch(random);
+  await KeyFile.create(path, epoch, fileSystem);
+  await writeFileDurably(join(path, "epoch"), encodeEpoch(epoch, masterKey, random), { fileSystem });
+  return epoch;
+}
+
+/**
+ * Completes or undoes an interrupted destruction: the file `epoch` says which of the two it was.
+ *
+ * Where it died just before the new epoch took effect, `epoch.old` is a second name of `epoch` itself, which must be
+ * removed without overwriting what both of them name.
+ */
+async function removeLeftovers({ path, fileSystem }: Setting, epoch: KeyEpoch): Promise<void> {
+  const current = await readFileIfThere(join(path, "epoch"));
+  for (const name of ["epoch.old", "epoch.next"]) {
+    const leftover = join(path, name);
+    const bytes = await readFileIfThere(leftover);
+    if (bytes === undefined) continue;
+    if (current !== undefined && Buffer.compare(bytes, current) === 0) await fileSystem.unlink(leftover);
+    else await shredFile(leftover, bytes.length, fileSystem);
+  }
+  const kept = [keyFileName(epoch), markFileName(epoch)];
+  for (const name of readdirSync(path)) {
+    if (/^(?:keys|mark)\.\d/.test(name) && !kept.includes(name)) await fileSystem.unlink(join(path, name));
+  }
+  await syncFolder(path, fileSystem);
+}
+
+/** Unwrapping takes ten microseconds; the keys in use fit. */
+const CACHED_KEYS_MAX = 4096;
+
+interface PendingKey {
+  readonly row: KeyRow;
+}
+
+class FileKeyStore implements KeyStore {
+  readonly #setting: Setting;
+  readonly #lock: FolderLock;
+  readonly #lookupHash: KeyedHash;
+  readonly #writes = new SerialQueue();
+  /** By lookup, as latin1 text: keys that no completed sync covers yet. */
+  readonly #pending = new Map<string, PendingKey>();
+  /** By lookup: keys of the file, the least recently used first. */
+  readonly #cache = new Map<string, Uint8Array>();
+  #keyFile: KeyFile;
+  /** The sync that has not begun yet; all callers until then share it. */
+  #waiting: Promise<void> | undefined;
+  #failure: StorageError | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(setting: Setting, keyFile: KeyFile, lock: FolderLock) {
+    this.#setting = setting;
+    this.#keyFile = keyFile;
+    this.#lock = lock;
+    this.#lookupHash = new KeyedHash(keyFile.epoch.lookupKey);
+  }
+
+  get(kind: KeyKind, name: string): Uint8Array | undefined {
+    this.#assertUsable();
+    const lookup = this.#lookupOf(kind, name);
+    return this.#find(lookup, textOf(lookup));
+  }
+
+  getOrCreate(kind: KeyKind, name: string): Uint8Array {
+    this.#assertUsable();
+    const lookup = this.#lookupOf(kind, name);
+    const text = textOf(lookup);
+    const found = this.#find(lookup, text);
+    if (found !== undefined) return found;
+    const key = new Uint8Array(this.#setting.random(KEY_BYTES));
+    this.#pending.set(text, { row: { lookup, kind: kindCode(kind), state: "live", secret: key } });
+    return key;
+  }
+
+  state(kind: KeyKind, name: string): KeyState {
+    this.#assertUsable();
+    const lookup = this.#lookupOf(kind, name);
+    if (this.#pending.has(textOf(lookup))) return "pending";
+    return this.#findRow(lookup)?.state ?? "absent";
+  }
+
+  sync(): Promise<void> {
+    // A promise that rejects, as for every other failure.
+    if (this.#failure !== undefined) return Promise.reject(laterFailure(this.#failure));
+    if (this.#closing !== undefined) return Promise.reject(closedFailure("key store"));
+    return this.#sync();
+  }
+
+  async destroy(names: readonly KeyName[]): Promise<(Uint8Array | undefined)[]> {
+    this.#assertUsable();
+    const lookups = names.map(({ kind, name }) => this.#lookupOf(kind, name));
+    return this.#writes.run(() => this.#guarded("could not destroy keys", () => this.#destroy(lookups)));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      if (this.#failure === undefined) await this.#sync();
+      await this.#writes.idle();
+    } finally {
+      this.#cache.clear();
+      this.#pending.clear();
+      this.#lookupHash.wipe();
+      this.#setting.masterKey.fill(0);
+      await this.#keyFile.close();
+      wipe(this.#keyFile.epoch);
+      await this.#lock.release();
+    }
+  }
+
+  #sync(): Promise<void> {
+    this.#waiting ??= this.#writes.run(() => {
+      this.#waiting = undefined;
+      return this.#guarded("could not write new keys", () => this.#writePending());
+    });
+    return this.#waiting;
+  }
+
+  async #writePending(): Promise<void> {
+    const entries = [...this.#pending];
+    const { epoch } = this.#keyFile;
+    await this.#keyFile.append(entries.map(([, { row }]) => encodeRow(row, epoch, this.#setting.random)));
+    for (const [text, { row }] of entries) {
+      this.#pending.delete(text);
+      this.#remember(text, row.secret);
+    }
+  }
+
+  async #destroy(lookups: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    await this.#writePending();
+    const rows = lookups.map((lookup) => this.#findRow(lookup));
+    const doomed = new Set(rows.flatMap((row) => (row?.state === "live" ? [textOf(row.lookup)] : [])));
+    if (doomed.size > 0) await this.#rewriteWithout(doomed);
+    return rows.map((row) => row && tombstoneOf(row).secret);
+  }
+
+  /** Writes the store under the next epoch, with tombstones for what is doomed, and destroys the epoch before. */
+  async #rewriteWithout(doomed: ReadonlySet<string>): Promise<void> {
+    const { path, random, fileSystem } = this.#setting;
+    const old = this.#keyFile;
+    const epoch = nextEpoch(old.epoch, random);
+    await KeyFile.create(path, epoch, fileSystem);
+    const fresh = await KeyFile.open(path, epoch, fileSystem);
+    try {
+      for (const rows of old.chunks()) {
+        const kept = rows.map((row) => (doomed.has(textOf(row.lookup)) ? tombstoneOf(row) : row));
+        await fresh.append(kept.map((row) => encodeRow(row, epoch, random)));
+      }
+      await this.#replaceEpoch(epoch);
+    } catch (cause) {
+      await fresh.close();
+      throw cause;
+    }
+    this.#keyFile = fresh;
+    this.#cache.clear();
+    await old.close();
+    wipe(old.epoch);
+    await this.#removeEpoch(old.epoch);
+  }
+
+  async #replaceEpoch(epoch: KeyEpoch): Promise<void> {
+    const { path, masterKey, random, fileSystem } = this.#setting;
+    const [current, next, old] = ["epoch", "epoch.next", "epoch.old"].map((name) => join(path, name)) as [
+      string,
+      string,
+      string,
+    ];
+    await writeNewFile(fileSystem, { path: next, bytes: encodeEpoch(epoch, masterKey, random), mode: 0o600 });
+    // A second name, under which the old file can be overwritten once the new one has taken its place.
+    await fileSystem.link(current, old);
+    // Dying before this line leaves the old store as it was; dying after it, the new one.
+    await fileSystem.rename(next, current);
+    await syncFolder(path, fileSystem);
+  }
+
+  async #removeEpoch(epoch: KeyEpoch): Promise<void> {
+    const { path, fileSystem } = this.#setting;
+    await shredFile(join(path, "epoch.old"), EPOCH_FILE_BYTES, fileSystem);
+    await fileSystem.unlink(join(path, keyFileName(epoch)));
+    await fileSystem.unlink(join(path, markFileName(epoch)));
+    await syncFolder(path, fileSystem);
+  }
+
+  async #guarded<T>(what: string, step: () => Promise<T>): Promise<T> {
+    if (this.#failure !== undefined) throw laterFailure(this.#failure);
+    try {
+      return await step();
+    } catch (cause) {
+      this.#failure = storageFailure(what, cause);
+      throw this.#failure;
+    }
+  }
+
+  #find(lookup: Uint8Array, text: string): Uint8Array | undefined {
+    const known = this.#pending.get(text)?.row.secret ?? this.#cache.get(text);
+    if (known !== undefined) return known;
+    const row = this.#findRow(lookup);
+    if (row?.state !== "live") return undefined;
+    return this.#remember(text, row.secret);
+  }
+
+  #findRow(lookup: Uint8Array): KeyRow | undefined {
+    try {
+      return this.#keyFile.find(lookup);
+    } catch (cause) {
+      throw storageFailure("could not read the key store", cause);
+    }
+  }
+
+  #remember(text: string, key: Uint8Array): Uint8Array {
+    this.#cache.delete(text);
+    this.#cache.set(text, key);
+    if (this.#cache.size > CACHED_KEYS_MAX) {
+      const [oldest] = this.#cache.keys();
+      if (oldest !== undefined) this.#cache.delete(oldest);
+    }
+    return key;
+  }
+
+  /** The kind is part of what is hashed, so that one name of two kinds has two keys. */
+  #lookupOf(kind: KeyKind, name: string): Uint8Array {
+    assertKeyName(kind, name);
+    const message = Buffer.allocUnsafe(1 + Buffer.byteLength(name));
+    message[0] = kindCode(kind);
+    message.write(name, 1);
+    return this.#lookupHash.digest(message).subarray(0, LOOKUP_BYTES);
+  }
+
+  #assertUsable(): void {
+    if (this.#failure !== undefined) throw laterFailure(this.#failure);
+    if (this.#closing !== undefined) throw closedFailure("key store");
+  }
+}
+
+function tombstoneOf(row: KeyRow): KeyRow {
+  return row.state === "live" ? { ...row, state: "destroyed", secret: keyFingerprint(row.secret) } : row;
+}
+
+function textOf(lookup: Uint8Array): string {
+  return Buffer.from(lookup.buffer, lookup.byteOffset, lookup.length).toString("latin1");
+}
+
+/** The lookup key is the next epoch's too. */
+function wipe(epoch: KeyEpoch): void {
+  epoch.key.fill(0);
+}
