@@ -1,4 +1,22 @@
 #!/usr/bin/env node
 /** The `tallystick` command: parses its arguments, calls one library function, prints. */
+import { run } from "./run.ts";
 
-process.stdout.write("usage: tallystick <command> [options]\n");
+const stop = new AbortController();
+let asked = 0;
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    // Through a package manager one Ctrl-C arrives twice: only a later one means impatience.
+    const now = performance.now();
+    if (stop.signal.aborted && now - asked > 500) process.exit(130);
+    if (!stop.signal.aborted) asked = now;
+    stop.abort();
+  });
+}
+// A reader that closes the pipe early is no error of ours.
+process.stdout.on("error", () => stop.abort());
+
+const code = await run(process.argv.slice(2), { out: process.stdout, err: process.stderr }, stop.signal);
+process.exitCode = code;
+// What is open has been closed by now; whatever still waits must not keep a finished command alive.
+setTimeout(() => process.exit(code), 1000).unref();

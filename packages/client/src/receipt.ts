@@ -131,6 +131,9 @@ export function verifyReceipt(input: ReceiptInput): VerifiedReceipt {
   if (head.ok) step("time", () => compareWithCosignatures(leaf, head.value.cosignatures));
   step("inclusion", () => {
     const { size, rootHash } = checkpoint;
+    if (proof.index >= size) {
+      throw new ClientError("evidence-malformed", `index ${proof.index} is not below the tree size ${size}`);
+    }
     verifyInclusion({ index: proof.index, size, leafHash, rootHash, proof: proof.hashes });
   });
   if (!head.ok) throw refusal(isQuorumFailure(head.error) ? "quorum" : "log-signature", head.error);

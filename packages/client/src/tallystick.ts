@@ -51,6 +51,10 @@ export interface TallystickOptions {
   readonly now?: () => number;
 }
 
+/** An event to record: the SDK makes the id and takes the time where they are left out. A session id that is not a keyed
+ *  hash yet is hashed here, under a secret that never leaves. */
+export type Report = Omit<EventInput, "id" | "time"> & Partial<Pick<EventInput, "id" | "time">>;
+
 export interface RecordOptions {
   readonly until?: RecordState;
   /** How long to wait for `until`; 10,000 by default. Then the state that was reached is the answer. */
@@ -87,7 +91,7 @@ export interface Tallystick {
    * @throws {ClientError} `outbox-full`, `client-closed`, `audit-unavailable` (the disk failed): not recorded;
    *   `log-refused`: the log refused it for good, `stream.refused` stands under its number.
    */
-  record(event: EventInput, options?: RecordOptions): Promise<Recorded>;
+  record(event: Report, options?: RecordOptions): Promise<Recorded>;
   readonly receipts: {
     /** The verified receipt of an event, by its id. @throws {ClientError} `receipt-unknown` */
     get(id: string): Promise<KeptReceipt>;
@@ -170,6 +174,8 @@ class Client implements Tallystick {
   readonly #send = new Signal();
   readonly #collect = new Signal();
   readonly #moved = new Signal();
+  /** Cuts waits between tries short: at the end, and when there is nothing more to try. */
+  readonly #stop = new Signal();
   readonly #loops: Promise<void>[] = [];
   #closed = false;
   #halted: ClientError | undefined;
@@ -197,7 +203,7 @@ class Client implements Tallystick {
     },
   };
 
-  async record(input: EventInput, options: RecordOptions = {}): Promise<Recorded> {
+  async record(input: Report, options: RecordOptions = {}): Promise<Recorded> {
     if (this.#closed) throw new ClientError("client-closed", "record: this client is closed");
     const opened = this.#opened ?? (await this.#ready);
     const event = this.#complete(input, opened);
@@ -242,8 +248,7 @@ class Client implements Tallystick {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#send.notify();
-    this.#collect.notify();
+    this.#wakeAll();
     const opened = await this.#ready.catch(() => undefined);
     await Promise.all(this.#loops);
     for (const [sequence] of this.#waiters) {
@@ -283,7 +288,7 @@ class Client implements Tallystick {
     return { id: event.id, now, salt: randomBytes(32), event: encodeEvent(event) };
   }
 
-  #complete(input: EventInput, { sessionIdOf }: Opened): TallyEvent {
+  #complete(input: Report, { sessionIdOf }: Opened): TallyEvent {
     const now = this.#options.now();
     const session = input.session;
     const hashed =
@@ -353,7 +358,7 @@ class Client implements Tallystick {
         return this.#refuse(outcome.entry);
       case "retry":
         this.#report(outcome.error);
-        return await this.#send.wait(Math.max(outcome.afterMs ?? 0, backoffMs(failures - 1, Math.random)));
+        return await this.#stop.wait(Math.max(outcome.afterMs ?? 0, backoffMs(failures - 1, Math.random)));
     }
   }
 
@@ -386,7 +391,7 @@ class Client implements Tallystick {
       } else if (outcome?.kind === "idle") await this.#collect.wait(60_000, seen);
       else {
         failures = outcome === undefined ? failures + 1 : 0;
-        await this.#collect.wait(outcome === undefined ? backoffMs(failures, Math.random) : COLLECT_INTERVAL_MS);
+        await this.#stop.wait(outcome === undefined ? backoffMs(failures, Math.random) : COLLECT_INTERVAL_MS);
       }
     }
   }
@@ -398,7 +403,7 @@ class Client implements Tallystick {
     } catch (error) {
       this.#report(error);
       if (error instanceof ClientError && HALTING.has(error.code)) this.#halt(error);
-      else await this.#send.wait(backoffMs(3, Math.random));
+      else await this.#stop.wait(backoffMs(3, Math.random));
       return undefined;
     }
   }
@@ -406,8 +411,11 @@ class Client implements Tallystick {
   #halt(error: ClientError): void {
     this.#halted = error;
     for (const [sequence] of this.#waiters) this.#settle(sequence, error);
-    this.#send.notify();
-    this.#collect.notify();
+    this.#wakeAll();
+  }
+
+  #wakeAll(): void {
+    for (const signal of [this.#send, this.#collect, this.#stop]) signal.notify();
   }
 
   #advance(entry: OutboxEntry, reached: Reached): void {
