@@ -65,25 +65,36 @@ const BASE64_DIGITS = encoder.encode("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 const HEX_DIGITS = encoder.encode("0123456789abcdef");
 const PADDING = 0x3d;
 
+const NOT_A_DIGIT = 255;
+
 /** The value of each digit by its ASCII code. */
-function valuesOf(digits: Uint8Array): ReadonlyMap<number, number> {
-  return new Map(Array.from(digits, (digit, value) => [digit, value]));
+function valuesOf(digits: Uint8Array): Uint8Array {
+  const values = new Uint8Array(128).fill(NOT_A_DIGIT);
+  for (const [value, digit] of digits.entries()) values[digit] = value;
+  return values;
 }
 
 const base64Values = valuesOf(BASE64_DIGITS);
 const hexValues = valuesOf(HEX_DIGITS);
+
+/** The value of the digit at `index`, or 255. */
+function valueAt(values: Uint8Array, text: string, index: number): number {
+  return values[text.charCodeAt(index)] ?? NOT_A_DIGIT;
+}
+
+function digitOf(value: number): number {
+  return Number(BASE64_DIGITS[value]);
+}
 
 /** Standard base64 with padding. RFC 4648 §4. */
 export function encodeBase64(bytes: Uint8Array): string {
   const text = new Uint8Array(Math.ceil(bytes.length / 3) * 4).fill(PADDING);
   for (let from = 0, to = 0; from < bytes.length; from += 3, to += 4) {
     const group = Number(bytes[from]) * 65536 + (bytes[from + 1] ?? 0) * 256 + (bytes[from + 2] ?? 0);
-    const digits = Math.min(bytes.length - from, 3) + 1;
-    let unit = 262144;
-    for (let i = 0; i < digits; i += 1) {
-      text[to + i] = Number(BASE64_DIGITS[Math.floor(group / unit) % 64]);
-      unit /= 64;
-    }
+    text[to] = digitOf(Math.floor(group / 262144));
+    text[to + 1] = digitOf(Math.floor(group / 4096) % 64);
+    if (from + 1 < bytes.length) text[to + 2] = digitOf(Math.floor(group / 64) % 64);
+    if (from + 2 < bytes.length) text[to + 3] = digitOf(group % 64);
   }
   return decoder.decode(text);
 }
@@ -101,8 +112,8 @@ export function decodeBase64(text: string, code: TlogErrorCode = "encoding-malfo
   let group = 0;
   let to = 0;
   for (let from = 0; from < text.length - padding; from += 1) {
-    const value = base64Values.get(text.charCodeAt(from));
-    if (value === undefined) throw notBase64(text, code, what);
+    const value = valueAt(base64Values, text, from);
+    if (value === NOT_A_DIGIT) throw notBase64(text, code, what);
     group = (group % 262144) * 64 + value;
     if (from % 4 === 3) {
       bytes[to] = Math.floor(group / 65536);
@@ -146,8 +157,8 @@ export function encodeHex(bytes: Uint8Array): string {
 export function decodeHex(text: string, code: TlogErrorCode = "encoding-malformed", what = "hex"): Uint8Array {
   const bytes = new Uint8Array(Math.floor(text.length / 2));
   for (let i = 0; i < text.length; i += 1) {
-    const value = hexValues.get(text.charCodeAt(i));
-    if (value === undefined || text.length % 2 !== 0) {
+    const value = valueAt(hexValues, text, i);
+    if (value === NOT_A_DIGIT || text.length % 2 !== 0) {
       throw new TlogError(code, `${what}: expected lower-case hex, got ${quote(text)}`);
     }
     const to = Math.floor(i / 2);

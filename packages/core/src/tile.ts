@@ -3,8 +3,9 @@
  * c2sp.org/tlog-tiles.
  */
 import { concatBytes } from "./bytes.ts";
+import { treeHash } from "./compact-range.ts";
 import { TlogError, quote } from "./error.ts";
-import { HASH_BYTES, type Hash, assertHash, hashNode } from "./hash.ts";
+import { HASH_BYTES, type Hash, assertHash } from "./hash.ts";
 import type { NodeId } from "./node.ts";
 import { type Uint, UINT_MAX, assertSafeUint, toBigInt, toUint } from "./uint.ts";
 
@@ -212,7 +213,7 @@ export function decodeTile(bytes: Uint8Array, width: number): Hash[] {
       `tile of width ${width}: expected ${width * HASH_BYTES} bytes, got ${bytes.length}`,
     );
   }
-  return Array.from({ length: width }, (_, i) => bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES));
+  return hashesAt(bytes, 0, width);
 }
 
 /**
@@ -222,18 +223,18 @@ export function decodeTile(bytes: Uint8Array, width: number): Hash[] {
  * @throws {TlogError} `tile-malformed`: the tile is not that wide.
  */
 export function nodeFromTile(tile: Uint8Array | readonly Hash[], { first, count }: TileSlice): Hash {
-  const hashes = tile instanceof Uint8Array ? decodeTile(tile, Math.floor(tile.length / HASH_BYTES)) : tile;
-  if (hashes.length < first + count) {
-    throw new TlogError("tile-malformed", `tile of width ${hashes.length}: expected at least ${first + count} hashes`);
+  const end = first + count;
+  const hashes = tile instanceof Uint8Array ? hashesAt(tile, first, end) : tile.slice(first, end);
+  if (hashes.at(-1)?.length !== HASH_BYTES || hashes.length !== count) {
+    throw new TlogError("tile-malformed", `tile: expected at least ${end} hashes`);
   }
-  let row = hashes.slice(first, first + count);
-  while (row.length > 1) row = joinPairs(row);
-  return row[0] as Hash;
+  return treeHash(hashes);
 }
 
-/** The next level up. `hashes` has an even number. */
-function joinPairs(hashes: readonly Hash[]): Hash[] {
-  return Array.from({ length: hashes.length / 2 }, (_, i) =>
-    hashNode(hashes[2 * i] as Hash, hashes[2 * i + 1] as Hash),
-  );
+/** The hashes from `first` to before `end`: views. The last ones are short or empty where `tile` ends. */
+function hashesAt(tile: Uint8Array, first: number, end: number): Hash[] {
+  return Array.from({ length: end - first }, (_, i) => {
+    const start = (first + i) * HASH_BYTES;
+    return tile.subarray(start, start + HASH_BYTES);
+  });
 }
