@@ -4,17 +4,17 @@ import { promisify } from "node:util";
 
 /** Writing calls on files. All paths are local; `file` is a descriptor that `open` gave. */
 export interface FileSystem {
-  open(path: string, flags: string | number, mode?: number): Promise<number>;
+  readonly open: (path: string, flags: string | number, mode?: number) => Promise<number>;
   /** Writes all of `bytes` at `position`. */
-  write(file: number, bytes: Uint8Array, position: number): Promise<void>;
-  truncate(file: number, size: number): Promise<void>;
-  sync(file: number): Promise<void>;
-  close(file: number): Promise<void>;
-  link(existing: string, path: string): Promise<void>;
-  rename(from: string, to: string): Promise<void>;
-  unlink(path: string): Promise<void>;
+  readonly write: (file: number, bytes: Uint8Array, position: number) => Promise<void>;
+  readonly truncate: (file: number, size: number) => Promise<void>;
+  readonly sync: (file: number) => Promise<void>;
+  readonly close: (file: number) => Promise<void>;
+  readonly link: (existing: string, path: string) => Promise<void>;
+  readonly rename: (from: string, to: string) => Promise<void>;
+  readonly unlink: (path: string) => Promise<void>;
   /** Makes a folder and those above it; one that exists stays as it is. */
-  makeFolder(path: string, mode: number): Promise<void>;
+  readonly makeFolder: (path: string, mode: number) => Promise<void>;
 }
 
 const openFile = promisify(open);

@@ -160,11 +160,8 @@ function lockFailure(place: { path: string; folder: string; holderPath: string }
     const message = `${place.path} is in use by ${holderOf(place.holderPath)}; stop it, or wait until it has ended`;
     return new StorageError("storage-locked", message, { details: { path: place.path }, cause });
   }
-  if (errorCodeOf(cause) === "LEVEL_CORRUPTION") {
-    const message = `the lock of ${place.path} is damaged; it holds no data: make sure that no other process uses the folder and delete ${place.folder}`;
-    return new StorageError("storage-corrupt", message, { details: { path: place.folder }, cause });
-  }
-  return storageFailure(`could not lock ${place.path}`, failure);
+  const advice = `if ${place.folder} is damaged, make sure that no other process uses ${place.path} and delete it: it holds no data`;
+  return storageFailure(`could not lock ${place.path} (${advice})`, failure);
 }
 
 function holderOf(path: string): string {

@@ -1,0 +1,387 @@
+/** What the LevelDB driver notices of its own files. */
+import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Level } from "level";
+import { describe, expect, test } from "vitest";
+import { StorageError } from "../src/error.ts";
+import { indexKey, type LevelStorageOptions, openLevelStorage } from "../src/index.ts";
+import type { HeadName, LogStorage } from "../src/storage.ts";
+import { expectCode } from "./expect-code.ts";
+import { createFaultyFileSystem } from "./faulty-file-system.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+const ENTRIES = 40;
+
+async function withStorage(
+  path: string,
+  use: (storage: LogStorage) => Promise<void>,
+  options: Partial<LevelStorageOptions> = {},
+): Promise<void> {
+  const storage = await openLevelStorage({ path, ...options });
+  try {
+    await use(storage);
+  } finally {
+    await storage.close();
+  }
+}
+
+async function commitHead(storage: LogStorage, name: HeadName, text = name as string): Promise<void> {
+  const expected = (await storage.readHead(name))?.version ?? 0;
+  const index = indexKey(expected);
+  await storage.commit({
+    head: { name, expected, bytes: bytesOf(`${text} ${expected + 1}`) },
+    rows: name === "integrated" ? [{ table: "leaf", key: index, value: bytesOf(`leaf ${expected}`) }] : [],
+    blobs: name === "integrated" ? [{ key: `tile/${index}`, bytes: bytesOf(`tile ${expected}`) }] : [],
+  });
+}
+
+async function fill(path: string, commits = ENTRIES): Promise<void> {
+  await withStorage(path, async (storage) => {
+    for (let at = 0; at < commits; at++) await commitHead(storage, "integrated");
+    await commitHead(storage, "signed");
+    await commitHead(storage, "published");
+  });
+}
+
+/** The database itself, past all checks. */
+async function withDatabase(path: string, use: (database: Level<string, Uint8Array>) => Promise<void>): Promise<void> {
+  const database = new Level<string, Uint8Array>(join(path, "leveldb"), {
+    keyEncoding: "utf8",
+    valueEncoding: "view",
+    compression: false,
+  });
+  await database.open();
+  await use(database);
+  await database.close();
+}
+
+function filesBelow(path: string): string[] {
+  return readdirSync(path, { recursive: true, encoding: "utf8" }).filter((name) => statSync(join(path, name)).isFile());
+}
+
+function flipBit(path: string, bit: number): void {
+  const bytes = readFileSync(path);
+  const at = Math.floor(bit / 8);
+  bytes[at] = (bytes[at] ?? 0) ^ (1 << (bit % 8));
+  writeFileSync(path, bytes);
+}
+
+describe("reopening", () => {
+  test("what was committed is there again, and commits go on", async () => {
+    const path = temporaryFolder();
+    await fill(path);
+    await withStorage(path, async (storage) => {
+      expect(await storage.readHead("integrated")).toEqual({
+        version: ENTRIES,
+        bytes: bytesOf(`integrated ${ENTRIES}`),
+      });
+      expect(await storage.readHead("signed")).toEqual({ version: 1, bytes: bytesOf("signed 1") });
+      expect(await storage.getRow("leaf", indexKey(7))).toEqual(bytesOf("leaf 7"));
+      await commitHead(storage, "integrated");
+      await commitHead(storage, "signed");
+    });
+    await withStorage(path, async (storage) => expect((await storage.readHead("signed"))?.version).toBe(2));
+  });
+
+  test("C-55 a folder is open once at a time", async () => {
+    const path = temporaryFolder();
+    await withStorage(path, async () => {
+      const error = await expectCode("storage-locked", () => openLevelStorage({ path }));
+      expect(error.message).toContain(`process ${process.pid}`);
+    });
+    await withStorage(path, async () => undefined);
+  });
+
+  test("a failed opening lets the folder go", async () => {
+    const path = temporaryFolder();
+    await fill(path, 1);
+    copyFileSync(join(path, "high-water"), join(path, "kept"));
+    rmSync(join(path, "high-water"));
+    await expectCode("storage-rolled-back", () => openLevelStorage({ path }));
+    copyFileSync(join(path, "kept"), join(path, "high-water"));
+    await withStorage(path, async () => undefined);
+  });
+});
+
+describe("rollback", () => {
+  test.each(["high-water", "head", "published"])("refuses a store whose file %s is missing", async (file) => {
+    const path = temporaryFolder();
+    await fill(path, 3);
+    rmSync(join(path, file));
+    const error = await expectCode("storage-rolled-back", () => openLevelStorage({ path }));
+    expect(error.message).toContain(file);
+    expect(error.message).toContain("backup");
+  });
+
+  test("refuses a store whose database is missing", async () => {
+    const path = temporaryFolder();
+    await fill(path, 3);
+    rmSync(join(path, "leveldb"), { recursive: true });
+    await expectCode("storage-rolled-back", () => openLevelStorage({ path }));
+  });
+
+  test.each(["integrated", "signed", "published"] as const)(
+    "refuses a database that is older by one commit of %s",
+    async (name) => {
+      const path = temporaryFolder();
+      await fill(path, 3);
+      cpSync(join(path, "leveldb"), join(path, "older"), { recursive: true });
+      await withStorage(path, (storage) => commitHead(storage, name));
+      rmSync(join(path, "leveldb"), { recursive: true });
+      cpSync(join(path, "older"), join(path, "leveldb"), { recursive: true });
+      const error = await expectCode("storage-rolled-back", () => openLevelStorage({ path }));
+      expect(error.details).toMatchObject({ head: name, markVersion: name === "integrated" ? 4 : 2 });
+      expect(error.message).toContain("is behind");
+    },
+  );
+
+  test.each([
+    ["integrated", "high-water"],
+    ["signed", "head"],
+    ["published", "published"],
+  ] as const)("refuses an older file for %s that is behind by two commits, and repairs one", async (name, file) => {
+    const path = temporaryFolder();
+    await fill(path, 3);
+    copyFileSync(join(path, file), join(path, "older"));
+    const warnings: unknown[] = [];
+    const logger = { warn: (_: string, details: unknown) => void warnings.push(details) };
+    await withStorage(path, (storage) => commitHead(storage, name));
+    copyFileSync(join(path, "older"), join(path, file));
+    await withStorage(path, (storage) => commitHead(storage, name), { logger });
+    const version = name === "integrated" ? 4 : 2;
+    expect(warnings).toEqual([{ head: name, version }]);
+    copyFileSync(join(path, "older"), join(path, file));
+    const error = await expectCode("storage-rolled-back", () => openLevelStorage({ path }));
+    expect(error.message).toContain("is ahead of");
+  });
+
+  test("refuses a head of the same version and other contents", async () => {
+    const path = temporaryFolder();
+    const other = temporaryFolder();
+    await fill(path, 3);
+    await fill(other, 2);
+    await withStorage(other, (storage) => commitHead(storage, "integrated", "other"));
+    copyFileSync(join(other, "high-water"), join(path, "high-water"));
+    await expectCode("storage-rolled-back", () => openLevelStorage({ path }));
+  });
+});
+
+describe("damage", () => {
+  test("a value that was changed is refused by table and key, others are read", async () => {
+    const path = temporaryFolder();
+    await fill(path);
+    await withDatabase(path, async (database) => {
+      const value = await database.get(`r/leaf/${indexKey(5)}`);
+      await database.put(
+        `r/leaf/${indexKey(5)}`,
+        Uint8Array.from(value ?? [], (byte, at) => (at === 20 ? byte ^ 1 : byte)),
+      );
+      await database.put(`b/tile/${indexKey(6)}`, bytesOf("short"));
+    });
+    await withStorage(path, async (storage) => {
+      for (const read of [
+        () => storage.getRow("leaf", indexKey(5)),
+        () => storage.getRows("leaf", [indexKey(4), indexKey(5)]),
+        async () => {
+          for await (const _ of storage.scanRows("leaf"));
+        },
+      ]) {
+        const error = await expectCode("storage-corrupt", read);
+        expect(error.details).toEqual({ table: "leaf", key: indexKey(5) });
+        expect(error.message).toContain("fsck");
+      }
+      const error = await expectCode("storage-corrupt", () => storage.getBlob(`tile/${indexKey(6)}`));
+      expect(error.details).toEqual({ blob: `tile/${indexKey(6)}` });
+      expect(await storage.getRow("leaf", indexKey(4))).toEqual(bytesOf("leaf 4"));
+    });
+  });
+
+  test("values that were swapped are refused", async () => {
+    const path = temporaryFolder();
+    await fill(path);
+    await withDatabase(path, async (database) => {
+      const [a, b] = await database.getMany([`r/leaf/${indexKey(1)}`, `r/leaf/${indexKey(2)}`]);
+      await database.put(`r/leaf/${indexKey(1)}`, b ?? new Uint8Array());
+      await database.put(`r/leaf/${indexKey(2)}`, a ?? new Uint8Array());
+      await database.put(`r/other/${indexKey(1)}`, a ?? new Uint8Array());
+    });
+    await withStorage(path, async (storage) => {
+      await expectCode("storage-corrupt", () => storage.getRow("leaf", indexKey(1)));
+      await expectCode("storage-corrupt", () => storage.getRow("leaf", indexKey(2)));
+      await expectCode("storage-corrupt", () => storage.getRow("other", indexKey(1)));
+    });
+  });
+
+  test("a damaged record in the middle of the write-ahead log is refused, on the second opening too", async () => {
+    const path = temporaryFolder();
+    await fill(path);
+    const log = join(path, "leveldb", readdirSync(join(path, "leveldb")).find((name) => name.endsWith(".log")) ?? "");
+    // The byte of a leaf: the checksum of its record fails, and LevelDB goes on without the rest of the block.
+    flipBit(log, 8 * readFileSync(log).indexOf("leaf 20"));
+    await expectCode("storage-corrupt", () => openLevelStorage({ path }));
+    const error = await expectCode("storage-corrupt", () => openLevelStorage({ path }));
+    expect(error.message).toContain("fsck");
+  });
+
+  test("a write-ahead log that was cut is refused", async () => {
+    const path = temporaryFolder();
+    await fill(path);
+    const log = join(path, "leveldb", readdirSync(join(path, "leveldb")).find((name) => name.endsWith(".log")) ?? "");
+    const bytes = readFileSync(log);
+    for (const size of [bytes.length - 1, bytes.length / 2, 7, 0]) {
+      const copy = temporaryFolder();
+      cpSync(path, copy, { recursive: true });
+      writeFileSync(join(copy, "leveldb", log.slice(log.lastIndexOf("/") + 1)), bytes.subarray(0, size));
+      await expectCode("storage-rolled-back", () => openLevelStorage({ path: copy }));
+    }
+  });
+
+  test.each(["high-water", "head", "published"])(
+    "every truncation of %s is refused, or repaired to what it said",
+    async (file) => {
+      const path = temporaryFolder();
+      await fill(path, 3);
+      const bytes = readFileSync(join(path, file));
+      for (const size of [0, 1, 63, bytes.length - 1].filter((size) => size < bytes.length)) {
+        writeFileSync(join(path, file), bytes.subarray(0, size));
+        await expectDetectedOrWhole(path, 3);
+        writeFileSync(join(path, file), bytes);
+      }
+    },
+  );
+
+  /**
+   * A flip that is not noticed must have changed nothing that can be read. One kind of damage is left to fsck: a row that
+   * LevelDB does not find any more, because its key, or the index that leads to it, was hit.
+   */
+  test("no flipped bit in any file gives a wrong value", async () => {
+    const path = temporaryFolder();
+    await fill(path);
+    // Half of the data in a table, half in the write-ahead log.
+    await withStorage(path, async (storage) => {
+      for (let at = 0; at < 10; at++) await commitHead(storage, "integrated");
+    });
+    let flips = 0;
+    let missing = 0;
+    for (const file of filesBelow(path)) {
+      const bits = statSync(join(path, file)).size * 8;
+      const step = Math.max(1, Math.floor(bits / 24));
+      for (let bit = flips % step; bit < bits; bit += step) {
+        const copy = temporaryFolder();
+        cpSync(path, copy, { recursive: true });
+        flipBit(join(copy, file), bit);
+        missing += await expectDetectedOrWhole(copy, ENTRIES + 10);
+        rmSync(copy, { recursive: true });
+        flips++;
+      }
+    }
+    expect(flips).toBeGreaterThan(150);
+    expect(missing).toBeLessThan(flips * ENTRIES);
+  });
+});
+
+/** Opens and reads everything: each step gives the right answer or an error of ours. Counts what was not found. */
+async function expectDetectedOrWhole(path: string, commits: number): Promise<number> {
+  let missing = 0;
+  try {
+    await withStorage(path, async (storage) => {
+      const head = await storage.readHead("integrated");
+      expect(head).toEqual({ version: commits, bytes: bytesOf(`integrated ${commits}`) });
+      for (let at = 0; at < commits; at++) {
+        for (const [read, text] of [
+          [() => storage.getRow("leaf", indexKey(at)), `leaf ${at}`],
+          [() => storage.getBlob(`tile/${indexKey(at)}`), `tile ${at}`],
+        ] as const) {
+          const value = await read().catch((error: unknown) => {
+            if (error instanceof StorageError && error.code === "storage-corrupt") return bytesOf(text);
+            throw error;
+          });
+          missing += value === undefined ? 1 : 0;
+          expect(value ?? bytesOf(text)).toEqual(bytesOf(text));
+        }
+      }
+    });
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+  }
+  return missing;
+}
+
+describe("failing writes", () => {
+  test.each(["before", "after"] as const)(
+    "a mark that fails %s it is written stops the store, and reopening finds the commit",
+    async (when) => {
+      const path = temporaryFolder();
+      const fileSystem = createFaultyFileSystem();
+      const storage = await openLevelStorage({ path, fileSystem });
+      await commitHead(storage, "integrated");
+      fileSystem.fault = { call: "write", when };
+      await expectCode("storage-unavailable", () => commitHead(storage, "integrated"));
+      fileSystem.fault = undefined;
+      await expectCode("storage-unavailable", () => storage.readHead("integrated"));
+      await expectCode("storage-unavailable", () => storage.putRows([{ table: "t", key: "k", value: bytesOf("x") }]));
+      await expectCode("storage-unavailable", () => storage.getRow("leaf", indexKey(0)));
+      await storage.close();
+      await withStorage(path, async (storage) => {
+        expect((await storage.readHead("integrated"))?.version).toBe(2);
+        await commitHead(storage, "integrated");
+      });
+    },
+  );
+
+  test("every failing step of a signed head stops the store, and reopening finds the commit", async () => {
+    for (const call of ["open", "write", "sync", "close", "rename"] as const) {
+      for (const when of ["before", "after"] as const) {
+        const path = temporaryFolder();
+        const fileSystem = createFaultyFileSystem();
+        const storage = await openLevelStorage({ path, fileSystem });
+        await commitHead(storage, "signed");
+        fileSystem.fault = { call, when };
+        await expectCode("storage-unavailable", () => commitHead(storage, "signed"));
+        fileSystem.fault = undefined;
+        await expectCode("storage-unavailable", () => storage.readHead("signed"));
+        await storage.close();
+        await withStorage(path, async (storage) => expect((await storage.readHead("signed"))?.version).toBe(2));
+      }
+    }
+  });
+
+  test("a full disk is told apart", async () => {
+    const fileSystem = createFaultyFileSystem();
+    const storage = await openLevelStorage({ path: temporaryFolder(), fileSystem });
+    fileSystem.fault = { call: "write", code: "ENOSPC" };
+    await expectCode("storage-full", () => commitHead(storage, "integrated"));
+    await expectCode("storage-full", () => storage.readHead("integrated"));
+    await storage.close();
+  });
+
+  test("commits that wait behind a failed one are not tried", async () => {
+    const fileSystem = createFaultyFileSystem();
+    const path = temporaryFolder();
+    const storage = await openLevelStorage({ path, fileSystem });
+    fileSystem.fault = { call: "write" };
+    const commits = [0, 1, 2].map((expected) =>
+      storage.commit({ head: { name: "integrated", expected, bytes: bytesOf(`${expected}`) } }),
+    );
+    expect((await Promise.allSettled(commits)).map(({ status }) => status)).toEqual([
+      "rejected",
+      "rejected",
+      "rejected",
+    ]);
+    await storage.close();
+    await withStorage(path, async (storage) => expect((await storage.readHead("integrated"))?.version).toBe(1));
+  });
+
+  test("an interrupted creation is made good by the next opening", async () => {
+    for (const call of ["open", "write", "sync", "rename"] as const) {
+      for (let after = 0; after < 3; after++) {
+        const path = temporaryFolder();
+        const fileSystem = createFaultyFileSystem();
+        fileSystem.fault = { call, after };
+        await expectCode("storage-unavailable", () => openLevelStorage({ path, fileSystem }));
+        await withStorage(path, (storage) => commitHead(storage, "integrated"));
+      }
+    }
+  });
+});
