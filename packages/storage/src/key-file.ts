@@ -20,8 +20,8 @@ import { type Slot, SlotFile } from "./slot-file.ts";
 
 const MAGIC = Buffer.from("tskeys1\n", "latin1");
 const HEADER_BYTES = 32;
-/** Rows read or rewritten at a time: some 50 kB, and a few milliseconds of ciphers between two turns of the event loop. */
-export const CHUNK_ROWS = 512;
+/** Rows read or rewritten at a time: six milliseconds of ciphers between two turns of the event loop. */
+const CHUNK_ROWS = 128;
 
 export function keyFileName(epoch: KeyEpoch): string {
   return `keys.${epoch.number}`;
