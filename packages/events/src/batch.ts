@@ -20,7 +20,8 @@ import { encodeClaim } from "./claim.ts";
 import { computeCommitment } from "./commitment.ts";
 import { domainPrefix } from "./domain.ts";
 import { EventError } from "./error.ts";
-import { type TallyEvent, decodeEvent, retentionClass } from "./event.ts";
+import { decodeEvent } from "./event-codec.ts";
+import { type TallyEvent, retentionClass } from "./event.ts";
 import { FieldReader } from "./field-reader.ts";
 import { BATCH_ENTRIES_MAX } from "./leaf.ts";
 import type { Opening } from "./opening.ts";
@@ -104,8 +105,7 @@ export function encodeBatch(batch: SignedBatch): Uint8Array {
  * @throws {EventError} `cbor-malformed` or `batch-malformed`.
  */
 export function decodeBatch(bytes: Uint8Array): SignedBatch {
-  const itemsMax = 7 + 3 * BATCH_ENTRIES_MAX;
-  return readBatch(reader.versioned(bytes, "batch", { length: 6, depthMax: 3, bytesMax: BATCH_BYTES_MAX, itemsMax }));
+  return readBatch(reader.versioned(bytes, "batch", { length: 6, bytesMax: BATCH_BYTES_MAX }));
 }
 
 /** What a batch says, by entry, in order. */

@@ -59,7 +59,7 @@ export class FieldReader {
 }
 
 function isWithin(value: number, { min, max = Number.MAX_SAFE_INTEGER }: Bounds): boolean {
-  return value >= min && value <= max;
+  return Number.isSafeInteger(value) && value >= min && value <= max;
 }
 
 function describe({ min, max }: Bounds): string {

@@ -84,7 +84,7 @@ export function encodeLeaf(leaf: Leaf): Uint8Array {
  * @throws {EventError} `cbor-malformed`: not canonical CBOR; `leaf-malformed`: not a leaf of version 1.
  */
 export function decodeLeaf(bytes: Uint8Array): Leaf {
-  return readLeaf(reader.versioned(bytes, "leaf", { length: 11, depthMax: 2, itemsMax: 32 }));
+  return readLeaf(reader.versioned(bytes, "leaf", { length: 11 }));
 }
 
 function readLeaf(parts: readonly CborValue[]): Leaf {

@@ -26,7 +26,7 @@ export function encodeOpening({ salt, event }: Opening): Uint8Array {
  * @throws {EventError} `cbor-malformed` or `opening-malformed`.
  */
 export function decodeOpening(bytes: Uint8Array): Opening {
-  const parts = reader.versioned(bytes, "opening", { length: 3, depthMax: 1, itemsMax: 4 });
+  const parts = reader.versioned(bytes, "opening", { length: 3 });
   return {
     salt: reader.bytes(parts[1], "salt", 32),
     event: reader.bytes(parts[2], "event", { min: 1, max: EVENT_BYTES_MAX }),

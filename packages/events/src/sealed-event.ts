@@ -84,7 +84,7 @@ export function sealOpening(input: SealInput): Uint8Array {
  * @throws {EventError} `cbor-malformed` or `sealed-malformed`.
  */
 export function decodeSealed(bytes: Uint8Array): SealedEvent {
-  const parts = reader.versioned(bytes, "sealed event", { length: 5, depthMax: 1, itemsMax: 6 });
+  const parts = reader.versioned(bytes, "sealed event", { length: 5 });
   return {
     class: reader.text(parts[1], "class", CLASS_PATTERN),
     day: reader.integer(parts[2], "day", { min: 0, max: DAY_MAX }),

@@ -1,6 +1,7 @@
 import { decodeHex, encodeHex } from "@tallystick/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { describeWithVectors, readVectorJson } from "../../../test/support/vectors.ts";
 import { type CborValue, EventError, decodeCbor, encodeCbor } from "../src/index.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
@@ -308,3 +309,41 @@ function attempt(bytes: Uint8Array): CborValue | undefined {
     throw error;
   }
 }
+
+interface Row {
+  readonly hex: string;
+  /** False for indefinite lengths and floats that are longer than need be. */
+  readonly roundtrip: boolean;
+  readonly decoded?: CborValue;
+  readonly diagnostic?: string;
+}
+
+/** What stands in RFC 8949, Appendix A, and is in our form too, though its value is not written as JSON. */
+const byteStrings: Readonly<Record<string, Uint8Array>> = {
+  "h''": new Uint8Array(),
+  "h'01020304'": new Uint8Array([1, 2, 3, 4]),
+};
+
+/** Floats, tags, simple values but three, integers beyond 2^53 and as keys; all of them in their preferred form. */
+function isOutside(hex: string): boolean {
+  if (["1bffffffffffffffff", "3bffffffffffffffff", "a201020304"].includes(hex)) return true;
+  return hex >= "c0" && !["f4", "f5", "f6"].includes(hex);
+}
+
+describeWithVectors("the examples of RFC 8949, Appendix A", () => {
+  const rows = readVectorJson<readonly Row[]>("encoding/cbor-rfc8949-appendix-a.json");
+  test.each(rows)("$hex is read and written back, or refused", ({ hex, roundtrip, decoded, diagnostic }) => {
+    if (!roundtrip || isOutside(hex)) {
+      expect(errorOf(() => decodeHexCbor(hex)).code).toBe("cbor-malformed");
+      return;
+    }
+    const value = decoded ?? byteStrings[diagnostic ?? ""] ?? null;
+    expect(decodeHexCbor(hex)).toEqual(withoutPrototypes(value));
+    expect(hexOf(value)).toBe(hex);
+  });
+
+  test("48 of the 82 are outside of the canonical form", () => {
+    const refused = rows.filter(({ hex }) => attempt(decodeHex(hex)) === undefined);
+    expect([rows.length, refused.length]).toEqual([82, 48]);
+  });
+});
