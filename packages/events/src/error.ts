@@ -4,6 +4,7 @@ import { TallystickError } from "@tallystick/core";
 /**
  * - `cbor-malformed`: bytes that are not canonical CBOR; `details.offset` names the byte.
  * - `cbor-unencodable`: a value that canonical CBOR cannot hold; `details.path` names it.
+ * - `json-malformed`: text that is not strict JSON; `details.line` and `.column` name the place.
  * - `event-invalid`: not an event, or not one that its type allows; `details.defects` names every field.
  * - `leaf-malformed`, `opening-malformed`, `batch-malformed`, `sealed-malformed`, `evidence-malformed`: canonical CBOR
  *   (or JSON, for evidence), but not of that format; `details.field` names the part.
@@ -14,6 +15,7 @@ import { TallystickError } from "@tallystick/core";
 export type EventErrorCode =
   | "cbor-malformed"
   | "cbor-unencodable"
+  | "json-malformed"
   | "event-invalid"
   | "leaf-malformed"
   | "opening-malformed"
@@ -27,7 +29,8 @@ export type EventErrorCode =
 /**
  * Bad evidence or a bad event. Retrying does not help.
  *
- * No message and no detail holds a key, or what an event says: only names of fields, offsets and lengths.
+ * No message and no detail holds a key, or what an event says, but for its type, time, outcome and
+ * the like: only names of fields, offsets and lengths.
  */
 export class EventError extends TallystickError<EventErrorCode> {
   override readonly name = "EventError";

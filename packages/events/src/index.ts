@@ -44,3 +44,38 @@ export {
   subjectTag,
   tenantTag,
 } from "./tags.ts";
+export {
+  CATALOGUE,
+  CORE_NAMESPACES,
+  type CatalogueEntry,
+  type Reporter,
+  type RequirableField,
+  catalogueEntry,
+} from "./catalogue.ts";
+export type { Context, ContextValue } from "./context.ts";
+export type { EventDefect } from "./defects.ts";
+export {
+  type Actor,
+  type EventFields,
+  type EventInput,
+  type EventJson,
+  type Outcome,
+  type Subject,
+  type Target,
+  type TallyEvent,
+  eventToJson,
+  isHashedSessionId,
+  normaliseSession,
+  personOf,
+  personalId,
+  retentionClass,
+} from "./event.ts";
+export { decodeEvent, encodeEvent } from "./event-codec.ts";
+export { type LinePosition, importedEventId, newEventId } from "./event-id.ts";
+export { type ImportedLine, UNREADABLE_TYPE } from "./imports/imported-line.ts";
+export { type JsonLinesImportOptions, createJsonLinesImport } from "./imports/json-lines.ts";
+export { type OpenSshImportOptions, createOpenSshImport } from "./imports/openssh.ts";
+export { inferFirstYear } from "./imports/syslog.ts";
+export { JSON_DEPTH_MAX, type JsonValue, parseJson } from "./json.ts";
+export { eventJsonSchema } from "./json-schema.ts";
+export { assertReportable, parseEvent } from "./parse-event.ts";
