@@ -13,6 +13,7 @@ export { type KeyStoreOptions, openKeyStore } from "./file-key-store.ts";
 export { indexKey, parseIndexKey } from "./index-key.ts";
 export type { KeyKind, KeyName, KeyState, KeyStore } from "./key-store.ts";
 export type { RandomSource } from "./key-wrap.ts";
+export { type ScrubOptions, scrubTables, type TableDefect } from "./level-scrub.ts";
 export { type LevelStorageOptions, openLevelStorage, type StorageLogger } from "./level-storage.ts";
 export {
   type CreateMasterKeyOptions,
