@@ -1,5 +1,5 @@
 import { decodeHex, encodeHex } from "@tallystick/core";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { describeWithVectors, readVectorJson } from "../../../test/support/vectors.ts";
 import { type CborValue, EventError, decodeCbor, encodeCbor } from "../src/index.ts";
@@ -260,7 +260,7 @@ describe("canonical CBOR", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 24 }), (bytes) => {
         const value = attempt(bytes);
-        if (value !== undefined) expect(encodeCbor(value)).toEqual(bytes);
+        expect(value === undefined ? bytes : encodeCbor(value)).toEqual(bytes);
       }),
       { numRuns: 20_000 },
     );
@@ -332,18 +332,20 @@ function isOutside(hex: string): boolean {
 
 describeWithVectors("the examples of RFC 8949, Appendix A", () => {
   const rows = readVectorJson<readonly Row[]>("encoding/cbor-rfc8949-appendix-a.json");
-  test.each(rows)("$hex is read and written back, or refused", ({ hex, roundtrip, decoded, diagnostic }) => {
-    if (!roundtrip || isOutside(hex)) {
-      expect(errorOf(() => decodeHexCbor(hex)).code).toBe("cbor-malformed");
-      return;
-    }
+  const outside = rows.filter(({ hex, roundtrip }) => !roundtrip || isOutside(hex));
+  const inside = rows.filter((row) => !outside.includes(row));
+
+  test.each(outside)("$hex is refused", ({ hex }) => {
+    expect(errorOf(() => decodeHexCbor(hex)).code).toBe("cbor-malformed");
+  });
+
+  test.each(inside)("$hex is read and written back", ({ hex, decoded, diagnostic }) => {
     const value = decoded ?? byteStrings[diagnostic ?? ""] ?? null;
     expect(decodeHexCbor(hex)).toEqual(withoutPrototypes(value));
     expect(hexOf(value)).toBe(hex);
   });
 
   test("48 of the 82 are outside of the canonical form", () => {
-    const refused = rows.filter(({ hex }) => attempt(decodeHex(hex)) === undefined);
-    expect([rows.length, refused.length]).toEqual([82, 48]);
+    expect([rows.length, outside.length]).toEqual([82, 48]);
   });
 });

@@ -1,7 +1,8 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { errorCode } from "../../../test/support/errors.ts";
 import { formatEvidence, parseEvidence } from "../src/index.ts";
+import { flippedBits } from "./flipped-bits.ts";
 
 const proof = "c2sp.org/tlog-proof@v1\nindex 0\n\nexample.com/a\n1\n…\n\n— example.com/a …\n";
 const opening = new Uint8Array([1, 2, 3, 4]);
@@ -40,12 +41,9 @@ describe("an evidence file", () => {
 
   test("is refused, or has other parts, with any bit flipped", () => {
     const bytes = new TextEncoder().encode(formatEvidence({ proof, opening }));
-    for (let bit = 0; bit < bytes.length * 8; bit += 1) {
-      const flipped = bytes.slice();
-      flipped[Math.floor(bit / 8)] = (flipped[Math.floor(bit / 8)] ?? 0) ^ (1 << (bit % 8));
-      const text = new TextDecoder().decode(flipped);
-      if (errorCode(() => parseEvidence(text)) === undefined)
-        expect(parseEvidence(text)).not.toEqual({ proof, opening });
-    }
+    const texts = Array.from(flippedBits(bytes), (flipped) => new TextDecoder().decode(flipped));
+    const parsed = texts.filter((text) => errorCode(() => parseEvidence(text)) === undefined);
+    expect(parsed.length).toBeLessThan(texts.length);
+    expect(parsed.map(parseEvidence)).not.toContainEqual({ proof, opening });
   });
 });

@@ -12,6 +12,7 @@ import {
   sealKey,
   sealOpening,
 } from "../src/index.ts";
+import { flippedBits } from "./flipped-bits.ts";
 
 const classDayKey = new Uint8Array(32).fill(1);
 const personKey = new Uint8Array(32).fill(2);
@@ -56,13 +57,11 @@ describe("a sealed event", () => {
   });
 
   test("is refused with any bit flipped, or asks for the key of another class or day", () => {
-    for (let bit = 0; bit < sealed.length * 8; bit += 1) {
-      const flipped = sealed.slice();
-      flipped[Math.floor(bit / 8)] = (flipped[Math.floor(bit / 8)] ?? 0) ^ (1 << (bit % 8));
-      const code = openWith({ sealed: flipped });
-      if (code === undefined) expect(nameOf(flipped)).not.toEqual(["auth", 20_413]);
-      else expect(["cbor-malformed", "sealed-malformed", "sealed-unopenable"]).toContain(code);
-    }
+    const flips = [...flippedBits(sealed)];
+    const codes = new Set(flips.map((flipped) => openWith({ sealed: flipped })));
+    expect(codes).toEqual(new Set([undefined, "cbor-malformed", "sealed-malformed", "sealed-unopenable"]));
+    const opened = flips.filter((flipped) => openWith({ sealed: flipped }) === undefined);
+    expect(opened.map(nameOf)).not.toContainEqual(["auth", 20_413]);
   });
 
   test.each<[string, number, CborValue]>([
