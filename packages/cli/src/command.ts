@@ -97,7 +97,15 @@ export function formatHelp(command: Command): string {
   const width = Math.max(...rows.map(([flag]) => flag.length));
   const lines = rows.map(([flag, help]) => `  ${flag.padEnd(width)}  ${help}`);
   const notes = command.notes === undefined ? [] : ["", ...command.notes];
-  return [`tallystick ${command.name} ${command.usage}`.trimEnd(), "", command.summary, "", ...lines, ...notes, ""].join("\n");
+  return [
+    `tallystick ${command.name} ${command.usage}`.trimEnd(),
+    "",
+    command.summary,
+    "",
+    ...lines,
+    ...notes,
+    "",
+  ].join("\n");
 }
 
 /** The one word that a command takes. @throws {UsageError} None, or more than one. */

@@ -36,7 +36,9 @@ interface Failure {
 
 function explain(error: unknown, { command, terminal, signal }: Failure): ExitCode {
   if (error instanceof UsageError) {
-    terminal.trouble(`tallystick ${command.name}: ${error.message}\nusage: tallystick ${command.name} ${command.usage}`);
+    terminal.trouble(
+      `tallystick ${command.name}: ${error.message}\nusage: tallystick ${command.name} ${command.usage}`,
+    );
     return EXIT.usage;
   }
   if (signal.aborted && error instanceof Error && error.name === "AbortError") return EXIT.unknown;

@@ -25,8 +25,12 @@ export async function targetOf(invocation: Invocation, role: TokenRole): Promise
   const dev = await readDevFile();
   const url = invocation.text("log") ?? process.env["TALLYSTICK_URL"] ?? dev?.log.url;
   if (url === undefined) throw new UsageError("--log: expected the log's address; or start one with tallystick dev");
-  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) throw new UsageError(`--log: expected http(s)://…, got ${JSON.stringify(url)}`);
-  const token = invocation.text("token") ?? process.env["TALLYSTICK_TOKEN"] ?? (url === dev?.log.url ? dev.log.tokens[role] : undefined);
+  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ""))
+    throw new UsageError(`--log: expected http(s)://…, got ${JSON.stringify(url)}`);
+  const token =
+    invocation.text("token") ??
+    process.env["TALLYSTICK_TOKEN"] ??
+    (url === dev?.log.url ? dev.log.tokens[role] : undefined);
   return { url: url.replace(/\/+$/, ""), token };
 }
 

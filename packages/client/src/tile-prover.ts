@@ -26,13 +26,23 @@ export class TileProver {
 
   /** Fetches the tiles that a plan needs and puts the proof together. */
   async prove(plan: ProofPlan): Promise<Hash[]> {
-    const hashes = await Promise.all(
-      plan.nodes.map(async (node) => {
-        const { tile, ...slice } = tileOfNode({ node, size: this.#size });
-        return nodeFromTile(await this.#tile(tile), slice);
-      }),
-    );
-    return plan.assemble(hashes);
+    return plan.assemble(await Promise.all(plan.nodes.map(async (node) => await this.#node(node))));
+  }
+
+  /** The hash of one leaf, as the tiles have it. */
+  async leafHash(index: Uint): Promise<Hash> {
+    return await this.#node({ level: 0, index });
+  }
+
+  /** The root hash that the tiles give for an earlier size. */
+  async rootHash(size: number): Promise<Hash> {
+    const hashes = await Promise.all(compactRangeNodes(size).map(async (node) => await this.#node(node)));
+    return CompactRange.of({ size, hashes }).rootHash();
+  }
+
+  async #node(node: NodeId): Promise<Hash> {
+    const { tile, ...slice } = tileOfNode({ node, size: this.#size });
+    return nodeFromTile(await this.#tile(tile), slice);
   }
 
   async #tile(tile: TileId): Promise<Uint8Array> {

@@ -6,3 +6,4 @@ export * from "./http.ts";
 export * from "./leaf-audit.ts";
 export * from "./log-reader.ts";
 export * from "./receipt.ts";
+export * from "./tile-prover.ts";

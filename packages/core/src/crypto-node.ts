@@ -1,5 +1,8 @@
 /** The primitives that a platform can speed up, on node:crypto. */
-import { hash } from "node:crypto";
+import { type KeyObject, createPrivateKey, createPublicKey, hash, sign, verify } from "node:crypto";
+import { concatBytes, decodeHex, encodeHex } from "./bytes.ts";
+import * as portable from "./crypto-portable.ts";
+import { isStrictEd25519 } from "./ed25519-strict.ts";
 
 const SHA256_BYTES = 32;
 
@@ -13,4 +16,92 @@ export function sha256(data: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(SHA256_BYTES);
   for (let i = 0; i < SHA256_BYTES; i += 1) bytes[i] = text.charCodeAt(i);
   return bytes;
+}
+
+/** What stands before the raw bytes of a key: PKCS #8 before a seed, SPKI before a public key. */
+const PREFIX = {
+  ed25519Private: decodeHex("302e020100300506032b657004220420"),
+  ed25519Public: decodeHex("302a300506032b6570032100"),
+  mldsa44Private: decodeHex("3034020100300b060960864801650304031104228020"),
+  mldsa44Public: decodeHex("30820532300b06096086480165030403110382052100"),
+};
+
+/** Parsed keys, since parsing one costs as much as a signature. Few keys are in use; many only ever pass by. */
+const KEYS_MAX = 256;
+const keys = new Map<string, KeyObject>();
+
+function keyOf(kind: "public" | "private", prefix: Uint8Array, bytes: Uint8Array): KeyObject {
+  const name = `${kind} ${encodeHex(bytes)}`;
+  const known = keys.get(name);
+  if (known !== undefined) return known;
+  const key = Buffer.from(concatBytes(prefix, bytes));
+  const parsed =
+    kind === "public"
+      ? createPublicKey({ key, format: "der", type: "spki" })
+      : createPrivateKey({ key, format: "der", type: "pkcs8" });
+  const [oldest] = keys.keys();
+  if (keys.size >= KEYS_MAX && oldest !== undefined) keys.delete(oldest);
+  keys.set(name, parsed);
+  return parsed;
+}
+
+/** The last bytes of a public key's SPKI form are the key. */
+function publicKeyOf(privateKey: KeyObject, prefixBytes: number): Uint8Array {
+  return new Uint8Array(createPublicKey(privateKey).export({ format: "der", type: "spki" }).subarray(prefixBytes));
+}
+
+/** The public key, 32 bytes, of a 32-byte seed. RFC 8032 §5.1.5. */
+export function ed25519PublicKey(seed: Uint8Array): Uint8Array {
+  return publicKeyOf(keyOf("private", PREFIX.ed25519Private, seed), PREFIX.ed25519Public.length);
+}
+
+/** The signature, 64 bytes; the same for the same input. RFC 8032 §5.1.6. */
+export function ed25519Sign(seed: Uint8Array, message: Uint8Array): Uint8Array {
+  return new Uint8Array(sign(null, message, keyOf("private", PREFIX.ed25519Private, seed)));
+}
+
+/**
+ * Whether a signature holds. The strict reading of RFC 8032 §5.1.7: canonical encodings, S < L, no key of small order,
+ * the equation without cofactor.
+ */
+export function ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  if (!isStrictEd25519(publicKey, signature)) return false;
+  return verify(null, message, keyOf("public", PREFIX.ed25519Public, publicKey), signature);
+}
+
+const MLDSA44_PUBLIC_KEY_BYTES = 1312;
+const MLDSA44_SIGNATURE_BYTES = 2420;
+
+/** Whether this Node has ML-DSA-44 (from 24.6 on): told by making a key, not by its version. */
+const hasMldsa44: boolean = (() => {
+  try {
+    return (
+      createPrivateKey({
+        key: Buffer.from(concatBytes(PREFIX.mldsa44Private, new Uint8Array(32))),
+        format: "der",
+        type: "pkcs8",
+      }).asymmetricKeyType !== undefined
+    );
+  } catch {
+    return false;
+  }
+})();
+
+/** The public key, 1312 bytes, of a 32-byte seed. FIPS 204 §5.1. */
+export function mldsa44PublicKey(seed: Uint8Array): Uint8Array {
+  if (!hasMldsa44) return portable.mldsa44PublicKey(seed);
+  return publicKeyOf(keyOf("private", PREFIX.mldsa44Private, seed), PREFIX.mldsa44Public.length);
+}
+
+/** A signature, 2420 bytes, in pure mode with an empty context; another one each time. FIPS 204 §5.2. */
+export function mldsa44Sign(seed: Uint8Array, message: Uint8Array): Uint8Array {
+  if (!hasMldsa44) return portable.mldsa44Sign(seed, message);
+  return new Uint8Array(sign(null, message, keyOf("private", PREFIX.mldsa44Private, seed)));
+}
+
+/** Whether a signature in pure mode with an empty context holds. FIPS 204 §5.3. */
+export function mldsa44Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  if (publicKey.length !== MLDSA44_PUBLIC_KEY_BYTES || signature.length !== MLDSA44_SIGNATURE_BYTES) return false;
+  if (!hasMldsa44) return portable.mldsa44Verify(publicKey, message, signature);
+  return verify(null, message, keyOf("public", PREFIX.mldsa44Public, publicKey), signature);
 }

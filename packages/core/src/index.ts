@@ -1,5 +1,13 @@
 /** RFC 6962 trees, proofs, tiles, signed notes, checkpoints, cosignatures and policies: pure and isomorphic. */
-export { sha256 } from "#crypto";
+export {
+  ed25519PublicKey,
+  ed25519Sign,
+  ed25519Verify,
+  mldsa44PublicKey,
+  mldsa44Sign,
+  mldsa44Verify,
+  sha256,
+} from "#crypto";
 export {
   type ErrorOptionsWithDetails,
   TallystickError,
@@ -77,3 +85,64 @@ export {
   tilesForSize,
 } from "./tile.ts";
 export { ENTRY_BYTES_MAX, decodeEntryBundle, encodeEntryBundle, verifyEntryBundle } from "./entry-bundle.ts";
+export {
+  NOTE_BYTES_MAX,
+  NOTE_SIGNATURES_MAX,
+  type Note,
+  type NoteSignature,
+  formatNote,
+  formatSignatureLine,
+  isKeyName,
+  parseNote,
+  parseSignatureLine,
+} from "./note.ts";
+export { ORIGIN_BYTES_MAX, type Checkpoint, formatCheckpoint, originHash, parseCheckpoint } from "./checkpoint.ts";
+export {
+  type CosignedSubtree,
+  checkpointCosignatureMessage,
+  decodeTimestamped,
+  ed25519CosignatureMessage,
+  encodeTimestamped,
+  mldsa44CosignatureMessage,
+} from "./cosignature.ts";
+export {
+  type KeyType,
+  type SignatureClaim,
+  type Verifier,
+  computeKeyId,
+  createVerifier,
+  formatKeyId,
+  formatVkey,
+  parseVkey,
+} from "./vkey.ts";
+export {
+  type Signer,
+  type SignerType,
+  createSigner,
+  formatSignerKey,
+  parseSignerKey,
+  signNote,
+  signSubtree,
+  signatureLine,
+} from "./signer.ts";
+export { type OpenedNote, type VerifiedSignature, mergeCosignatures, openNote, openSignatures } from "./open-note.ts";
+export {
+  type Policy,
+  type PolicyGroup,
+  type PolicyInput,
+  type PolicyLog,
+  type PolicyWitness,
+  formatPolicy,
+  parsePolicy,
+} from "./policy.ts";
+export {
+  type Cosignature,
+  type VerifiedCheckpoint,
+  type VerifyCheckpointInput,
+  evaluateQuorum,
+  minimalWitnessSets,
+  selectSignatures,
+  smallestWitnessSet,
+  verifyCheckpoint,
+} from "./quorum.ts";
+export { type TlogProof, formatTlogProof, parseTlogProof, verifyTlogProof } from "./tlog-proof.ts";

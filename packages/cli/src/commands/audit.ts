@@ -1,6 +1,13 @@
 /** `audit`: rebuilds the whole log from what it serves and replays every rule of its leaves. */
 import { readFile } from "node:fs/promises";
-import { type AuditReport, FORK_FORMAT, auditLog, createHttpLogReader, exchange, parseForkEvidence } from "@tallystick/client";
+import {
+  type AuditReport,
+  FORK_FORMAT,
+  auditLog,
+  createHttpLogReader,
+  exchange,
+  parseForkEvidence,
+} from "@tallystick/client";
 import { decodeBase64, decodeUtf8, parseTlogProof } from "@tallystick/core";
 import { parseEvidence } from "@tallystick/events";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
@@ -83,17 +90,31 @@ function openingReader({ url, token }: Target): (index: number) => Promise<Uint8
 function show({ terminal }: Invocation, report: AuditReport): ExitCode {
   const { verdict, origin, size, rootHash, counts, cosignatures, findings, findingsTotal } = report;
   terminal.line(`${terminal.bold(verdict)}  ${origin}, ${size} entries, root ${describeHash(rootHash)}`);
-  terminal.line(`  entries  ${counts.signed} signed in ${counts.batches} batches by ${report.streams.size} streams, ${counts.unsigned} unsigned`);
+  terminal.line(
+    `  entries  ${counts.signed} signed in ${counts.batches} batches by ${report.streams.size} streams, ${counts.unsigned} unsigned`,
+  );
   terminal.line(`  chains   ${counts.tags} tags (sessions, actors, subjects, tenants)`);
-  terminal.line(`  contents ${counts.opened === 0 ? "not opened (--contents opens them)" : `${counts.opened} opened, each matches its leaf`}`);
-  const witnessed = cosignatures.map(({ witness, timestamp }) => `${witness} ${describeTime(Number(timestamp) * 1000)}`);
-  terminal.line(`  head     ${witnessed.length === 0 ? "cosigned by nobody that the policy knows" : `cosigned by ${witnessed.join(", ")} UTC`}`);
+  terminal.line(
+    `  contents ${counts.opened === 0 ? "not opened (--contents opens them)" : `${counts.opened} opened, each matches its leaf`}`,
+  );
+  const witnessed = cosignatures.map(
+    ({ witness, timestamp }) => `${witness} ${describeTime(Number(timestamp) * 1000)}`,
+  );
+  terminal.line(
+    `  head     ${witnessed.length === 0 ? "cosigned by nobody that the policy knows" : `cosigned by ${witnessed.join(", ")} UTC`}`,
+  );
   for (const { code, index, message } of findings.slice(0, FINDINGS_SHOWN)) {
     terminal.line(`  ${index === undefined ? "log" : `index ${index}`}: ${message} (${code})`);
   }
-  if (findingsTotal > FINDINGS_SHOWN) terminal.line(`  and ${findingsTotal - FINDINGS_SHOWN} more; --json lists a thousand`);
+  if (findingsTotal > FINDINGS_SHOWN)
+    terminal.line(`  and ${findingsTotal - FINDINGS_SHOWN} more; --json lists a thousand`);
   terminal.line("  not shown: that applications told the truth, or reported everything");
-  const streams = [...report.streams].map(([stream, { firstIndex, lastIndex, lastSequence }]) => ({ stream, firstIndex, lastIndex, lastSequence }));
+  const streams = [...report.streams].map(([stream, { firstIndex, lastIndex, lastSequence }]) => ({
+    stream,
+    firstIndex,
+    lastIndex,
+    lastSequence,
+  }));
   terminal.value({ ...report, streams });
   if (verdict === "REFUTED") return EXIT.refuted;
   return verdict === "VERIFIED" ? EXIT.ok : EXIT.unknown;

@@ -51,7 +51,10 @@ interface FileToVerify {
 
 async function verifyFile({ bytes, policy, invocation }: FileToVerify): Promise<ExitCode> {
   if (bytes.length > FILE_BYTES_MAX) {
-    throw new ClientError("evidence-malformed", `format: expected at most ${FILE_BYTES_MAX} bytes, got ${bytes.length}`);
+    throw new ClientError(
+      "evidence-malformed",
+      `format: expected at most ${FILE_BYTES_MAX} bytes, got ${bytes.length}`,
+    );
   }
   const text = decodeUtf8(bytes);
   const format = text.startsWith("{") ? jsonFormat(text) : undefined;
@@ -103,12 +106,18 @@ function showFork({ terminal }: Invocation, text: string, policy: Policy): ExitC
   const verdict = proven ? "REFUTED" : "CANNOT TELL";
   terminal.line(`${terminal.bold(verdict)}  ${proven ? "the log forked: " : ""}${reason}`);
   if (!proven) terminal.line(`  next: tallystick audit --log URL --head FILE, with this file`);
-  terminal.value({ verdict: proven ? "REFUTED" : "UNKNOWN", step: "fork", reason, sizes: heads.map(({ size }) => size) });
+  terminal.value({
+    verdict: proven ? "REFUTED" : "UNKNOWN",
+    step: "fork",
+    reason,
+    sizes: heads.map(({ size }) => size),
+  });
   return proven ? EXIT.refuted : EXIT.unknown;
 }
 
 function refuted({ terminal }: Invocation, error: TallystickError): ExitCode {
-  const step = error instanceof ClientError && typeof error.details["step"] === "string" ? error.details["step"] : "format";
+  const step =
+    error instanceof ClientError && typeof error.details["step"] === "string" ? error.details["step"] : "format";
   const why = error.message.startsWith(`${step}: `) ? error.message.slice(step.length + 2) : error.message;
   terminal.line(`${terminal.bold("REFUTED")}  ${step}: ${why}`);
   const code = error instanceof TlogError || error instanceof ClientError ? error.code : "malformed";

@@ -1,0 +1,33 @@
+/**
+ * Which Ed25519 keys and signatures are looked at all, so that every implementation underneath gives the same verdict.
+ *
+ * RFC 8032 leaves room: libraries differ on encodings that are not canonical, on keys of small order, on S >= L. All of
+ * these are refused here. What is left is the cofactorless equation, compared by encoding, in which they agree.
+ */
+const P = 2n ** 255n - 19n;
+const L = 2n ** 252n + 27742317777372353535851937790883648493n;
+const KEY_BYTES = 32;
+const SIGNATURE_BYTES = 64;
+
+/** The y coordinates of the eight points whose order divides 8; each stands for a point and its negative. */
+const SMALL_ORDER_Y: ReadonlySet<bigint> = new Set([
+  0n,
+  1n,
+  P - 1n,
+  2707385501144840649318225287225658788936804267575313519463743609750303402022n,
+  55188659117513257062467267217118295137698188065244968500265048394206261417927n,
+]);
+
+/** Whether key and signature have the one encoding that RFC 8032 gives them, and the key is not of small order. */
+export function isStrictEd25519(publicKey: Uint8Array, signature: Uint8Array): boolean {
+  if (publicKey.length !== KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false;
+  const y = littleEndian(publicKey) % 2n ** 255n;
+  return y < P && !SMALL_ORDER_Y.has(y) && littleEndian(signature.subarray(32)) < L;
+}
+
+/** The integer that bytes stand for, least significant first. */
+export function littleEndian(bytes: Uint8Array): bigint {
+  let hex = "";
+  for (const byte of bytes.toReversed()) hex += byte.toString(16).padStart(2, "0");
+  return BigInt(`0x${hex}`);
+}

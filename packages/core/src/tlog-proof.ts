@@ -1,0 +1,107 @@
+/** Proofs that an entry is in a log, as one text that can be checked offline. c2sp.org/tlog-proof */
+import { decodeBase64, decodeUtf8, encodeBase64 } from "./bytes.ts";
+import { parseCheckpoint } from "./checkpoint.ts";
+import { TlogError, quote } from "./error.ts";
+import { HASH_BYTES, type Hash } from "./hash.ts";
+import { NOTE_BYTES_MAX, parseNote } from "./note.ts";
+import type { Policy } from "./policy.ts";
+import { verifyInclusion } from "./proof.ts";
+import { type VerifiedCheckpoint, type VerifyCheckpointInput, verifyCheckpoint } from "./quorum.ts";
+import { formatUint, parseUint } from "./uint.ts";
+
+export interface TlogProof {
+  /** Opaque, and not authenticated by the proof. */
+  readonly extra?: Uint8Array;
+  readonly index: bigint;
+  /** From the leaf's sibling up; at most 63. */
+  readonly hashes: readonly Hash[];
+  /** The signed note, as it is. */
+  readonly checkpoint: string;
+}
+
+const HEADER = "c2sp.org/tlog-proof@v1";
+/** A tree of 2^63 leaves is this high. */
+const HASHES_MAX = 63;
+/** A note, 63 hashes, and an extra of an entry's largest size in base64. */
+const PROOF_BYTES_MAX = NOTE_BYTES_MAX + 131_072;
+
+/**
+ * Parses a proof. Verifies nothing but its form, the index against the size included.
+ *
+ * @throws {TlogError} `proof-malformed`, and `note-malformed` or `checkpoint-malformed` for the checkpoint in it.
+ */
+export function parseTlogProof(proof: Uint8Array | string): TlogProof {
+  if (proof.length > PROOF_BYTES_MAX) throw malformed(`expected at most ${PROOF_BYTES_MAX} bytes, got ${proof.length}`);
+  const text = typeof proof === "string" ? proof : decodeUtf8(proof, "proof-malformed");
+  const end = text.indexOf("\n\n");
+  if (end === -1) throw malformed("no empty line before the checkpoint");
+  const [header, ...lines] = text.slice(0, end).split("\n");
+  if (header !== HEADER) throw malformed(`line 1: expected ${HEADER}, got ${quote(header ?? "")}`);
+  const extra = lines[0]?.startsWith("extra ") === true ? parseExtra(lines.shift() ?? "") : undefined;
+  const index = parseIndex(lines.shift());
+  if (lines.length > HASHES_MAX) throw malformed(`expected at most ${HASHES_MAX} hashes, got ${lines.length}`);
+  const hashes = lines.map(parseHash);
+  const checkpoint = text.slice(end + 2);
+  const { size } = parseCheckpoint(parseNote(checkpoint).text);
+  if (index >= size) throw malformed(`index ${index} is not below the tree size ${size}`);
+  return { ...(extra === undefined ? {} : { extra }), index, hashes, checkpoint };
+}
+
+function parseExtra(line: string): Uint8Array {
+  const extra = decodeBase64(line.slice("extra ".length), "proof-malformed", "proof extra");
+  if (extra.length === 0) throw malformed("extra is empty: leave the line out");
+  return extra;
+}
+
+function parseIndex(line: string | undefined): bigint {
+  if (line?.startsWith("index ") !== true) throw malformed(`expected an index line, got ${quote(line ?? "")}`);
+  return parseUint(line.slice("index ".length), "proof-malformed", "proof index");
+}
+
+function parseHash(line: string, at: number): Hash {
+  const hash = decodeBase64(line, "proof-malformed", `proof hash ${at}`);
+  if (hash.length !== HASH_BYTES) throw malformed(`hash ${at}: expected ${HASH_BYTES} bytes, got ${hash.length}`);
+  return hash;
+}
+
+/** Writes a proof. @throws {TlogError} `proof-malformed`: it would not parse. */
+export function formatTlogProof({ extra, index, hashes, checkpoint }: TlogProof): string {
+  const lines = [
+    HEADER,
+    ...(extra === undefined ? [] : [`extra ${encodeBase64(extra)}`]),
+    `index ${formatUint(index)}`,
+    ...hashes.map((hash) => encodeBase64(hash)),
+    "",
+  ];
+  const text = `${lines.join("\n")}\n${checkpoint}`;
+  parseTlogProof(text);
+  return text;
+}
+
+/**
+ * Verifies that an entry is in a log of the policy, under a head that meets its quorum.
+ *
+ * The leaf hash is the caller's: what `extra` says counts only once it hashes to it.
+ *
+ * @throws {TlogError} What parseTlogProof() and verifyCheckpoint() throw; `proof-invalid`: the hashes do not lead from the
+ *   leaf to the signed root.
+ */
+export function verifyTlogProof(
+  input: Omit<VerifyCheckpointInput, "note"> & {
+    readonly proof: TlogProof | Uint8Array | string;
+    readonly leafHash: Hash;
+    readonly policy: Policy;
+  },
+): VerifiedCheckpoint & { readonly index: bigint } {
+  const proof =
+    typeof input.proof === "string" || input.proof instanceof Uint8Array ? parseTlogProof(input.proof) : input.proof;
+  const verified = verifyCheckpoint({ ...input, note: proof.checkpoint });
+  const { size, rootHash } = verified.checkpoint;
+  if (proof.index >= size) throw malformed(`index ${proof.index} is not below the tree size ${size}`);
+  verifyInclusion({ index: proof.index, size, leafHash: input.leafHash, rootHash, proof: proof.hashes });
+  return { ...verified, index: proof.index };
+}
+
+function malformed(text: string): TlogError {
+  return new TlogError("proof-malformed", `proof: ${text}`);
+}
