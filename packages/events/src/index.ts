@@ -1,4 +1,19 @@
 /** Event model and catalogue, canonical CBOR, commitments, leaves, batches and sealing: pure and isomorphic. */
+export {
+  BATCH_BYTES_MAX,
+  BATCH_MEDIA_TYPE,
+  type BatchBounds,
+  type SignBatchInput,
+  type SignedBatch,
+  type VerifiedBatch,
+  batchMessage,
+  batchRoot,
+  decodeBatch,
+  encodeBatch,
+  signBatch,
+  verifyBatch,
+} from "./batch.ts";
+export { type BatchOrigin, type ProveBatchOriginInput, proveBatchOrigin, verifyBatchOrigin } from "./batch-origin.ts";
 export { type Claim, claimOfLeaf, encodeClaim } from "./claim.ts";
 export { COMMITMENT_BYTES, SALT_BYTES, computeCommitment, verifyOpening } from "./commitment.ts";
 export {
