@@ -31,7 +31,8 @@ const KEYS_MAX = 256;
 const keys = new Map<string, KeyObject>();
 
 function keyOf(kind: "public" | "private", prefix: Uint8Array, bytes: Uint8Array): KeyObject {
-  const name = `${kind} ${encodeHex(bytes)}`;
+  // One seed may serve both algorithms, so the algorithm, in the prefix, is part of the name.
+  const name = encodeHex(concatBytes(prefix, bytes));
   const known = keys.get(name);
   if (known !== undefined) return known;
   const key = Buffer.from(concatBytes(prefix, bytes));
