@@ -58,8 +58,8 @@ const CHAIN_KINDS: readonly ChainKind[] = ["session", "actor", "subject", "tenan
 
 /** Memory: one row a stream and one a tag, whatever the number of leaves. Feed it every leaf, in order, from index 0. */
 export class LeafAudit {
-  readonly streams = new Map<string, StreamState>();
-  readonly counts = { signed: 0, unsigned: 0, batches: 0 };
+  readonly streams: Map<string, StreamState> = new Map();
+  readonly counts: { signed: number; unsigned: number; batches: number } = { signed: 0, unsigned: 0, batches: 0 };
   readonly #origin: string;
   readonly #chains = new Map<string, { count: number; last: number }>();
   #open: OpenBatch | undefined;

@@ -1,12 +1,15 @@
 /** Proofs made from a log's public tiles: the reader asks for tiles, never for an answer about one of its own entries. */
 import {
+  CompactRange,
   type Hash,
+  type NodeId,
   type ProofPlan,
   type TileId,
   type Uint,
+  compactRangeNodes,
   nodeFromTile,
-  tilePath,
   tileOfNode,
+  tilePath,
 } from "@tallystick/core";
 import type { LogReader } from "./log-reader.ts";
 
