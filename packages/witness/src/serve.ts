@@ -1,0 +1,124 @@
+/** Runs a witness: opens it, listens, takes up changes of its configuration, and ends in order. */
+import { unwatchFile, watchFile } from "node:fs";
+import { type Server, createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import { type WitnessAppOptions, createWitnessApp } from "./app.ts";
+import { configPath } from "./config.ts";
+import { messageOf } from "./error.ts";
+import { silentLogger } from "./logger.ts";
+import { type OpenWitnessOptions, type Witness, openWitness } from "./witness.ts";
+
+export interface ServeWitnessOptions extends OpenWitnessOptions, WitnessAppOptions {
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** Default 0: any that is free. */
+  readonly port?: number;
+  /** How often to look whether the configuration has changed. Default 1000. */
+  readonly configIntervalMs?: number;
+  /** How long to wait at the end for requests under way. Default 5000. */
+  readonly graceMs?: number;
+}
+
+export interface ServedWitness {
+  /** Submission and monitoring prefix, without a slash at its end. */
+  readonly url: string;
+  readonly witness: Witness;
+
+  /** Reads the configuration again, at once. @throws {WitnessError} it cannot be used; the old one stays. */
+  reload(): Promise<void>;
+
+  /** Stops listening, lets requests under way end, and closes the witness. Closing twice is allowed. */
+  close(): Promise<void>;
+}
+
+/** More would be open for nothing: what is under way is bounded too. */
+const CONNECTIONS_MAX = 2048;
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+
+/**
+ * Opens the witness in `dir` and serves it.
+ *
+ * @throws {WitnessError} as `openWitness`.
+ * @throws {StorageError} as `openWitness`.
+ * @throws {Error} the address cannot be listened on (`EADDRINUSE`, `EACCES`).
+ */
+export async function serveWitness(options: ServeWitnessOptions): Promise<ServedWitness> {
+  const { host = "127.0.0.1", port = 0, graceMs = 5000 } = options;
+  const witness = await openWitness(options);
+  const server = createHttpServer(witness, options);
+  try {
+    await listen(server, { host, port });
+  } catch (cause) {
+    await witness.close();
+    throw cause;
+  }
+  const unwatch = watchConfig(witness, options);
+  let closed: Promise<void> | undefined;
+  return {
+    url: urlOf(server),
+    witness,
+    reload: () => witness.reload(),
+    close() {
+      unwatch();
+      closed ??= closeServer(server, graceMs).then(() => witness.close());
+      return closed;
+    },
+  };
+}
+
+function createHttpServer(witness: Witness, options: ServeWitnessOptions): Server {
+  const app = createWitnessApp(witness, options);
+  const serverOptions = {
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+  };
+  const server = createAdaptorServer({ fetch: app.fetch, createServer, serverOptions }) as Server;
+  server.maxConnections = CONNECTIONS_MAX;
+  return server;
+}
+
+function listen(server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+function urlOf(server: Server): string {
+  const { address, port, family } = server.address() as AddressInfo;
+  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+}
+
+function watchConfig(
+  witness: Witness,
+  { dir, configIntervalMs = 1000, logger = silentLogger }: ServeWitnessOptions,
+): () => void {
+  const path = configPath(dir);
+  const reload = (): void => {
+    witness.reload().then(
+      () => logger.info("took up a changed configuration", { path }),
+      (cause: unknown) => logger.error("a changed configuration cannot be used", { path, error: messageOf(cause) }),
+    );
+  };
+  watchFile(path, { interval: configIntervalMs, persistent: false }, reload);
+  return () => unwatchFile(path, reload);
+}
+
+/** Idle connections are closed at once, the others when their request has ended, or by force when the time is over. */
+function closeServer(server: Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const force = setTimeout(() => server.closeAllConnections(), graceMs);
+    server.close(() => {
+      clearTimeout(force);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
