@@ -1,2 +1,3 @@
-/** A Tallystick log as a library: sequencing, integration, publishing, witnessing and recovery. */
-export {};
+/** A Tallystick log as a library, without HTTP. */
+export { LogError, type LogErrorCode } from "./error.ts";
+export type * from "./log-api.ts";

@@ -1,0 +1,234 @@
+/** What a log offers to whoever runs it in a process of their own, and what it needs from outside. */
+import type { Hash, Signer, TileId, Verifier } from "@tallystick/core";
+import type { TallyEvent } from "@tallystick/events";
+import type { KeyStore, LogStorage } from "@tallystick/storage";
+
+/** `durable`: synced under its index. `published`: under a published head. `witnessed`: that head has its quorum. */
+export type EntryState = "durable" | "published" | "witnessed";
+
+/** The log's answer for one event. */
+export interface Acknowledgement {
+  readonly id: string;
+  readonly index: number;
+  /** In ms since 1970. */
+  readonly loggedAt: number;
+  readonly leafHash: Hash;
+  /** The entry as it stands in the tree. */
+  readonly leaf: Uint8Array;
+  readonly state: EntryState;
+  /** The same writer had sent the same event before: this is the first answer again. */
+  readonly duplicate?: true;
+}
+
+/** The keys that the tags of a batch were made with, so that the sender can check them. Secret to others. */
+export interface TagKeys {
+  readonly personDays: readonly { readonly id: string; readonly day: number; readonly key: Uint8Array }[];
+  readonly tenants: readonly { readonly id: string; readonly key: Uint8Array }[];
+}
+
+export interface BatchAcknowledgement {
+  readonly entries: readonly Acknowledgement[];
+  readonly tagKeys: TagKeys;
+}
+
+/** A witness that the log asks. */
+export interface WitnessTarget {
+  readonly name: string;
+  /** Its keys; a line of any of them counts as this witness. */
+  readonly verifiers: readonly Verifier[];
+  /** Submission prefix, without a slash at the end. */
+  readonly url: string;
+  /** Monitoring prefix; the submission prefix by default. */
+  readonly monitoringUrl?: string;
+}
+
+export interface LogKeys {
+  /** The Ed25519 key (type 1) first; an ML-DSA-44 one (type 6) may follow. Each bears the origin as its name. */
+  readonly signers: readonly Signer[];
+  /** The seed, 32 bytes, of the sender key under which the log reports events of its own. Not a checkpoint key. */
+  readonly senderSeed: Uint8Array;
+}
+
+/** A sender key that may send signed batches, and from which to which index of the log. */
+export interface SenderKeyRule {
+  readonly publicKey: Uint8Array;
+  /** The first index at which its batches are taken; 0 by default. */
+  readonly from?: number;
+  /** The first index at which they are not taken any more. */
+  readonly to?: number;
+}
+
+export interface LogLogger {
+  info(message: string, details?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, details?: Readonly<Record<string, unknown>>): void;
+}
+
+export interface LogOptions {
+  readonly origin: string;
+  readonly storage: LogStorage;
+  readonly keyStore: KeyStore;
+  readonly keys: LogKeys;
+  /** The policy that readers are given, and by whose quorum heads are published. c2sp.org/tlog-policy */
+  readonly policyText: string;
+  readonly witnesses: readonly WitnessTarget[];
+  /** Sender keys that are taken from whoever brings them. */
+  readonly senderKeys?: readonly SenderKeyRule[];
+  /** Pin the first sender key that a writer presents, as a `log.key` entry; false by default. */
+  readonly pinFirstSenderKey?: boolean;
+  /** Between two heads; 200 by default. */
+  readonly publishIntervalMs?: number;
+  /** Between two `log.head` entries; 60,000 by default. */
+  readonly headIntervalMs?: number;
+  /** After this long an unchanged head is cosigned anew; 600,000 by default. */
+  readonly freshnessIntervalMs?: number;
+  /** For one request to a witness; 5,000 by default. */
+  readonly witnessTimeoutMs?: number;
+  /** Events that may wait to be sequenced; 20,000 by default. */
+  readonly queueEntriesMax?: number;
+  /** Their bytes; 64 MiB by default. */
+  readonly queueBytesMax?: number;
+  /** Events that one commit takes; 4,096 by default. */
+  readonly commitEntriesMax?: number;
+  /** Start although too few witnesses answer; logged. For one start only. */
+  readonly startWithoutWitnesses?: boolean;
+  /** Somebody has looked at the clock: go on although it jumped. For one start only. */
+  readonly confirmClock?: boolean;
+  /** In ms since 1970. */
+  readonly now?: () => number;
+  readonly random?: (bytes: number) => Uint8Array;
+  readonly fetch?: typeof globalThis.fetch;
+  readonly logger?: LogLogger;
+}
+
+export interface Reason {
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface WitnessStatus {
+  readonly name: string;
+  readonly state: "ok" | "behind" | "unreachable" | "faulty";
+  /** The largest size that it cosigned for us. */
+  readonly size: number;
+  readonly lastError?: string;
+}
+
+export interface LogStatus {
+  /** `starting`: waits for witnesses or for a clock that can be trusted; `degraded`: takes events, but something is
+   *  wrong; `stopped`: takes nothing. */
+  readonly state: "starting" | "ok" | "degraded" | "stopped";
+  readonly reasons: readonly Reason[];
+  readonly size: number;
+  readonly publishedSize: number;
+  readonly queuedEntries: number;
+  readonly witnesses: readonly WitnessStatus[];
+}
+
+/** Counts since the log was opened. */
+export interface LogCounters {
+  readonly entries: number;
+  readonly commits: number;
+  readonly duplicates: number;
+  readonly refused: number;
+  readonly overloaded: number;
+  readonly heads: number;
+  readonly cosignatures: number;
+  readonly witnessErrors: number;
+  readonly reads: number;
+}
+
+export interface PublishedCheckpoint {
+  readonly size: number;
+  readonly rootHash: Hash;
+  /** The signed note. */
+  readonly note: string;
+  /** In ms since 1970. */
+  readonly publishedAt: number;
+}
+
+export interface ReadEvent {
+  readonly index: number;
+  readonly leaf: Uint8Array;
+  readonly opening: Uint8Array;
+  readonly event: TallyEvent;
+  readonly state: EntryState;
+}
+
+/** What a tail yields: entries in order, and heads as they are published. */
+export type TailItem =
+  | { readonly kind: "entry"; readonly index: number; readonly state: EntryState; readonly leaf: Uint8Array; readonly event?: TallyEvent }
+  | { readonly kind: "checkpoint"; readonly size: number; readonly note: string };
+
+export interface TailOptions {
+  /** The first index; the log's present end by default. */
+  readonly from?: number;
+  /** The credential that reads; recorded in the log once an hour. */
+  readonly reader: string;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * A log. All methods may be called at any time, side by side.
+ *
+ * Consistency: what an acknowledgement says holds for ever. Durability: an index in any answer means synced.
+ */
+export interface Log {
+  readonly origin: string;
+  readonly policyText: string;
+  /** The log's verifier keys, the Ed25519 one first. */
+  readonly vkeys: readonly string[];
+
+  /**
+   * Logs unsigned events of one writer, all or none; resolves when they are durable.
+   *
+   * @param writer - The id of the credential that they came with.
+   * @throws {EventError} `event-invalid` @throws {LogError} `event-refused`, `id-conflict`, `erased`, `log-overloaded`, …
+   */
+  appendEvents(input: { readonly writer: string; readonly events: readonly TallyEvent[] }): Promise<readonly Acknowledgement[]>;
+
+  /**
+   * Logs a signed batch, whole and in order; resolves when it is durable. Sent again, it gets its first answer again.
+   *
+   * @throws {EventError} `batch-malformed`, `signature-invalid`, `event-invalid` (`details.entry`)
+   * @throws {LogError} `sequence-gap` (`details.expected`), `sender-key-unknown`, `id-conflict` (`details.entry`), …
+   */
+  appendBatch(input: { readonly writer: string; readonly batch: Uint8Array }): Promise<BatchAcknowledgement>;
+
+  /** Waits for a state; gives the one that was reached when the wait ended, by success, time or signal. */
+  waitFor(input: { readonly index: number; readonly state: EntryState; readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<EntryState>;
+  /** @throws {LogError} `index-unknown` */
+  stateOf(index: number): EntryState;
+  /** Entries that are durable. */
+  size(): number;
+  /** Size of the published head; 0 before the first. */
+  publishedSize(): number;
+
+  /** The published head, or `undefined` before the first. */
+  checkpoint(): string | undefined;
+  /** Published heads, the newest first. */
+  checkpoints(input?: { readonly limit?: number; readonly before?: number }): Promise<readonly PublishedCheckpoint[]>;
+  /** A tile of a published head; `undefined` for one that no published head has. @throws {LogError} `log-corrupt` */
+  readTile(tile: TileId): Promise<Uint8Array | undefined>;
+  readBundle(bundle: { readonly index: number; readonly width: number }): Promise<Uint8Array | undefined>;
+  /** An entry, checked against its hash in the tree. @throws {LogError} `index-unknown`, `log-corrupt` */
+  readLeaf(index: number): Promise<Uint8Array>;
+  /**
+   * The contents of an entry. That they were read is in the log, durably, before they are given.
+   *
+   * @throws {LogError} `index-unknown`, `erased`, `log-corrupt`; and where nothing can be appended, why
+   */
+  readEvent(input: { readonly index: number; readonly reader: string; readonly purpose?: string }): Promise<ReadEvent>;
+  /** The tlog-proof of an entry. @throws {LogError} `receipt-not-ready`, `index-unknown`, `log-corrupt` */
+  receipt(index: number, options?: { readonly signatures?: "minimal" | "all" }): Promise<string>;
+  /** @throws {LogError} `size-unknown`: above the published size; `index-unknown` */
+  inclusionProof(input: { readonly index: number; readonly size?: number }): Promise<{ readonly size: number; readonly hashes: readonly Hash[] }>;
+  /** @throws {LogError} `size-unknown` */
+  consistencyProof(input: { readonly from: number; readonly to: number }): Promise<readonly Hash[]>;
+  /** @throws {LogError} Where the read cannot be recorded. */
+  tail(options: TailOptions): AsyncIterable<TailItem>;
+
+  status(): LogStatus;
+  counters(): LogCounters;
+  /** Takes nothing more, answers what is under way, and stops. Does not close storage or key store. */
+  close(options?: { readonly graceMs?: number }): Promise<void>;
+}
