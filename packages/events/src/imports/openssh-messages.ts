@@ -1,5 +1,5 @@
 /**
- * What the messages of an OpenSSH server mean. docs/reference/import-openssh.md is the table for people.
+ * What the messages of an OpenSSH server mean. docs/reference/import-openssh.md has it for people.
  *
  * A client chooses the name that it tries, so a pattern reads names greedily and takes address and port from the end:
  * a name such as `x from 10.0.0.1 port 1 ssh2` cannot pass for an address.
@@ -40,8 +40,12 @@ interface Rule {
 
 const FROM = String.raw`from (?<peer>\S+) port (?<port>\d+)(?: (?<protocol>ssh\d?))?`;
 const KEY = String.raw`(?:: (?<key>\S+ \S+))?`;
-/** Newer servers say on a disconnect whose it was, and whether there is such an account. */
-const WHOSE = String.raw`(?:(?<known>authenticating|invalid) user (?<user>.*) )?(?<peer>\S+?)(?: port (?<port>\d+))?`;
+/** The other end of a connection; older servers leave out the port. */
+const PEER = String.raw`(?<peer>\S+?)(?: port (?<port>\d+))?`;
+/** Newer servers say before it whose connection it was, and whether there is such an account. */
+const OWNER = String.raw`(?<known>authenticating|invalid) user (?<user>.*) (?<peer>\S+) port (?<port>\d+)`;
+/** A disconnect's code and what the other end gave for a reason. */
+const WHY = String.raw`(?<code>\d+): ?(?<reason>.*)`;
 const PAM = String.raw`logname=.*? uid=\d* euid=\d* tty=\S* ruser=.*? rhost=(?<peer>\S*)(?:\s+user=(?<account>.*))?`;
 
 const RULES: readonly Rule[] = [
@@ -125,23 +129,27 @@ const RULES: readonly Rule[] = [
   }),
 
   rule(String.raw`Connection from (?<peer>\S+) port (?<port>\d+)(?: on .*)?`, "ssh.connection.open", "success"),
-  rule(String.raw`Connection (?<reason>closed|reset) by ${WHOSE}`, "ssh.disconnect", "success"),
+  rule(String.raw`Connection (?<reason>closed|reset) by ${OWNER}`, "ssh.disconnect", "success"),
+  rule(String.raw`Connection (?<reason>closed|reset) by ${PEER}`, "ssh.disconnect", "success"),
   rule(
-    String.raw`(?:error: )?Received disconnect from (?<peer>[^\s:]\S*?)(?: port (?<port>\d+))?: ?(?<code>\d+): ?(?<reason>.*)`,
+    String.raw`(?:error: )?Received disconnect from (?<peer>\S+) port (?<port>\d+): ?${WHY}`,
     "ssh.disconnect",
     "success",
   ),
+  rule(String.raw`(?:error: )?Received disconnect from (?<peer>\S+): ${WHY}`, "ssh.disconnect", "success"),
   rule(String.raw`Disconnected from user (?<user>\S+) (?<peer>\S+) port (?<port>\d+)`, "ssh.disconnect", "success", {
     standing: "proved",
   }),
-  rule(String.raw`Disconnected from ${WHOSE}`, "ssh.disconnect", "success"),
+  rule(String.raw`Disconnected from ${OWNER}`, "ssh.disconnect", "success"),
+  rule(String.raw`Disconnected from ${PEER}`, "ssh.disconnect", "success"),
   rule(
     String.raw`Disconnecting: (?<reason>Too many authentication failures) for (?<user>.*)`,
     "ssh.disconnect",
     "denied",
   ),
   rule(String.raw`Disconnecting: (?<reason>.*)`, "ssh.disconnect", "denied"),
-  rule(String.raw`Disconnecting ${WHOSE}: (?<reason>.*)`, "ssh.disconnect", "denied"),
+  rule(String.raw`Disconnecting ${OWNER}: (?<reason>.*)`, "ssh.disconnect", "denied"),
+  rule(String.raw`Disconnecting ${PEER}: (?<reason>.*)`, "ssh.disconnect", "denied"),
 
   rule(
     String.raw`(?<reason>Did not receive identification string) from (?<peer>\S+?)(?: port (?<port>\d+))?`,
@@ -195,6 +203,9 @@ const RULES: readonly Rule[] = [
   rule(String.raw`Server listening on (?<address>\S+) port (?<port>\d+)\.?`, "ssh.server.start", "success"),
   rule(String.raw`Received signal (?<signal>\d+); terminating\.?`, "ssh.server.stop", "success"),
 ];
+
+/** The types that the rules give, each once. */
+export const OPENSSH_TYPES: readonly string[] = [...new Set(RULES.map(({ type }) => type))];
 
 function rule(source: string, type: string, outcome: Outcome, more: Pick<Rule, "standing" | "reason"> = {}): Rule {
   return { pattern: new RegExp(`^${source}$`, "s"), type, outcome, ...more };
