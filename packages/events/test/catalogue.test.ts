@@ -1,7 +1,15 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { CATALOGUE, type CatalogueEntry, type RequirableField, catalogueEntry, parseEvent } from "../src/index.ts";
+import {
+  CATALOGUE,
+  type CatalogueEntry,
+  type RequirableField,
+  catalogueEntry,
+  eventJsonSchema,
+  parseEvent,
+  parseJson,
+} from "../src/index.ts";
 import { defectsOf, login } from "./sample-event.ts";
 
 /** The core types as DESIGN lists them. */
@@ -144,5 +152,12 @@ describe("docs/reference/events.md", () => {
       description,
     ]);
     expect(printed).toEqual(expected);
+  });
+
+  test("has every field, and an example that is valid", () => {
+    const fields = [...page.matchAll(/^\| `(\w+)` \| .* \| .* \|$/gm)].map(([, field]) => field);
+    expect(fields).toEqual(Object.keys(eventJsonSchema()["properties"] as object));
+    const [, example = ""] = /```json\n(.*?)```/s.exec(page) ?? [];
+    expect(parseEvent(parseJson(example)).type).toBe("auth.login");
   });
 });
