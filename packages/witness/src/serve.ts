@@ -111,14 +111,18 @@ function watchConfig(
   return () => unwatchFile(path, reload);
 }
 
-/** Idle connections are closed at once, the others when their request has ended, or by force when the time is over. */
+const IDLE_INTERVAL_MS = 20;
+
+/** Closes connections as soon as they are idle, and by force when the time is over. */
 function closeServer(server: Server, graceMs: number): Promise<void> {
   return new Promise((resolve) => {
     const force = setTimeout(() => server.closeAllConnections(), graceMs);
+    // A connection whose last request has just ended would otherwise be kept alive.
+    const sweep = setInterval(() => server.closeIdleConnections(), IDLE_INTERVAL_MS);
     server.close(() => {
       clearTimeout(force);
+      clearInterval(sweep);
       resolve();
     });
-    server.closeIdleConnections();
   });
 }

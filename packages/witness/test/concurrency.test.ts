@@ -14,7 +14,14 @@ describe("concurrent requests", () => {
     const won = replies.flatMap(({ status }, index) => (status === 200 ? [sizes[index]] : []));
     expect(won).toHaveLength(1);
     expect(witness.sizeOf(log)).toBe(BigInt(won[0] ?? 0));
-    for (const { status, body } of replies) if (status !== 200) expect([status, body]).toEqual([409, `${won[0]}\n`]);
+    const lost = replies.filter(({ status }) => status !== 200).map(({ status, body }) => ({ status, body }));
+    expect(lost).toEqual(
+      Array.from({ length: COUNT - 1 }, () => ({
+        status: 409,
+        body: `${won[0]}
+`,
+      })),
+    );
   });
 
   test("C-144 requests that go on from what they learn succeed in one line, and the size never goes down", async () => {
@@ -22,7 +29,7 @@ describe("concurrent requests", () => {
     const witness = await TestWitness.start([log]);
     const cosigned: number[] = [];
     const client = async (step: number): Promise<void> => {
-      for (let from = 0, size = step; size <= 60; ) {
+      for (let from = 0, size = step; size <= 60;) {
         const reply = await witness.add(log.request(from, Math.max(size, from)));
         if (reply.status === 200) {
           cosigned.push(Math.max(size, from));
@@ -38,11 +45,14 @@ describe("concurrent requests", () => {
 
   test("C-144 the race of the specification: N and N+K are both checked before either is stored", async () => {
     const log = new TestLog({ size: 20 });
-    for (const [a, b] of [[10, 15], [15, 10]] as const) {
+    for (const [a, b] of [
+      [10, 15],
+      [15, 10],
+    ] as const) {
       const witness = await TestWitness.start([log]);
       await witness.add(log.request(0, 5));
       const [first, second] = await Promise.all([witness.add(log.request(5, a)), witness.add(log.request(5, b))]);
-      expect([first.status, second.status].toSorted()).toEqual([200, 409]);
+      expect(new Set([first.status, second.status])).toEqual(new Set([200, 409]));
       const kept = first.status === 200 ? a : b;
       expect(witness.sizeOf(log)).toBe(BigInt(kept));
       expect((await witness.latest(log)).body).toContain(log.checkpoint(kept));
@@ -54,13 +64,13 @@ describe("concurrent requests", () => {
     const fork = new TestLog({ salt: "fork" });
     const witness = await TestWitness.start([log]);
     const twice = await Promise.all([witness.add(log.request(0, 5)), witness.add(log.request(0, 5))]);
-    expect(twice.map(({ status }) => status).toSorted()).toEqual([200, 409]);
+    expect(new Set(twice.map(({ status }) => status))).toEqual(new Set([200, 409]));
     const same = await Promise.all([witness.add(log.request(5, 5)), witness.add(log.request(5, 5))]);
     expect(same.map(({ status }) => status)).toEqual([200, 200]);
 
     const fresh = await TestWitness.start([log]);
     const forked = await Promise.all([fresh.add(fork.request(0, 5)), fresh.add(log.request(0, 5))]);
-    expect(forked.map(({ status }) => status).toSorted()).toEqual([200, 409]);
+    expect(new Set(forked.map(({ status }) => status))).toEqual(new Set([200, 409]));
   });
 });
 
@@ -68,7 +78,9 @@ describe("overload", () => {
   test("C-148 turns away with 429 and Retry-After what waits behind too many requests of its log, and serves the others", async () => {
     const [log, other] = [new TestLog(), new TestLog({ origin: "log.example/b" })];
     const witness = await TestWitness.start([log, other], { waitingPerLogMax: 3 });
-    const replies = await Promise.all(Array.from({ length: 10 }, () => witness.add(log.request(0, 5))).concat(witness.add(other.request(0, 5))));
+    const replies = await Promise.all(
+      Array.from({ length: 10 }, () => witness.add(log.request(0, 5))).concat(witness.add(other.request(0, 5))),
+    );
     const last = replies.pop();
     expect(last?.status).toBe(200);
     const refused = replies.filter(({ status }) => status === 429);
@@ -98,7 +110,7 @@ describe("overload", () => {
         controller.enqueue(new Uint8Array(16_384));
       },
     });
-    const reply = await witness.request("/add-checkpoint", { method: "POST", body, duplex: "half" } as RequestInit);
+    const reply = await witness.request("/add-checkpoint", { method: "POST", body, duplex: "half" });
     expect(reply.status).toBe(413);
     expect(pulled).toBeLessThan(12);
   });

@@ -18,7 +18,12 @@ describe("evidence of a fork", () => {
     expect((await witness.add(fork.request(5, 5))).status).toBe(422);
     const [evidence, ...more] = await listEvidence({ dir });
     expect(more).toEqual([]);
-    expect(evidence).toMatchObject({ format: "tallystick/fork@1", origin: log.origin, proven: true, seenAt: new Date(START_MS).toISOString() });
+    expect(evidence).toMatchObject({
+      format: "tallystick/fork@1",
+      origin: log.origin,
+      proven: true,
+      seenAt: new Date(START_MS).toISOString(),
+    });
     const [cosigned = "", refused = ""] = evidence?.checkpoints ?? [];
     expect(cosigned).toBe((await witness.latest(log)).body);
     expect(refused).toBe(fork.checkpoint(5));
@@ -49,7 +54,13 @@ describe("evidence of a fork", () => {
     const witness = await TestWitness.open(dir);
     await witness.add(log.request(0, 5));
     const unsigned = fork.checkpoint(5, [logSigner("log.example/other")]);
-    for (const body of [requestBody({ old: 5, checkpoint: unsigned }), log.request(0, 9), log.request(3, 5), fork.request(3, 9)]) await witness.add(body);
+    for (const body of [
+      requestBody({ old: 5, checkpoint: unsigned }),
+      log.request(0, 9),
+      log.request(3, 5),
+      fork.request(3, 9),
+    ])
+      await witness.add(body);
     expect(await listEvidence({ dir })).toEqual([]);
   });
 
@@ -74,12 +85,16 @@ describe("evidence of a fork", () => {
       await witness.add(requestBody({ old: 5, proof: log.proof(5, 9), checkpoint: log.sign({ size: 9, rootHash }) }));
     }
     const kept = await listEvidence({ dir });
-    const rootsOf = (proven: boolean): string[] => kept.flatMap((file) => (file.proven === proven ? encodeBase64(parseCheckpoint(parseNote(file.checkpoints[1]).text).rootHash) : []));
+    const rootsOf = (proven: boolean): string[] =>
+      kept.flatMap((file) =>
+        file.proven === proven ? encodeBase64(parseCheckpoint(parseNote(file.checkpoints[1]).text).rootHash) : [],
+      );
     expect(rootsOf(true)).toEqual(roots.slice(0, 16).map(encodeBase64));
     expect(rootsOf(false)).toEqual(roots.slice(4).map(encodeBase64));
     expect(readdirSync(join(dir, "evidence"))).toHaveLength(32);
     expect(witness.witness.status().evidence).toBe(32);
-    for (const { path } of kept) expect(JSON.parse(readFileSync(path, "utf8"))).toHaveProperty("format", "tallystick/fork@1");
+    for (const { path } of kept)
+      expect(JSON.parse(readFileSync(path, "utf8"))).toHaveProperty("format", "tallystick/fork@1");
   });
 
   test("where it cannot be written the answer is the same", async () => {

@@ -5,7 +5,15 @@ import { describe, expect, test } from "vitest";
 import { createSigner, formatVkey, parseSignerKey, parseVkey, sha256, utf8 } from "@tallystick/core";
 import { rejectionCode } from "../../../test/support/errors.ts";
 import { createFaultyFileSystem } from "../../storage/test/faulty-file-system.ts";
-import { addLog, formatFingerprint, initWitness, listLogs, openWitness, readWitnessKeys, removeLog } from "../src/index.ts";
+import {
+  addLog,
+  formatFingerprint,
+  initWitness,
+  listLogs,
+  openWitness,
+  readWitnessKeys,
+  removeLog,
+} from "../src/index.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { TestLog, logSigner } from "./test-log.ts";
 import { NAME, TestWitness, witnessFolder } from "./test-witness.ts";
@@ -15,7 +23,10 @@ describe("initWitness", () => {
     const dir = join(temporaryFolder(), "new", "witness");
     const { name, vkeys } = await initWitness({ dir, name: NAME });
     expect(name).toBe(NAME);
-    expect(vkeys.map((vkey) => parseVkey(vkey)).map(({ name, type }) => [name, type])).toEqual([[NAME, 4], [NAME, 6]]);
+    expect(vkeys.map((vkey) => parseVkey(vkey)).map(({ name, type }) => [name, type])).toEqual([
+      [NAME, 4],
+      [NAME, 6],
+    ]);
     for (const file of ["ed25519.key", "mldsa44.key"]) {
       const path = join(dir, "keys", file);
       expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -27,7 +38,8 @@ describe("initWitness", () => {
 
   test("takes its randomness from outside, and other randomness gives other keys", async () => {
     const keysOf = async (seed: string): Promise<readonly string[]> =>
-      (await initWitness({ dir: temporaryFolder(), name: NAME, random: (size) => sha256(utf8(seed)).slice(0, size) })).vkeys;
+      (await initWitness({ dir: temporaryFolder(), name: NAME, random: (size) => sha256(utf8(seed)).slice(0, size) }))
+        .vkeys;
     expect(await keysOf("a")).toEqual(await keysOf("a"));
     expect(await keysOf("a")).not.toEqual(await keysOf("b"));
   });
@@ -39,9 +51,12 @@ describe("initWitness", () => {
     expect(await readWitnessKeys({ dir })).toEqual(before);
   });
 
-  test.each(["", "a b", "a+b", "a\u00a0b", "a\u0085b", "a\nb", "x".repeat(256), "ä".repeat(128), "\ud800"])("C-72 refuses %j as a name", async (name) => {
-    expect(await rejectionCode(initWitness({ dir: temporaryFolder(), name }))).toBe("name-unusable");
-  });
+  test.each(["", "a b", "a+b", "a\u00a0b", "a\u0085b", "a\nb", "x".repeat(256), "ä".repeat(128), "\ud800"])(
+    "C-72 refuses %j as a name",
+    async (name) => {
+      expect(await rejectionCode(initWitness({ dir: temporaryFolder(), name }))).toBe("name-unusable");
+    },
+  );
 
   test("C-72 takes a name of 255 bytes", async () => {
     const { vkeys } = await initWitness({ dir: temporaryFolder(), name: `${"ä".repeat(127)}x` });
@@ -100,9 +115,18 @@ describe("openWitness", () => {
     ["an unknown field", JSON.stringify({ format: "tallystick/witness@1", name: NAME, logs: [], port: 1 })],
     ["a name that is none", JSON.stringify({ format: "tallystick/witness@1", name: "a b", logs: [] })],
     ["logs that are no list", JSON.stringify({ format: "tallystick/witness@1", name: NAME, logs: {} })],
-    ["a log without keys", JSON.stringify({ format: "tallystick/witness@1", name: NAME, logs: [{ origin: "a", vkeys: [] }] })],
-    ["a log with a number for a URL", JSON.stringify({ format: "tallystick/witness@1", name: NAME, logs: [{ origin: "a", vkeys: ["a"], url: 1 }] })],
-    ["a log with an unknown field", JSON.stringify({ format: "tallystick/witness@1", name: NAME, logs: [{ origin: "a", vkeys: ["a"], key: 1 }] })],
+    [
+      "a log without keys",
+      JSON.stringify({ format: "tallystick/witness@1", name: NAME, logs: [{ origin: "a", vkeys: [] }] }),
+    ],
+    [
+      "a log with a number for a URL",
+      JSON.stringify({ format: "tallystick/witness@1", name: NAME, logs: [{ origin: "a", vkeys: ["a"], url: 1 }] }),
+    ],
+    [
+      "a log with an unknown field",
+      JSON.stringify({ format: "tallystick/witness@1", name: NAME, logs: [{ origin: "a", vkeys: ["a"], key: 1 }] }),
+    ],
   ])("refuses a configuration with %s", async (_, text) => {
     const dir = await witnessFolder([]);
     writeFileSync(join(dir, "witness.json"), text);
@@ -112,7 +136,13 @@ describe("openWitness", () => {
   test("refuses a configuration with one origin twice, or keys that are none", async () => {
     const dir = await witnessFolder([]);
     const { vkey } = new TestLog();
-    for (const logs of [[{ origin: "a", vkeys: [vkey] }, { origin: "a", vkeys: [vkey] }], [{ origin: "a", vkeys: ["BANANAS"] }]]) {
+    for (const logs of [
+      [
+        { origin: "a", vkeys: [vkey] },
+        { origin: "a", vkeys: [vkey] },
+      ],
+      [{ origin: "a", vkeys: ["BANANAS"] }],
+    ]) {
       writeFileSync(join(dir, "witness.json"), JSON.stringify({ format: "tallystick/witness@1", name: NAME, logs }));
       expect(await rejectionCode(openWitness({ dir }))).toBe("log-unusable");
     }
@@ -147,7 +177,9 @@ describe("addLog, listLogs and removeLog", () => {
     expect((await addLog({ dir, vkey: newer })).vkeys).toEqual([older, newer]);
     expect((await addLog({ dir, vkey: newer })).vkeys).toEqual([older, newer]);
     await removeLog({ dir, origin: "log.example/a", vkey: older });
-    expect(await listLogs({ dir })).toMatchObject([{ vkeys: [newer], url: "https://log.example", fingerprints: [formatFingerprint(newer)] }]);
+    expect(await listLogs({ dir })).toMatchObject([
+      { vkeys: [newer], url: "https://log.example", fingerprints: [formatFingerprint(newer)] },
+    ]);
     await removeLog({ dir, origin: "log.example/a", vkey: newer });
     expect(await listLogs({ dir })).toEqual([]);
     expect(await rejectionCode(removeLog({ dir, origin: "log.example/a" }))).toBe("log-unknown");
@@ -157,8 +189,20 @@ describe("addLog, listLogs and removeLog", () => {
     const dir = await witnessFolder([]);
     const { vkey } = new TestLog();
     const cosigner = createSigner({ name: "w.example", type: "ed25519-cosigner", seed: sha256(utf8("w")) }).vkey;
-    const bad = [{ vkey: "BANANAS" }, { vkey: cosigner }, { vkey: "" }, { vkey, origin: "" }, { vkey, origin: "a\nb" }, { vkey, url: "ftp://a" }, { vkey, url: "a" }, { vkey, url: "https://a/?b" }];
-    for (const each of bad) expect(await rejectionCode(addLog({ dir, ...each })), JSON.stringify(each)).toBe("log-unusable");
+    const bad = [
+      { vkey: "BANANAS" },
+      { vkey: cosigner },
+      { vkey: "" },
+      { vkey, origin: "" },
+      { vkey, origin: "a\nb" },
+      { vkey, url: "ftp://a" },
+      { vkey, url: "a" },
+      { vkey, url: "https://a/?b" },
+    ];
+    for (const each of bad) {
+      const code = await rejectionCode(addLog({ dir, ...each }));
+      expect({ each, code }).toEqual({ each, code: "log-unusable" });
+    }
     expect(await listLogs({ dir })).toEqual([]);
     expect(await rejectionCode(addLog({ dir: temporaryFolder(), vkey }))).toBe("config-missing");
   });
@@ -207,7 +251,10 @@ describe("addLog, listLogs and removeLog", () => {
     expect(await rejectionCode(witness.witness.reload())).toBe("config-malformed");
     rmSync(join(dir, "witness.json"));
     expect(await rejectionCode(witness.witness.reload())).toBe("config-missing");
-    writeFileSync(join(dir, "witness.json"), JSON.stringify({ format: "tallystick/witness@1", name: "w.example/other", logs: [] }));
+    writeFileSync(
+      join(dir, "witness.json"),
+      JSON.stringify({ format: "tallystick/witness@1", name: "w.example/other", logs: [] }),
+    );
     expect(await rejectionCode(witness.witness.reload())).toBe("config-malformed");
     expect((await witness.add(log.request(0, 5))).status).toBe(200);
   });

@@ -31,7 +31,8 @@ describe("the monitoring prefix", () => {
     await witness.add(log.request(0, 5));
     const { hash } = log;
     for (const path of [hash.toUpperCase(), hash.slice(1), `${hash}0`, `%${hash}`, "..", "%2e%2e", "", `x/${hash}`]) {
-      expect((await witness.request(`/${path}/checkpoint`)).status, path).toBe(404);
+      const { status } = await witness.request(`/${path}/checkpoint`);
+      expect({ path, status }).toEqual({ path, status: 404 });
     }
     expect((await witness.latest(log)).status).toBe(200);
   });
@@ -78,7 +79,13 @@ describe("health, readiness and metrics", () => {
     expect(await witness.request("/healthz")).toMatchObject({ status: 200, body: "ok\n" });
     const ready = await witness.request("/readyz");
     expect(ready).toMatchObject({ status: 200, type: "application/json" });
-    expect(JSON.parse(ready.body)).toEqual({ name: witness.witness.name, state: "ready", reasons: [], logs: 1, evidence: 0 });
+    expect(JSON.parse(ready.body)).toEqual({
+      name: witness.witness.name,
+      state: "ready",
+      reasons: [],
+      logs: 1,
+      evidence: 0,
+    });
     const { body } = await witness.request("/metrics");
     expect(body).toContain('tallystick_witness_requests_total{endpoint="add-checkpoint",status="200"} 1\n');
     expect(body).toContain('tallystick_witness_requests_total{endpoint="add-checkpoint",status="409"} 1\n');
@@ -93,8 +100,12 @@ describe("health, readiness and metrics", () => {
     const reply = await fixed.request("/nothing");
     expect(reply).toMatchObject({ status: 404, type: "application/problem+json" });
     expect(JSON.parse(reply.body)).toMatchObject({ type: "/problems/not-found", status: 404, code: "not-found" });
-    expect(JSON.parse(reply.body).instance).toMatch(/^urn:uuid:[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
-    const instances = [await witness.request("/a"), await witness.request("/a")].map(({ body }) => JSON.parse(body).instance as string);
+    expect(JSON.parse(reply.body).instance).toMatch(
+      /^urn:uuid:[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/,
+    );
+    const instances = [await witness.request("/a"), await witness.request("/a")].map(
+      ({ body }) => JSON.parse(body).instance as string,
+    );
     expect(new Set(instances).size).toBe(2);
   });
 });

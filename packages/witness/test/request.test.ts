@@ -9,7 +9,10 @@ const checkpoint = log.checkpoint(14);
 const hash = sha256(utf8("a hash"));
 const line = encodeBase64(hash);
 
-function codeOf(body: string | Uint8Array, parse: (bytes: Uint8Array) => unknown = parseAddCheckpoint): string | undefined {
+function codeOf(
+  body: string | Uint8Array,
+  parse: (bytes: Uint8Array) => unknown = parseAddCheckpoint,
+): string | undefined {
   return errorCode(() => parse(typeof body === "string" ? utf8(body) : body));
 }
 
@@ -19,17 +22,46 @@ describe("parseAddCheckpoint", () => {
     expect(parseAddCheckpoint(requestBody({ old: 2n ** 63n - 1n, checkpoint })).oldSize).toBe(2n ** 63n - 1n);
   });
 
-  test.each(["old 00", "old 01", "old +5", "old -1", "old 5 ", "old  5", "old", "old ", "Old 5", "old 5x", "old 0x5", "old\t5", " old 5", "old 5\r", "old ٣", "old 9223372036854775808", "size 5"])(
-    "C-120 refuses %j",
-    (first) => {
-      expect(codeOf(`${first}\n\n${checkpoint}`)).toBe("request-malformed");
-    },
-  );
+  test.each([
+    "old 00",
+    "old 01",
+    "old +5",
+    "old -1",
+    "old 5 ",
+    "old  5",
+    "old",
+    "old ",
+    "Old 5",
+    "old 5x",
+    "old 0x5",
+    "old\t5",
+    " old 5",
+    "old 5\r",
+    "old ٣",
+    "old 9223372036854775808",
+    "size 5",
+  ])("C-120 refuses %j", (first) => {
+    expect(codeOf(`${first}\n\n${checkpoint}`)).toBe("request-malformed");
+  });
 
   test("C-121 refuses a missing newline, CRLF, a missing empty line and an empty body", () => {
     const whole = Buffer.from(requestBody({ old: 3, proof: [hash], checkpoint })).toString();
-    const bad = ["", "\n", "\n\n", "old 3", "old 3\n", "old 3\n\n", whole.slice(0, -1), whole.replaceAll("\n", "\r\n"), whole.replace("\n\n", "\n"), `\n${whole}`, `${whole}\n`];
-    for (const body of bad) expect(codeOf(body), JSON.stringify(body.slice(0, 60))).toBe("request-malformed");
+    const bad = [
+      "",
+      "\n",
+      "\n\n",
+      "old 3",
+      "old 3\n",
+      "old 3\n\n",
+      whole.slice(0, -1),
+      whole.replaceAll("\n", "\r\n"),
+      whole.replace("\n\n", "\n"),
+      `\n${whole}`,
+      `${whole}\n`,
+    ];
+    for (const body of bad) {
+      expect({ body, code: codeOf(body) }).toEqual({ body, code: "request-malformed" });
+    }
   });
 
   test("C-122 takes 63 proof lines and refuses 64", () => {
@@ -65,8 +97,12 @@ describe("parseAddCheckpoint", () => {
   });
 
   test("C-124 refuses a checkpoint that is not UTF-8", () => {
-    expect(codeOf(concatBytes(utf8("old 3\n\n"), Uint8Array.of(0xff, 0x0a), utf8(checkpoint)))).toBe("request-malformed");
-    expect(codeOf(concatBytes(utf8("old 3\n\n"), utf8(checkpoint), Uint8Array.of(0xe2, 0x80)))).toBe("request-malformed");
+    expect(codeOf(concatBytes(utf8("old 3\n\n"), Uint8Array.of(0xff, 0x0a), utf8(checkpoint)))).toBe(
+      "request-malformed",
+    );
+    expect(codeOf(concatBytes(utf8("old 3\n\n"), utf8(checkpoint), Uint8Array.of(0xe2, 0x80)))).toBe(
+      "request-malformed",
+    );
   });
 
   test("says which line is wrong", () => {
@@ -77,12 +113,23 @@ describe("parseAddCheckpoint", () => {
 describe("parseSignSubtree", () => {
   const bodyOf = (range: string): Uint8Array => subtreeBody({ range, hash, checkpoint });
 
-  test.each(["subtree", "subtree 8", "subtree 8 8", "subtree 9 8", "subtree 08 13", "subtree 8 013", "subtree 8 13 14", "subtree  8 13", "subtree 8 13 ", "Subtree 8 13", "subtree -8 13", "subtree 8 1e1", "old 8"])(
-    "C-156 refuses %j",
-    (range) => {
-      expect(codeOf(bodyOf(range), parseSignSubtree)).toBe("request-malformed");
-    },
-  );
+  test.each([
+    "subtree",
+    "subtree 8",
+    "subtree 8 8",
+    "subtree 9 8",
+    "subtree 08 13",
+    "subtree 8 013",
+    "subtree 8 13 14",
+    "subtree  8 13",
+    "subtree 8 13 ",
+    "Subtree 8 13",
+    "subtree -8 13",
+    "subtree 8 1e1",
+    "old 8",
+  ])("C-156 refuses %j", (range) => {
+    expect(codeOf(bodyOf(range), parseSignSubtree)).toBe("request-malformed");
+  });
 
   test.each(["2 6", "1 7", "7 9", "4 10", "12 17", "0 15", "14 15"])("C-157 refuses [%s) of 14", (range) => {
     expect(codeOf(bodyOf(`subtree ${range}`), parseSignSubtree)).toBe("request-malformed");
@@ -94,7 +141,8 @@ describe("parseSignSubtree", () => {
   });
 
   test("C-158 takes 63 proof lines and refuses 64", () => {
-    const body = (count: number): Uint8Array => subtreeBody({ range: "subtree 8 13", hash, proof: Array.from({ length: count }, () => hash), checkpoint });
+    const body = (count: number): Uint8Array =>
+      subtreeBody({ range: "subtree 8 13", hash, proof: Array.from({ length: count }, () => hash), checkpoint });
     expect(parseSignSubtree(body(63)).proof).toHaveLength(63);
     expect(codeOf(body(64), parseSignSubtree)).toBe("request-malformed");
   });
@@ -120,7 +168,11 @@ describe("parseSignSubtree", () => {
       "",
     ];
     const request = parseSignSubtree(utf8(lines.join("\n")));
-    expect(request).toMatchObject({ start: 8n, end: 13n, checkpoint: { origin: "example.com/behind-the-sofa", size: 14n } });
+    expect(request).toMatchObject({
+      start: 8n,
+      end: 13n,
+      checkpoint: { origin: "example.com/behind-the-sofa", size: 14n },
+    });
     expect(request.proof).toHaveLength(4);
   });
 });

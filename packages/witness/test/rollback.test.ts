@@ -54,7 +54,10 @@ describe("an older copy of the whole folder", () => {
     expect(reply.body).toContain("state-rolled-back");
     expect((await witness.add(log.request(5, 9))).status).toBe(503);
     expect(witness.sizeOf(log)).toBe(5n);
-    expect(witness.witness.status()).toMatchObject({ state: "stopped", reasons: [{ code: "state-rolled-back", origin: log.origin }] });
+    expect(witness.witness.status()).toMatchObject({
+      state: "stopped",
+      reasons: [{ code: "state-rolled-back", origin: log.origin }],
+    });
     expect((await witness.request("/readyz")).status).toBe(503);
     expect(errors).toContain("stopped signing for a log: the state is an older copy");
   });
@@ -131,7 +134,9 @@ describe("an older copy of the whole folder", () => {
     const { log, older, lines } = await rolledBack();
     const witness = await TestWitness.open(older);
     const hash = Buffer.from(log.subtreeHash(0, 4)).toString("base64");
-    const proof = log.subtreeProof({ start: 0, end: 4, size: 8 }).map((each) => `${Buffer.from(each).toString("base64")}\n`);
+    const proof = log
+      .subtreeProof({ start: 0, end: 4, size: 8 })
+      .map((each) => `${Buffer.from(each).toString("base64")}\n`);
     const body = `subtree 0 4\n${hash}\n${proof.join("")}\n${log.checkpoint(8)}${lines}`;
     expect((await witness.sign(body)).status).toBe(503);
     expect((await witness.add(log.request(5, 9))).status).toBe(503);
@@ -152,8 +157,19 @@ describe("at start, what the log has published", () => {
   test("does not matter where it bears no valid cosignature of ours, does not answer, or answers something else", async () => {
     const { log, newest, lines } = await rolledBack({ url });
     let size = 8;
-    const answers = [log.checkpoint(12), log.checkpoint(12) + lines, "no note", "", "x".repeat(200_000), new TestLog({ origin: "log.example/b" }).checkpoint(12)];
-    const fetches = [...answers.map((answer) => publishing(answer).fetch), publishing(log.checkpoint(8), 500).fetch, () => Promise.reject(new Error("refused"))];
+    const answers = [
+      log.checkpoint(12),
+      log.checkpoint(12) + lines,
+      "no note",
+      "",
+      "x".repeat(200_000),
+      new TestLog({ origin: "log.example/b" }).checkpoint(12),
+    ];
+    const fetches = [
+      ...answers.map((answer) => publishing(answer).fetch),
+      publishing(log.checkpoint(8), 500).fetch,
+      () => Promise.reject(new Error("refused")),
+    ];
     for (const fetch of fetches) {
       const witness = await TestWitness.open(newest, { fetch });
       witness.clock.nowMs += 10_000;

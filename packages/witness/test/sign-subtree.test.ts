@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { decodeTimestamped, mldsa44CosignatureMessage, parseNote, parseSignatureLine, sha256, signNote, utf8, createSigner } from "@tallystick/core";
+import {
+  decodeTimestamped,
+  mldsa44CosignatureMessage,
+  parseNote,
+  parseSignatureLine,
+  sha256,
+  signNote,
+  utf8,
+  createSigner,
+} from "@tallystick/core";
 import { mldsa44Verify } from "../../core/src/crypto-node.ts";
 import { TestLog, subtreeBody } from "./test-log.ts";
 import { NAME, TestWitness } from "./test-witness.ts";
@@ -18,7 +27,10 @@ async function cosigned(): Promise<Cosigned> {
   return { witness, log, checkpoint: `${parseNote(log.checkpoint(14)).text}\n${body}` };
 }
 
-function bodyOf({ log, checkpoint }: Cosigned, { start, end }: { readonly start: number; readonly end: number }): Uint8Array {
+function bodyOf(
+  { log, checkpoint }: Cosigned,
+  { start, end }: { readonly start: number; readonly end: number },
+): Uint8Array {
   const proof = log.subtreeProof({ start, end, size: 14 });
   return subtreeBody({ range: `subtree ${start} ${end}`, hash: log.subtreeHash(start, end), proof, checkpoint });
 }
@@ -27,13 +39,27 @@ describe("sign-subtree", () => {
   test("C-160 C-73 answers with the ML-DSA-44 line over the subtree, with time 0", async () => {
     const setting = await cosigned();
     const { witness, log } = setting;
-    for (const [start, end] of [[8, 13], [0, 13], [4, 8], [6, 8], [0, 14], [13, 14]] as const) {
+    for (const [start, end] of [
+      [8, 13],
+      [0, 13],
+      [4, 8],
+      [6, 8],
+      [0, 14],
+      [13, 14],
+    ] as const) {
       const reply = await witness.sign(bodyOf(setting, { start, end }));
       expect(reply).toMatchObject({ status: 200, type: "text/plain; charset=utf-8" });
       const { signature: blob } = parseSignatureLine(reply.body.slice(0, -1));
       const { timestamp, signature } = decodeTimestamped(blob, 2420);
       expect(timestamp).toBe(0n);
-      const message = mldsa44CosignatureMessage({ name: NAME, timestamp, origin: log.origin, start, end, hash: log.subtreeHash(start, end) });
+      const message = mldsa44CosignatureMessage({
+        name: NAME,
+        timestamp,
+        origin: log.origin,
+        start,
+        end,
+        hash: log.subtreeHash(start, end),
+      });
       expect(mldsa44Verify(witness.verifiers[1]?.publicKey ?? new Uint8Array(), message, signature)).toBe(true);
     }
   });
@@ -53,7 +79,13 @@ describe("sign-subtree", () => {
   test("C-159 answers 404 for an unknown origin", async () => {
     const { witness } = await cosigned();
     const stranger = new TestLog({ origin: "log.example/b", size: 14 });
-    expect((await witness.sign(bodyOf({ witness, log: stranger, checkpoint: stranger.checkpoint(14) }, { start: 8, end: 13 }))).status).toBe(404);
+    expect(
+      (
+        await witness.sign(
+          bodyOf({ witness, log: stranger, checkpoint: stranger.checkpoint(14) }, { start: 8, end: 13 }),
+        )
+      ).status,
+    ).toBe(404);
   });
 
   test("C-159 answers 403 without a valid cosignature of our own: the log's is not enough", async () => {
@@ -75,7 +107,9 @@ describe("sign-subtree", () => {
     await witness.add(log.request(14, 20));
     const { text, signatures } = parseNote(checkpoint);
     for (const { line } of signatures) {
-      expect((await witness.sign(bodyOf({ ...setting, checkpoint: `${text}\n${line}\n` }, { start: 8, end: 13 }))).status).toBe(200);
+      expect(
+        (await witness.sign(bodyOf({ ...setting, checkpoint: `${text}\n${line}\n` }, { start: 8, end: 13 }))).status,
+      ).toBe(200);
     }
   });
 
@@ -94,7 +128,10 @@ describe("sign-subtree", () => {
     const { text } = parseNote(setting.checkpoint);
     const [, verifier] = setting.witness.verifiers;
     const claims: unknown[] = [];
-    for (const range of [{ start: 8, end: 13 }, { start: 0, end: 14 }]) {
+    for (const range of [
+      { start: 8, end: 13 },
+      { start: 0, end: 14 },
+    ]) {
       const reply = await setting.witness.sign(bodyOf(setting, range));
       const note = parseNote(`${text}\n${reply.body}`);
       claims.push(verifier?.verify(note, note.signatures[0]?.signature ?? new Uint8Array()));

@@ -64,7 +64,10 @@ export class TestLog {
   }
 
   /** A checkpoint that says anything. */
-  sign({ size, rootHash }: { readonly size: number | bigint; readonly rootHash: Hash }, signers: readonly Signer[] = this.signers): string {
+  sign(
+    { size, rootHash }: { readonly size: number | bigint; readonly rootHash: Hash },
+    signers: readonly Signer[] = this.signers,
+  ): string {
     const text = formatCheckpoint({ origin: this.origin, size, rootHash, extensions: this.#extensions });
     return signNote({ text, signers, timestamp: 1 });
   }

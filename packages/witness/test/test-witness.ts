@@ -2,7 +2,16 @@
 import { onTestFinished } from "vitest";
 import { type Verifier, decodeUtf8, parseNote, parseVkey } from "@tallystick/core";
 import type { Hono } from "hono";
-import { type LogConfig, type OpenWitnessOptions, type Witness, type WitnessAppOptions, addLog, createWitnessApp, initWitness, openWitness } from "../src/index.ts";
+import {
+  type LogConfig,
+  type OpenWitnessOptions,
+  type Witness,
+  type WitnessAppOptions,
+  addLog,
+  createWitnessApp,
+  initWitness,
+  openWitness,
+} from "../src/index.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import type { TestLog } from "./test-log.ts";
 
@@ -47,7 +56,10 @@ export class TestWitness {
   }
 
   /** With a folder of its own. */
-  static async start(logs: readonly (TestLog | LogConfig)[], options: Partial<OpenWitnessOptions & WitnessAppOptions> = {}): Promise<TestWitness> {
+  static async start(
+    logs: readonly (TestLog | LogConfig)[],
+    options: Partial<OpenWitnessOptions & WitnessAppOptions> = {},
+  ): Promise<TestWitness> {
     return TestWitness.open(await witnessFolder(logs), options);
   }
 
@@ -70,7 +82,12 @@ export class TestWitness {
   async request(path: string, init: RequestInit = {}): Promise<Reply> {
     const response = await this.app.request(path, init);
     const { status, headers } = response;
-    return { status, type: headers.get("content-type"), headers, body: decodeUtf8(new Uint8Array(await response.arrayBuffer())) };
+    return {
+      status,
+      type: headers.get("content-type"),
+      headers,
+      body: decodeUtf8(new Uint8Array(await response.arrayBuffer())),
+    };
   }
 
   /** The checkpoint on the monitoring prefix. */
