@@ -5,7 +5,7 @@
  * consistency was not shown only may be one, since whoever has a head can send it with a wrong proof: of those the
  * newest are kept, and of the others the first.
  */
-import { readFile, readdir } from "node:fs/promises";
+import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Hash, encodeBase64, originHash, utf8 } from "@tallystick/core";
 import { type FileSystem, syncFolder, writeFileDurably } from "@tallystick/storage";
@@ -19,10 +19,6 @@ export interface ForkEvidence {
   readonly checkpoints: readonly [cosigned: string, refused: string];
   /** The consistency proof that was offered from one to the other, where the sizes differ. */
   readonly proof?: readonly string[];
-  /** True where both heads are of one size: no honest log has two. */
-  readonly proven: boolean;
-  /** When it was refused: RFC 3339. */
-  readonly seenAt: string;
 }
 
 /** Two heads that do not go together. */
@@ -36,6 +32,10 @@ export interface Contradiction {
 
 export interface ListedEvidence extends ForkEvidence {
   readonly path: string;
+  /** True where both heads are of one size: no honest log has two. */
+  readonly proven: boolean;
+  /** When the file was written: RFC 3339. */
+  readonly keptAt: string;
 }
 
 const FOLDER = "evidence";
@@ -76,14 +76,14 @@ export class EvidenceStore {
   }
 
   /** Keeps a contradiction, unless it is known or there is no room. Gives the file's path if it is new; durable then. */
-  async keep(contradiction: Contradiction, nowMs: number): Promise<string | undefined> {
+  async keep(contradiction: Contradiction): Promise<string | undefined> {
     const hash = originHash(contradiction.origin);
     const files = this.#files.get(hash) ?? [];
-    const evidence = evidenceOf(contradiction, nowMs);
+    const evidence = evidenceOf(contradiction);
     if (files.some((file) => textOf(file.evidence) === textOf(evidence))) return undefined;
-    const ofKind = files.filter((file) => file.evidence.proven === evidence.proven);
+    const ofKind = files.filter((file) => isProven(file.evidence) === isProven(evidence));
     const full = ofKind.length >= FILES_MAX;
-    if (full && evidence.proven) return undefined;
+    if (full && isProven(evidence)) return undefined;
     const number = Math.max(0, ...files.map((file) => file.number)) + 1;
     const path = this.#pathOf(hash, number);
     await writeFileDurably(path, utf8(`${JSON.stringify(evidence, undefined, 2)}\n`), { fileSystem: this.#fileSystem });
@@ -110,7 +110,16 @@ export class EvidenceStore {
  */
 export async function listEvidence({ dir }: { readonly dir: string }): Promise<ListedEvidence[]> {
   const folder = join(dir, FOLDER);
-  return (await readFiles(folder)).map(({ path, evidence }) => ({ path, ...evidence }));
+  const listed = (await readFiles(folder)).map(async ({ path, evidence }) => {
+    const { mtime } = await stat(path);
+    return { path, ...evidence, proven: isProven(evidence), keptAt: mtime.toISOString() };
+  });
+  return Promise.all(listed);
+}
+
+/** Between heads of one size there is nothing to prove: they are the proof. */
+function isProven({ proof }: ForkEvidence): boolean {
+  return proof === undefined;
 }
 
 /** What makes two pieces of evidence the same: the notes' texts. A signature that was made anew adds nothing. */
@@ -118,14 +127,12 @@ function textOf({ checkpoints }: ForkEvidence): string {
   return checkpoints.map((note) => note.slice(0, note.lastIndexOf("\n\n"))).join("\n\n");
 }
 
-function evidenceOf({ origin, cosigned, refused, proof }: Contradiction, nowMs: number): ForkEvidence {
+function evidenceOf({ origin, cosigned, refused, proof }: Contradiction): ForkEvidence {
   return {
     format: "tallystick/fork@1",
     origin,
     checkpoints: [cosigned, refused],
     ...(proof === undefined ? {} : { proof: proof.map(encodeBase64) }),
-    proven: proof === undefined,
-    seenAt: new Date(nowMs).toISOString(),
   };
 }
 

@@ -207,7 +207,7 @@ export class OriginWorker {
   }): Promise<void> {
     const { contradiction } = decision;
     if (contradiction === undefined || state === undefined) return;
-    const { evidence, now, logger } = this.#shared;
+    const { evidence, logger } = this.#shared;
     const { checkpoint } = submission.request;
     const details = {
       origin: this.origin,
@@ -217,7 +217,7 @@ export class OriginWorker {
     try {
       const { origin } = this;
       const refused = noteOf(submission.request, submission.admission.logLines);
-      const path = await evidence.keep({ origin, cosigned: state.note, refused, proof: contradiction.proof }, now());
+      const path = await evidence.keep({ origin, cosigned: state.note, refused, proof: contradiction.proof });
       if (path !== undefined) logger.error("a log has signed two heads that do not go together", { ...details, path });
     } catch (cause) {
       logger.error("could not keep evidence against a log", { ...details, error: messageOf(cause) });
