@@ -156,7 +156,13 @@ export interface ReadEvent {
 
 /** What a tail yields: entries in order, and heads as they are published. */
 export type TailItem =
-  | { readonly kind: "entry"; readonly index: number; readonly state: EntryState; readonly leaf: Uint8Array; readonly event?: TallyEvent }
+  | {
+      readonly kind: "entry";
+      readonly index: number;
+      readonly state: EntryState;
+      readonly leaf: Uint8Array;
+      readonly event?: TallyEvent;
+    }
   | { readonly kind: "checkpoint"; readonly size: number; readonly note: string };
 
 export interface TailOptions {
@@ -184,7 +190,10 @@ export interface Log {
    * @param writer - The id of the credential that they came with.
    * @throws {EventError} `event-invalid` @throws {LogError} `event-refused`, `id-conflict`, `erased`, `log-overloaded`, …
    */
-  appendEvents(input: { readonly writer: string; readonly events: readonly TallyEvent[] }): Promise<readonly Acknowledgement[]>;
+  appendEvents(input: {
+    readonly writer: string;
+    readonly events: readonly TallyEvent[];
+  }): Promise<readonly Acknowledgement[]>;
 
   /**
    * Logs a signed batch, whole and in order; resolves when it is durable. Sent again, it gets its first answer again.
@@ -195,7 +204,12 @@ export interface Log {
   appendBatch(input: { readonly writer: string; readonly batch: Uint8Array }): Promise<BatchAcknowledgement>;
 
   /** Waits for a state; gives the one that was reached when the wait ended, by success, time or signal. */
-  waitFor(input: { readonly index: number; readonly state: EntryState; readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<EntryState>;
+  waitFor(input: {
+    readonly index: number;
+    readonly state: EntryState;
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal;
+  }): Promise<EntryState>;
   /** @throws {LogError} `index-unknown` */
   stateOf(index: number): EntryState;
   /** Entries that are durable. */
@@ -221,7 +235,10 @@ export interface Log {
   /** The tlog-proof of an entry. @throws {LogError} `receipt-not-ready`, `index-unknown`, `log-corrupt` */
   receipt(index: number, options?: { readonly signatures?: "minimal" | "all" }): Promise<string>;
   /** @throws {LogError} `size-unknown`: above the published size; `index-unknown` */
-  inclusionProof(input: { readonly index: number; readonly size?: number }): Promise<{ readonly size: number; readonly hashes: readonly Hash[] }>;
+  inclusionProof(input: {
+    readonly index: number;
+    readonly size?: number;
+  }): Promise<{ readonly size: number; readonly hashes: readonly Hash[] }>;
   /** @throws {LogError} `size-unknown` */
   consistencyProof(input: { readonly from: number; readonly to: number }): Promise<readonly Hash[]>;
   /** @throws {LogError} Where the read cannot be recorded. */

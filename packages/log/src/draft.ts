@@ -1,0 +1,435 @@
+/**
+ * One commit in the making: which submissions are taken, at which indexes, and what their leaves are.
+ *
+ * Decides against what is stored plus what this same commit already holds; touches nothing until it is committed.
+ */
+import { encodeHex, equalBytes, hashLeaf } from "@tallystick/core";
+import { type Leaf, dayOf, decodeLeaf, decodeOpening, encodeLeaf } from "@tallystick/events";
+import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
+import { type Candidate, type OwnContext, type OwnEvent, ownCandidate } from "./candidate.ts";
+import { LogError } from "./error.ts";
+import type { OwnStream } from "./heads.ts";
+import type { LogSecrets, Tags } from "./keys.ts";
+import type { Acknowledgement, SenderKeyRule } from "./log-api.ts";
+import type { Lru } from "./lru.ts";
+import type { Submission } from "./queue.ts";
+import {
+  type ChainEnd,
+  type ChainKind,
+  type KnownId,
+  type StreamEnd,
+  TABLE,
+  batchKey,
+  chainKey,
+  decodeChainEnd,
+  decodeKnownId,
+  decodePlacedBatch,
+  decodeStreamEnd,
+  encodeChainEnd,
+  encodeKnownId,
+  encodePlacedBatch,
+  encodeStreamEnd,
+  idKey,
+} from "./rows.ts";
+
+export interface DraftContext {
+  readonly storage: LogStorage;
+  readonly secrets: LogSecrets;
+  readonly random: (bytes: number) => Uint8Array;
+  readonly origin: string;
+  readonly senderSeed: Uint8Array;
+  readonly senderKeys: readonly SenderKeyRule[];
+  readonly pinFirstSenderKey: boolean;
+  readonly chainEnds: Lru<ChainEnd>;
+}
+
+export interface DraftBase {
+  readonly size: number;
+  readonly loggedAt: number;
+  readonly own: OwnStream;
+  /** Ms since 1970, believed. */
+  readonly now: number;
+}
+
+interface Placed {
+  readonly candidate: Candidate;
+  readonly index: number;
+}
+
+export interface Built {
+  readonly leaves: readonly Uint8Array[];
+  readonly leafHashes: readonly Uint8Array[];
+  readonly rows: readonly Row[];
+  readonly chainEnds: ReadonlyMap<string, ChainEnd>;
+  readonly loggedAt: number;
+  readonly own: OwnStream;
+  /** Whether anything but log.head is among them; `undefined` where nothing is. */
+  readonly others: boolean;
+  readonly headLogged: boolean;
+}
+
+/** Answers a submission once its commit is durable. */
+type Answer = (built: Built) => void;
+
+export class Draft {
+  readonly #context: DraftContext;
+  readonly #base: DraftBase;
+  readonly #placed: Placed[] = [];
+  readonly #answers: Answer[] = [];
+  readonly #ids = new Map<string, Placed>();
+  readonly #storedIds = new Map<string, KnownId>();
+  readonly #streams = new Map<string, StreamEnd>();
+  readonly #batches = new Map<string, { readonly firstIndex: number; readonly candidates: readonly Candidate[] }>();
+  readonly #pinned = new Map<string, Uint8Array>();
+  readonly #loggedAt: number;
+  #nextOwn: number;
+
+  constructor(context: DraftContext, base: DraftBase) {
+    this.#context = context;
+    this.#base = base;
+    this.#nextOwn = base.own.nextSequence;
+    this.#loggedAt = Math.max(base.loggedAt, base.now);
+  }
+
+  get size(): number {
+    return this.#placed.length;
+  }
+
+  /** Reads in one go which ids of these submissions are known already. */
+  async prefetch(submissions: readonly Submission[]): Promise<void> {
+    const keys = submissions.flatMap(idKeysOf);
+    const rows = keys.length === 0 ? [] : await this.#context.storage.getRows(TABLE.id, keys);
+    for (const [at, row] of rows.entries()) {
+      const key = keys[at];
+      if (row !== undefined && key !== undefined) this.#storedIds.set(key, decodeKnownId(row));
+    }
+  }
+
+  /** Takes a submission whole, or rejects it whole. */
+  async admit(submission: Submission): Promise<void> {
+    try {
+      switch (submission.kind) {
+        case "unsigned":
+          return await this.#admitUnsigned(submission);
+        case "signed":
+          return await this.#admitSigned(submission);
+        case "own":
+          return this.#admitOwn(submission);
+      }
+    } catch (error) {
+      submission.reject(error);
+    }
+  }
+
+  /** Answers everything; call when the commit is durable. */
+  settle(built: Built): void {
+    for (const answer of this.#answers) answer(built);
+  }
+
+  async #admitUnsigned({ writer, candidates, resolve }: Extract<Submission, { kind: "unsigned" }>): Promise<void> {
+    const known: (Placed | Acknowledgement | undefined)[] = [];
+    const fresh = new Map<string, Candidate>();
+    for (const [entry, candidate] of candidates.entries()) {
+      const key = idKey(writer, candidate.id);
+      const twin = fresh.get(key);
+      if (twin !== undefined && !equalBytes(twin.eventBytes, candidate.eventBytes))
+        throw conflict(entry, candidate, undefined);
+      known.push(await this.#findUnsigned(key, candidate, entry));
+      if (twin === undefined && known.at(-1) === undefined) fresh.set(key, candidate);
+    }
+    for (const [key, candidate] of fresh) this.#ids.set(key, this.#place(candidate));
+    const places = candidates.map((candidate, entry) => known[entry] ?? this.#ids.get(idKey(writer, candidate.id)));
+    const seen = new Set<Placed>();
+    this.#answers.push((built) => {
+      const answers = places.map((place, entry) => {
+        if (place === undefined) throw new RangeError(`entry ${entry} has no place`);
+        if (!("candidate" in place)) return place;
+        const again = known[entry] !== undefined || seen.has(place);
+        seen.add(place);
+        return { ...this.#acknowledge(place, built), ...(again ? { duplicate: true as const } : {}) };
+      });
+      resolve(answers);
+    });
+  }
+
+  /** What stands under an id already, if it is the same event. @throws {LogError} `id-conflict`, `erased` */
+  async #findUnsigned(key: string, candidate: Candidate, entry: number): Promise<Placed | Acknowledgement | undefined> {
+    const here = this.#ids.get(key);
+    if (here !== undefined) {
+      if (equalBytes(here.candidate.eventBytes, candidate.eventBytes)) return here;
+      throw conflict(entry, candidate, here.index);
+    }
+    const stored = this.#storedIds.get(key);
+    if (stored === undefined) return undefined;
+    const { leaf, bytes } = await this.#storedLeaf(stored.index);
+    const row = await this.#context.storage.getRow(TABLE.sealed, indexKey(stored.index));
+    if (row === undefined)
+      throw new LogError(
+        "erased",
+        `id ${candidate.id} was logged at index ${stored.index}, and its contents were erased`,
+        { details: { entry, index: stored.index } },
+      );
+    const opening = this.#context.secrets.open({ row, commitment: leaf.commitment, index: stored.index });
+    if (!equalBytes(decodeOpening(opening).event, candidate.eventBytes)) throw conflict(entry, candidate, stored.index);
+    return duplicateOf(candidate.id, stored.index, bytes, leaf);
+  }
+
+  async #admitSigned({ writer, batch, resolve }: Extract<Submission, { kind: "signed" }>): Promise<void> {
+    const { stream, first, candidates, publicKey } = batch;
+    const expected = (await this.#streamEnd(stream))?.next ?? 1;
+    const again = first < expected ? await this.#findBatch(stream, first, candidates) : undefined;
+    if (again !== undefined) {
+      this.#answers.push((built) => {
+        const tagKeys = this.#context.secrets.tagKeysOf(candidates);
+        resolve({
+          entries: again.map((place) =>
+            "candidate" in place ? { ...this.#acknowledge(place, built), duplicate: true } : place,
+          ),
+          tagKeys,
+        });
+      });
+      return;
+    }
+    if (first !== expected) {
+      const text = `stream ${stream}: expected sequence ${expected}, got a batch that begins with ${first}`;
+      throw new LogError("sequence-gap", text, { details: { expected } });
+    }
+    const sender = `key:${encodeHex(publicKey)}`;
+    this.#refuseKnownIds(sender, candidates);
+    await this.#assertSender(writer, publicKey);
+    const places = candidates.map((candidate) => {
+      const place = this.#place(candidate);
+      this.#ids.set(idKey(sender, candidate.id), place);
+      return place;
+    });
+    const firstIndex = places[0]?.index ?? 0;
+    this.#streams.set(stream, { next: first + candidates.length, lastIndex: firstIndex + candidates.length - 1 });
+    this.#batches.set(batchKey(stream, first), { firstIndex, candidates });
+    this.#answers.push((built) => {
+      const tagKeys = this.#context.secrets.tagKeysOf(candidates);
+      resolve({ entries: places.map((place) => this.#acknowledge(place, built)), tagKeys });
+    });
+  }
+
+  #refuseKnownIds(sender: string, candidates: readonly Candidate[]): void {
+    const own = new Set<string>();
+    for (const [entry, candidate] of candidates.entries()) {
+      const key = idKey(sender, candidate.id);
+      const index = this.#ids.get(key)?.index ?? this.#storedIds.get(key)?.index;
+      if (index !== undefined || own.has(key)) throw conflict(entry, candidate, index);
+      own.add(key);
+    }
+  }
+
+  async #streamEnd(stream: string): Promise<StreamEnd | undefined> {
+    const here = this.#streams.get(stream);
+    if (here !== undefined) return here;
+    const row = await this.#context.storage.getRow(TABLE.stream, stream);
+    return row === undefined ? undefined : decodeStreamEnd(row);
+  }
+
+  /** The places of a batch that is logged already, with the very same commitments. */
+  async #findBatch(
+    stream: string,
+    first: number,
+    candidates: readonly Candidate[],
+  ): Promise<readonly (Placed | Acknowledgement)[] | undefined> {
+    const here = this.#batches.get(batchKey(stream, first));
+    if (here !== undefined) {
+      if (!sameCommitments(here.candidates, candidates)) return undefined;
+      return here.candidates.map((candidate, at) => ({ candidate, index: here.firstIndex + at }));
+    }
+    const row = await this.#context.storage.getRow(TABLE.batch, batchKey(stream, first));
+    if (row === undefined) return undefined;
+    const { firstIndex, count } = decodePlacedBatch(row);
+    if (count !== candidates.length) return undefined;
+    const answers: Acknowledgement[] = [];
+    for (const [at, candidate] of candidates.entries()) {
+      const { leaf, bytes } = await this.#storedLeaf(firstIndex + at);
+      if (!equalBytes(leaf.commitment, candidate.commitment)) return undefined;
+      answers.push(duplicateOf(candidate.id, firstIndex + at, bytes, leaf));
+    }
+    return answers;
+  }
+
+  /** @throws {LogError} `sender-key-unknown`: neither a rule nor a pin lets this key in. */
+  async #assertSender(writer: string, publicKey: Uint8Array): Promise<void> {
+    const { senderKeys, pinFirstSenderKey, storage } = this.#context;
+    const index = this.#base.size + this.#placed.length;
+    const ruled = senderKeys.some(
+      ({ publicKey: known, from = 0, to = Infinity }) => equalBytes(known, publicKey) && index >= from && index < to,
+    );
+    if (ruled) return;
+    const pinned = this.#pinned.get(writer) ?? (await storage.getRow(TABLE.pinned, writer));
+    if (pinned !== undefined && equalBytes(pinned, publicKey)) return;
+    if (pinned !== undefined || !pinFirstSenderKey) {
+      const why = pinned === undefined ? "no rule of this log names it" : "this writer is pinned to another key";
+      throw new LogError("sender-key-unknown", `sender key ${encodeHex(publicKey)}: ${why}`, { details: { writer } });
+    }
+    this.#pinned.set(writer, publicKey);
+    this.#placeOwn({ type: "log.key", context: { writer, publicKey: encodeHex(publicKey), change: "pinned" } });
+  }
+
+  #admitOwn({ event, resolve }: Extract<Submission, { kind: "own" }>): void {
+    const place = this.#placeOwn(event);
+    this.#answers.push((built) => resolve(this.#acknowledge(place, built)));
+  }
+
+  /** An event of the log's own; the first ever is preceded by the start of its stream. */
+  #placeOwn(event: OwnEvent): Placed {
+    if (this.#nextOwn === 1 && event.type !== "stream.start") this.#placeOwn({ type: "stream.start" });
+    const { origin, senderSeed, random } = this.#context;
+    const context: OwnContext = {
+      origin,
+      seed: senderSeed,
+      instance: this.#base.own.instance,
+      now: this.#loggedAt,
+      random,
+    };
+    const candidate = ownCandidate(event, this.#nextOwn, context);
+    this.#nextOwn += 1;
+    return this.#place(candidate);
+  }
+
+  #place(candidate: Candidate): Placed {
+    const placed = { candidate, index: this.#base.size + this.#placed.length };
+    this.#placed.push(placed);
+    return placed;
+  }
+
+  #acknowledge({ candidate, index }: Placed, { leaves, leafHashes }: Built): Acknowledgement {
+    const at = index - this.#base.size;
+    const [leaf, leafHash] = [leaves[at], leafHashes[at]];
+    if (leaf === undefined || leafHash === undefined) throw new RangeError(`index ${index} is not in this commit`);
+    return { id: candidate.id, index, loggedAt: this.#loggedAt, leaf, leafHash, state: "durable" };
+  }
+
+  async #storedLeaf(index: number): Promise<{ readonly leaf: Leaf; readonly bytes: Uint8Array }> {
+    const bytes = await this.#context.storage.getRow(TABLE.leaf, indexKey(index));
+    if (bytes === undefined)
+      throw new LogError("log-corrupt", `index ${index}: the entry is missing from the storage: run fsck`, {
+        details: { index },
+      });
+    return { leaf: decodeLeaf(bytes), bytes };
+  }
+
+  /** Builds leaves and rows for everything that was placed. */
+  async build(): Promise<Built> {
+    const tags = this.#placed.map(({ candidate }) => this.#context.secrets.tagsOf(candidate));
+    const chains = await this.#chainEnds(tags);
+    const leaves: Uint8Array[] = [];
+    const rows: Row[] = [];
+    for (const [at, { candidate, index }] of this.#placed.entries()) {
+      const leaf = encodeLeaf(this.#leafOf(candidate, index, tags[at] ?? NO_TAGS, chains));
+      leaves.push(leaf);
+      const key = indexKey(index);
+      const sealed = this.#context.secrets.seal(candidate, dayOf(this.#loggedAt), this.#context.random(24));
+      rows.push({ table: TABLE.leaf, key, value: leaf }, { table: TABLE.sealed, key, value: sealed });
+    }
+    rows.push(...this.#indexRows(chains));
+    const types = this.#placed.map(({ candidate }) => candidate.type);
+    return {
+      leaves,
+      leafHashes: leaves.map(hashLeaf),
+      rows,
+      chainEnds: chains,
+      loggedAt: this.#loggedAt,
+      own: { instance: this.#base.own.instance, nextSequence: this.#nextOwn },
+      others: types.some((type) => type !== "log.head"),
+      headLogged: types.includes("log.head"),
+    };
+  }
+
+  async #chainEnds(tags: readonly Tags[]): Promise<Map<string, ChainEnd>> {
+    const { chainEnds, storage } = this.#context;
+    const wanted = new Set(tags.flatMap((own) => CHAIN_KINDS.flatMap((kind) => chainKeys(kind, own))));
+    const known = new Map<string, ChainEnd>();
+    const missing: string[] = [];
+    for (const key of wanted) {
+      const end = chainEnds.get(key);
+      if (end === undefined) missing.push(key);
+      else known.set(key, end);
+    }
+    const rows = missing.length === 0 ? [] : await storage.getRows(TABLE.chain, missing);
+    for (const [at, key] of missing.entries()) {
+      const row = rows[at];
+      if (row !== undefined) known.set(key, decodeChainEnd(row));
+    }
+    return known;
+  }
+
+  #leafOf(candidate: Candidate, index: number, tags: Tags, chains: Map<string, ChainEnd>): Leaf {
+    const chain = (kind: ChainKind): Leaf[ChainKind] => {
+      const tag = tags[kind];
+      if (tag === null) return null;
+      const end = chains.get(chainKey(kind, tag));
+      chains.set(chainKey(kind, tag), { count: (end?.count ?? 0) + 1, last: index });
+      return { tag, n: end?.count ?? 0, prev: end?.last ?? null };
+    };
+    const { stream, sequence, commitment, signature } = candidate;
+    return {
+      loggedAt: this.#loggedAt,
+      stream,
+      sequence,
+      class: candidate.class,
+      commitment,
+      session: chain("session"),
+      actor: chain("actor"),
+      subject: chain("subject"),
+      tenant: chain("tenant"),
+      signature,
+    };
+  }
+
+  #indexRows(chains: ReadonlyMap<string, ChainEnd>): Row[] {
+    const rows: Row[] = [];
+    for (const [key, end] of chains) rows.push({ table: TABLE.chain, key, value: encodeChainEnd(end) });
+    for (const [key, { candidate, index }] of this.#ids) {
+      if (index >= this.#base.size)
+        rows.push({ table: TABLE.id, key, value: encodeKnownId({ commitment: candidate.commitment, index }) });
+    }
+    for (const [key, end] of this.#streams) rows.push({ table: TABLE.stream, key, value: encodeStreamEnd(end) });
+    for (const [key, { firstIndex, candidates }] of this.#batches) {
+      rows.push({ table: TABLE.batch, key, value: encodePlacedBatch({ firstIndex, count: candidates.length }) });
+    }
+    for (const [key, value] of this.#pinned) rows.push({ table: TABLE.pinned, key, value });
+    return rows;
+  }
+}
+
+const CHAIN_KINDS: readonly ChainKind[] = ["session", "actor", "subject", "tenant"];
+const NO_TAGS: Tags = { session: null, actor: null, subject: null, tenant: null };
+
+function chainKeys(kind: ChainKind, tags: Tags): string[] {
+  const tag = tags[kind];
+  return tag === null ? [] : [chainKey(kind, tag)];
+}
+
+function idKeysOf(submission: Submission): string[] {
+  if (submission.kind === "own") return [];
+  if (submission.kind === "unsigned") return submission.candidates.map(({ id }) => idKey(submission.writer, id));
+  const sender = `key:${encodeHex(submission.batch.publicKey)}`;
+  return submission.batch.candidates.map(({ id }) => idKey(sender, id));
+}
+
+function sameCommitments(a: readonly Candidate[], b: readonly Candidate[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(({ commitment }, at) => equalBytes(commitment, b[at]?.commitment ?? new Uint8Array()))
+  );
+}
+
+function duplicateOf(id: string, index: number, leaf: Uint8Array, { loggedAt }: Leaf): Acknowledgement {
+  return { id, index, loggedAt, leaf, leafHash: hashLeaf(leaf), state: "durable", duplicate: true };
+}
+
+function conflict(entry: number, { id }: Candidate, index: number | undefined): LogError {
+  const where = index === undefined ? "in the same request" : `at index ${index}`;
+  return new LogError(
+    "id-conflict",
+    `entry ${entry}: id ${id} stands ${where} with other contents, or under another number`,
+    {
+      details: { entry, ...(index === undefined ? {} : { index }) },
+    },
+  );
+}

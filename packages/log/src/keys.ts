@@ -1,0 +1,168 @@
+/** The keys behind tags and seals, from the key store, with the derived ones kept for a while. */
+import { TallystickError, concatBytes, encodeHex, sha256, utf8 } from "@tallystick/core";
+import {
+  actorTag,
+  decodeCbor,
+  decodeSealed,
+  encodeCbor,
+  openSealed,
+  personDayKey,
+  sealKey,
+  sealOpening,
+  subjectTag,
+  tenantTag,
+} from "@tallystick/events";
+import type { KeyStore } from "@tallystick/storage";
+import type { Candidate } from "./candidate.ts";
+import { LogError } from "./error.ts";
+import type { TagKeys } from "./log-api.ts";
+import { bytesOf, listOf } from "./heads.ts";
+import { Lru } from "./lru.ts";
+
+/** Derived keys in memory. An HMAC each is saved, so most of a day's active persons should fit. */
+const DERIVED_MAX = 20_000;
+
+export interface Tags {
+  readonly session: Uint8Array | null;
+  readonly actor: Uint8Array | null;
+  readonly subject: Uint8Array | null;
+  readonly tenant: Uint8Array | null;
+}
+
+export class LogSecrets {
+  readonly #store: KeyStore;
+  readonly #dayKeys: Lru<Uint8Array> = new Lru(DERIVED_MAX);
+  readonly #references: Lru<Uint8Array> = new Lru(DERIVED_MAX);
+
+  constructor(store: KeyStore) {
+    this.#store = store;
+  }
+
+  /** The tags of an event. Makes keys where there are none; they have to be synced before the leaf is acknowledged. */
+  tagsOf({ sessionTag, actor, subject, tenant, day }: Candidate): Tags {
+    return {
+      session: sessionTag,
+      actor: actor === undefined ? null : actorTag({ personDayKey: this.#dayKey(actor, day), id: actor }),
+      subject: subject === undefined ? null : subjectTag({ personDayKey: this.#dayKey(subject, day), id: subject }),
+      tenant:
+        tenant === undefined ? null : tenantTag({ tenantKey: this.#store.getOrCreate("tenant", tenant), id: tenant }),
+    };
+  }
+
+  /** The keys that the tags of these events were made with, for their sender. */
+  tagKeysOf(candidates: readonly Candidate[]): TagKeys {
+    const personDays = new Map<string, TagKeys["personDays"][number]>();
+    const tenants = new Map<string, TagKeys["tenants"][number]>();
+    for (const { actor, subject, tenant, day } of candidates) {
+      for (const id of [actor, subject]) {
+        if (id !== undefined) personDays.set(`${day} ${id}`, { id, day, key: this.#dayKey(id, day) });
+      }
+      if (tenant !== undefined) tenants.set(tenant, { id: tenant, key: this.#store.getOrCreate("tenant", tenant) });
+    }
+    return { personDays: [...personDays.values()], tenants: [...tenants.values()] };
+  }
+
+  /**
+   * Seals the contents of an event that is logged on `day`: what the row beside the leaf holds.
+   *
+   * A sealed event does not say whose it is. So that its key can be found, the name under which the key store has the
+   * person stands beside it, masked by the key of class and day: without that key no two rows can be linked by it.
+   */
+  seal(candidate: Candidate, day: number, nonce: Uint8Array): Uint8Array {
+    const { commitment, opening, person } = candidate;
+    const classDayKey = this.#store.getOrCreate("class-day", classDayName(candidate.class, day));
+    const reference = person === undefined ? null : this.#reference(person);
+    const personKey = reference === null ? null : this.#store.getOrCreate("person", encodeHex(reference));
+    const key = sealKey({ classDayKey, personKey });
+    const sealed = sealOpening({ class: candidate.class, day, nonce, key, commitment, opening });
+    return encodeCbor([sealed, reference === null ? null : masked(reference, classDayKey, commitment)]);
+  }
+
+  /**
+   * Opens the contents of a leaf; gives the encoded opening.
+   *
+   * @throws {LogError} `erased`: a key was destroyed; `log-corrupt`: it does not open, or a key is missing that nobody
+   *   destroyed.
+   */
+  open({
+    row,
+    commitment,
+    index,
+  }: {
+    readonly row: Uint8Array;
+    readonly commitment: Uint8Array;
+    readonly index: number;
+  }): Uint8Array {
+    try {
+      const [bytes, mask] = listOf(decodeCbor(row), "sealed row");
+      const sealed = decodeSealed(bytesOf(bytes, "sealed event"));
+      const classDayKey = this.#existing("class-day", classDayName(sealed.class, sealed.day), index);
+      const reference = mask === null ? null : masked(bytesOf(mask, "mask"), classDayKey, commitment);
+      const personKey = reference === null ? null : this.#existing("person", encodeHex(reference), index);
+      return openSealed({ sealed, key: sealKey({ classDayKey, personKey }), commitment });
+    } catch (cause) {
+      if (cause instanceof LogError) throw cause;
+      if (!(cause instanceof TallystickError)) throw cause;
+      throw new LogError("log-corrupt", `index ${index}: the sealed event does not open: ${cause.message}`, {
+        cause,
+        details: { index },
+      });
+    }
+  }
+
+  /** A secret of the log's own, made at its first use. */
+  secret(name: string): Uint8Array {
+    return this.#store.getOrCreate("secret", name);
+  }
+
+  #existing(kind: "class-day" | "person", name: string, index: number): Uint8Array {
+    const key = this.#store.get(kind, name);
+    if (key !== undefined) return key;
+    if (this.#store.state(kind, name) === "destroyed") {
+      throw new LogError("erased", `index ${index}: its contents were erased`, { details: { index } });
+    }
+    const text = `index ${index}: the key store has no ${kind} key for it, and none was destroyed: is it the right key store, or an older copy?`;
+    throw new LogError("log-corrupt", text, { details: { index } });
+  }
+
+  /** What the key store calls a person: 16 bytes, a keyed hash of the id. */
+  #reference(id: string): Uint8Array {
+    const known = this.#references.get(id);
+    if (known !== undefined) return known;
+    const reference = sha256(concatBytes(REFERENCE_PREFIX, this.secret("person-reference"), utf8(id))).slice(0, 16);
+    this.#references.set(id, reference);
+    return reference;
+  }
+
+  #personKey(id: string): Uint8Array {
+    return this.#store.getOrCreate("person", encodeHex(this.#reference(id)));
+  }
+
+  /** Makes every new key durable. */
+  async sync(): Promise<void> {
+    await this.#store.sync();
+  }
+
+  #dayKey(id: string, day: number): Uint8Array {
+    const name = `${day} ${id}`;
+    const known = this.#dayKeys.get(name);
+    if (known !== undefined) return known;
+    const key = personDayKey({ personKey: this.#personKey(id), day });
+    this.#dayKeys.set(name, key);
+    return key;
+  }
+}
+
+const REFERENCE_PREFIX = utf8("tallystick/person-reference/v1\0");
+const MASK_PREFIX = utf8("tallystick/person-mask/v1\0");
+
+/** Masks a reference, or unmasks it: each commitment gives a pad of its own. */
+function masked(reference: Uint8Array, classDayKey: Uint8Array, commitment: Uint8Array): Uint8Array {
+  const pad = sha256(concatBytes(MASK_PREFIX, classDayKey, commitment));
+  return reference.map((byte, at) => byte ^ (pad[at] ?? 0));
+}
+
+/** What the key store calls the key of a class and a day. */
+export function classDayName(retentionClass: string, day: number): string {
+  return `${retentionClass} ${day}`;
+}

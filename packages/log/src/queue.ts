@@ -1,0 +1,80 @@
+/** What waits to be sequenced: in order, bounded in entries and bytes. */
+import type { BatchCandidates, Candidate, OwnEvent } from "./candidate.ts";
+import { LogError } from "./error.ts";
+import type { Acknowledgement, BatchAcknowledgement } from "./log-api.ts";
+
+interface Settle<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export type Submission =
+  | ({ readonly kind: "unsigned"; readonly writer: string; readonly candidates: readonly Candidate[] } & Settle<
+      readonly Acknowledgement[]
+    >)
+  | ({
+      readonly kind: "signed";
+      readonly writer: string;
+      readonly batch: BatchCandidates;
+    } & Settle<BatchAcknowledgement>)
+  | ({ readonly kind: "own"; readonly event: OwnEvent } & Settle<Acknowledgement>);
+
+/** What one event costs beyond its bytes, roughly. */
+const ENTRY_OVERHEAD_BYTES = 512;
+
+export class SubmissionQueue {
+  readonly #entriesMax: number;
+  readonly #bytesMax: number;
+  #waiting: Submission[] = [];
+  #entries = 0;
+  #bytes = 0;
+
+  constructor({ entriesMax, bytesMax }: { readonly entriesMax: number; readonly bytesMax: number }) {
+    this.#entriesMax = entriesMax;
+    this.#bytesMax = bytesMax;
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  /** @throws {LogError} `log-overloaded`: nothing of it was taken. */
+  push(submission: Submission): void {
+    const { entries, bytes } = sizeOf(submission);
+    if (this.#entries + entries > this.#entriesMax || this.#bytes + bytes > this.#bytesMax) {
+      throw new LogError("log-overloaded", `${this.#entries} events wait to be logged: try again in a second`, {
+        details: { retryAfterSeconds: 1 },
+      });
+    }
+    this.#entries += entries;
+    this.#bytes += bytes;
+    this.#waiting.push(submission);
+  }
+
+  /** The oldest submissions, up to about so many entries; one at least. */
+  take(entriesMax: number): Submission[] {
+    const taken: Submission[] = [];
+    let entries = 0;
+    for (const submission of this.#waiting) {
+      const size = sizeOf(submission);
+      if (taken.length > 0 && entries + size.entries > entriesMax) break;
+      entries += size.entries;
+      this.#entries -= size.entries;
+      this.#bytes -= size.bytes;
+      taken.push(submission);
+    }
+    this.#waiting = this.#waiting.slice(taken.length);
+    return taken;
+  }
+}
+
+function sizeOf(submission: Submission): { entries: number; bytes: number } {
+  if (submission.kind === "own") return { entries: 1, bytes: ENTRY_OVERHEAD_BYTES };
+  const candidates = submission.kind === "signed" ? submission.batch.candidates : submission.candidates;
+  const bytes = candidates.reduce((sum, { opening, eventBytes }) => sum + opening.length + eventBytes.length, 0);
+  return { entries: candidates.length, bytes: bytes + candidates.length * ENTRY_OVERHEAD_BYTES };
+}

@@ -1,0 +1,156 @@
+/**
+ * Opening what is on disk: is it whole, is it ours, and is it the newest there ever was?
+ *
+ * The storage compares its own files; here the tree is hashed again from its right edge, our signatures are verified,
+ * and witnesses are asked whether they have seen more of this log than it knows itself.
+ */
+import {
+  CompactRange,
+  type Policy,
+  TallystickError,
+  equalBytes,
+  evaluateQuorum,
+  openNote,
+  parseCheckpoint,
+} from "@tallystick/core";
+import type { LogStorage } from "@tallystick/storage";
+import { LogError } from "./error.ts";
+import { type SignedHead, decodeIntegratedHead } from "./heads.ts";
+import type { LogKeys, Reason, WitnessTarget } from "./log-api.ts";
+import { assertRightEdge, findContradiction } from "./publisher.ts";
+import type { SequencerState } from "./sequencer.ts";
+import { StoredTiles } from "./tiles.ts";
+import { type Tree, emptyTree, hashesAtLevel } from "./tree.ts";
+import { fetchMonitoredHead } from "./witness-client.ts";
+
+export interface RecoverInput {
+  readonly storage: LogStorage;
+  readonly origin: string;
+  readonly keys: LogKeys;
+  readonly random: (bytes: number) => Uint8Array;
+  readonly signed: SignedHead | undefined;
+  readonly published: SignedHead | undefined;
+}
+
+/**
+ * The sequencer's state as it is on disk. Reads O(log n) tiles.
+ *
+ * @throws {LogError} `log-corrupt`: names what does not fit.
+ */
+export async function recoverState(input: RecoverInput): Promise<SequencerState> {
+  const { storage, random, signed, published } = input;
+  const stored = await storage.readHead("integrated");
+  if (stored === undefined) {
+    if (signed !== undefined || published !== undefined) throw corrupt("there is a signed head, but no tree");
+    return {
+      version: 0,
+      tree: emptyTree(),
+      loggedAt: 0,
+      own: { instance: random(16), nextSequence: 1 },
+      headDue: false,
+    };
+  }
+  const head = decodeIntegratedHead(stored.bytes);
+  const range = CompactRange.of({ size: head.size, hashes: head.hashes });
+  if (!equalBytes(range.rootHash(), head.rootHash)) throw corrupt("the stored head's hashes do not give its root");
+  for (const own of [signed, published]) if (own !== undefined) assertOurs(own, input, head.size);
+  await assertRightEdge({ storage, size: head.size, rootHash: head.rootHash, signed });
+  const tree = await readTree(storage, range);
+  return { version: stored.version, tree, loggedAt: head.loggedAt, own: head.own, headDue: head.headDue };
+}
+
+/** A head in the storage is only believed with our signature over just this origin, size and root. */
+function assertOurs({ note, size, rootHash }: SignedHead, { origin, keys }: RecoverInput, integrated: number): void {
+  if (size > integrated)
+    throw corrupt(`a head of size ${size} was signed, but only ${integrated} entries are stored: entries were lost`);
+  try {
+    const opened = openNote(
+      note,
+      keys.signers.map(({ verifier }) => verifier),
+    );
+    const checkpoint = parseCheckpoint(opened.text);
+    const same =
+      checkpoint.origin === origin && checkpoint.size === BigInt(size) && equalBytes(checkpoint.rootHash, rootHash);
+    if (!same) throw corrupt("a stored head's note says something else than its fields");
+  } catch (cause) {
+    if (!(cause instanceof TallystickError) || cause instanceof LogError) throw cause;
+    throw new LogError(
+      "log-corrupt",
+      `a stored head does not bear this log's signature: ${cause.message}; are these the right keys?`,
+      { cause },
+    );
+  }
+}
+
+async function readTree(storage: LogStorage, range: CompactRange): Promise<Tree> {
+  const tiles = new StoredTiles(storage);
+  const edge: Uint8Array[][] = [];
+  for (let level = 0; hashesAtLevel(range.size, level) > 0; level += 1) {
+    const count = hashesAtLevel(range.size, level);
+    const width = count % 256;
+    const bytes = width === 0 ? new Uint8Array() : await tiles.read({ level, index: Math.floor(count / 256), width });
+    edge.push(Array.from({ length: width }, (_, at) => bytes.slice(32 * at, 32 * at + 32)));
+  }
+  return { range, edge };
+}
+
+export interface AskWitnessesInput {
+  readonly origin: string;
+  readonly policy: Policy;
+  readonly storage: LogStorage;
+  readonly witnesses: readonly WitnessTarget[];
+  readonly size: number;
+  readonly signed: SignedHead | undefined;
+  readonly fetch: typeof globalThis.fetch;
+  readonly timeoutMs: number;
+}
+
+export interface WitnessesAsked {
+  /** What was found: somebody has to look. */
+  readonly error?: LogError;
+  /** Witnesses whose word is still needed. */
+  readonly missing: readonly string[];
+  readonly reasons: readonly Reason[];
+  /** The size of our newest head that each witness shows; 0 where it has none. */
+  readonly sizes: ReadonlyMap<string, number>;
+}
+
+/**
+ * Asks every witness for its newest head of this log.
+ *
+ * Enough have answered when no quorum could have been made of those that have not: had they all cosigned a later head,
+ * it could not have been published.
+ */
+export async function askWitnesses(input: AskWitnessesInput): Promise<WitnessesAsked> {
+  const tiles = new StoredTiles(input.storage);
+  const sizes = new Map<string, number>();
+  const reasons: Reason[] = [];
+  let error: LogError | undefined;
+  await Promise.all(
+    input.witnesses.map(async (target) => {
+      const answer = await fetchMonitoredHead({ ...input, target });
+      if (answer.kind === "unreachable") {
+        reasons.push({ code: "witness-unreachable", message: `${target.name}: ${answer.message}` });
+        return;
+      }
+      const found = answer.kind === "none" ? {} : await findContradiction({ ...input, tiles, note: answer.note });
+      error ??= found.error;
+      sizes.set(target.name, found.size ?? 0);
+    }),
+  );
+  const silent = input.witnesses.filter(({ name }) => !sizes.has(name));
+  const missing = couldBeQuorum(input.policy, silent) ? silent.map(({ name }) => name) : [];
+  return { ...(error === undefined ? {} : { error }), missing, reasons, sizes };
+}
+
+/** Whether the witnesses that did not answer could make up a quorum by themselves. */
+function couldBeQuorum(policy: Policy, silent: readonly WitnessTarget[]): boolean {
+  if (policy.quorum === "none") return false;
+  const keys = new Set(silent.flatMap(({ verifiers }) => verifiers.map(({ vkey }) => vkey)));
+  const names = new Set(policy.witnesses.filter(({ verifier }) => keys.has(verifier.vkey)).map(({ name }) => name));
+  return evaluateQuorum(policy, names).met;
+}
+
+function corrupt(text: string): LogError {
+  return new LogError("log-corrupt", `${text}; run fsck, and restore the newest copy of the data folder`);
+}

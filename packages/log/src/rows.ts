@@ -1,0 +1,102 @@
+/** The tables of a log: what is under which key, and how it is encoded. docs/reference/storage-layout.md */
+import { type Hash, encodeHex, sha256, utf8 } from "@tallystick/core";
+import { decodeCbor, encodeCbor } from "@tallystick/events";
+import { bytesOf, listOf, numberOf } from "./heads.ts";
+
+export const TABLE = {
+  /** Index → entry. */
+  leaf: "leaf",
+  /** Index → sealed event. */
+  sealed: "sealed",
+  /** Writer and event id → commitment, index. */
+  id: "id",
+  /** Kind and tag → count, last index. */
+  chain: "chain",
+  /** Stream id → next sequence, last index. */
+  stream: "stream",
+  /** Stream id and first sequence → first index and count of each batch. */
+  batch: "batch",
+  /** Writer → the sender key that it is pinned to. */
+  pinned: "pinned",
+  /** Tile level → hashes of the partial tile at the right edge. */
+  edge: "edge",
+  /** Size → published head. */
+  checkpoint: "checkpoint",
+} as const;
+
+export type ChainKind = "session" | "actor" | "subject" | "tenant";
+
+export interface ChainEnd {
+  readonly count: number;
+  readonly last: number;
+}
+
+export interface KnownId {
+  readonly commitment: Uint8Array;
+  readonly index: number;
+}
+
+export interface StreamEnd {
+  /** The sequence that the log expects. */
+  readonly next: number;
+  readonly lastIndex: number;
+}
+
+export interface PlacedBatch {
+  readonly firstIndex: number;
+  readonly count: number;
+}
+
+/** Writer and id hashed, so that a key has one length whatever they are. */
+export function idKey(writer: string, id: string): string {
+  return encodeHex(sha256(utf8(`${writer}\0${id}`)).subarray(0, 16));
+}
+
+export function chainKey(kind: ChainKind, tag: Uint8Array): string {
+  return `${kind}:${encodeHex(tag)}`;
+}
+
+export function batchKey(stream: string, first: number): string {
+  return `${stream}:${first.toString(16).padStart(14, "0")}`;
+}
+
+export function encodeChainEnd({ count, last }: ChainEnd): Uint8Array {
+  return encodeCbor([count, last]);
+}
+
+export function decodeChainEnd(bytes: Uint8Array): ChainEnd {
+  const [count, last] = listOf(decodeCbor(bytes), "chain");
+  return { count: numberOf(count, "chain count"), last: numberOf(last, "chain last") };
+}
+
+export function encodeKnownId({ commitment, index }: KnownId): Uint8Array {
+  return encodeCbor([commitment, index]);
+}
+
+export function decodeKnownId(bytes: Uint8Array): KnownId {
+  const [commitment, index] = listOf(decodeCbor(bytes), "id");
+  return { commitment: bytesOf(commitment, "id commitment"), index: numberOf(index, "id index") };
+}
+
+export function encodeStreamEnd({ next, lastIndex }: StreamEnd): Uint8Array {
+  return encodeCbor([next, lastIndex]);
+}
+
+export function decodeStreamEnd(bytes: Uint8Array): StreamEnd {
+  const [next, lastIndex] = listOf(decodeCbor(bytes), "stream");
+  return { next: numberOf(next, "stream next"), lastIndex: numberOf(lastIndex, "stream last") };
+}
+
+export function encodePlacedBatch({ firstIndex, count }: PlacedBatch): Uint8Array {
+  return encodeCbor([firstIndex, count]);
+}
+
+export function decodePlacedBatch(bytes: Uint8Array): PlacedBatch {
+  const [firstIndex, count] = listOf(decodeCbor(bytes), "batch");
+  return { firstIndex: numberOf(firstIndex, "batch index"), count: numberOf(count, "batch count") };
+}
+
+/** The hashes in a row of the edge. */
+export function splitHashes(bytes: Uint8Array): Hash[] {
+  return Array.from({ length: bytes.length / 32 }, (_, at) => bytes.slice(32 * at, 32 * at + 32));
+}

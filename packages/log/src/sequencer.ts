@@ -1,0 +1,218 @@
+/**
+ * The sequencer: one loop that owns the tree, takes what waits, makes it durable and answers.
+ *
+ * Order: compute in memory, make keys durable, commit (entries, indexes and head in one step), then answer. Whatever goes
+ * wrong while a commit is under way leaves its outcome unknown: the loop stops for good, and the next start finds out.
+ */
+import type { CompactRange, Hash } from "@tallystick/core";
+import { concatBytes } from "@tallystick/core";
+import { type Blob, type LogStorage, type Row, StorageError } from "@tallystick/storage";
+import type { OwnEvent } from "./candidate.ts";
+import type { LogClock } from "./clock.ts";
+import { type Built, Draft, type DraftContext } from "./draft.ts";
+import { LogError } from "./error.ts";
+import { type OwnStream, encodeIntegratedHead } from "./heads.ts";
+import type { Acknowledgement } from "./log-api.ts";
+import { type Submission, SubmissionQueue } from "./queue.ts";
+import { edgeRow } from "./tiles.ts";
+import { type Tree, integrate, tileKey } from "./tree.ts";
+
+/** The sequencer's memory: what is durable. */
+export interface SequencerState {
+  /** Of the integrated head; 0 before the first commit. */
+  readonly version: number;
+  readonly tree: Tree;
+  readonly loggedAt: number;
+  readonly own: OwnStream;
+  readonly headDue: boolean;
+}
+
+export interface SequencerOptions {
+  readonly storage: LogStorage;
+  readonly draft: DraftContext;
+  readonly clock: LogClock;
+  readonly state: SequencerState;
+  readonly queueEntriesMax: number;
+  readonly queueBytesMax: number;
+  readonly commitEntriesMax: number;
+  /** Told after each commit. */
+  readonly onCommit: () => void;
+  /** Told when the loop stops for good. */
+  readonly onStop: (error: LogError) => void;
+}
+
+export class Sequencer {
+  readonly #options: SequencerOptions;
+  readonly #queue: SubmissionQueue;
+  #state: SequencerState;
+  #running: Promise<void> | undefined;
+  #stopped: LogError | undefined;
+  #closed = false;
+  #held = true;
+  readonly counters = { entries: 0, commits: 0 };
+
+  constructor(options: SequencerOptions) {
+    this.#options = options;
+    this.#state = options.state;
+    this.#queue = new SubmissionQueue({ entriesMax: options.queueEntriesMax, bytesMax: options.queueBytesMax });
+  }
+
+  get state(): SequencerState {
+    return this.#state;
+  }
+
+  get range(): CompactRange {
+    return this.#state.tree.range;
+  }
+
+  get queuedEntries(): number {
+    return this.#queue.entries;
+  }
+
+  get stopped(): LogError | undefined {
+    return this.#stopped;
+  }
+
+  /** Lets the loop run: the start-up checks are through. */
+  release(): void {
+    this.#held = false;
+    this.#kick();
+  }
+
+  /** @throws {LogError} `log-overloaded`, `log-stopped`, `log-closed`, `log-starting`, `clock-jumped`: nothing was taken. */
+  submit(submission: Submission): void {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    if (this.#closed) throw new LogError("log-closed", "the log is closed");
+    if (this.#held)
+      throw new LogError("log-starting", "the log is starting: it asks its witnesses first", {
+        details: { retryAfterSeconds: 1 },
+      });
+    const reading = this.#options.clock.read();
+    if (!reading.ok) throw new LogError("clock-jumped", reading.message, { details: { retryAfterSeconds: 5 } });
+    this.#queue.push(submission);
+    this.#kick();
+  }
+
+  /** Logs an event of the log's own. */
+  async report(event: OwnEvent): Promise<Acknowledgement> {
+    return await new Promise((resolve, reject) => this.submit({ kind: "own", event, resolve, reject }));
+  }
+
+  /** Stops for good: somebody has to look. Everything that waits is refused. */
+  stop(error: LogError): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = error;
+    this.#rejectWaiting(error);
+    this.#options.onStop(error);
+  }
+
+  /** Takes nothing more and finishes what waits, within the grace time. */
+  async close(graceMs: number): Promise<void> {
+    this.#closed = true;
+    const { promise: timeout, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, graceMs);
+    await Promise.race([this.#drained(), timeout]);
+    clearTimeout(timer);
+    this.#rejectWaiting(new LogError("log-closed", "the log was closed before it took this: send it again later"));
+    // A commit that is under way is never abandoned: its outcome must be known.
+    await this.#running;
+  }
+
+  async #drained(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  #kick(): void {
+    if (this.#running !== undefined || this.#held || this.#stopped !== undefined || this.#queue.isEmpty) return;
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+      this.#kick();
+    });
+  }
+
+  async #run(): Promise<void> {
+    // One turn of the event loop, so that what arrives together is committed together.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (!this.#queue.isEmpty && this.#stopped === undefined) {
+      await this.#commitNext(this.#queue.take(this.#options.commitEntriesMax));
+    }
+  }
+
+  async #commitNext(submissions: readonly Submission[]): Promise<void> {
+    const reading = this.#options.clock.read();
+    if (!reading.ok) {
+      const error = new LogError("clock-jumped", reading.message, { details: { retryAfterSeconds: 5 } });
+      for (const { reject } of submissions) reject(error);
+      return;
+    }
+    try {
+      const { tree, loggedAt, own } = this.#state;
+      const draft = new Draft(this.#options.draft, { size: tree.range.size, loggedAt, own, now: reading.now });
+      await draft.prefetch(submissions);
+      for (const submission of submissions) await draft.admit(submission);
+      const built = await draft.build();
+      if (draft.size > 0) await this.#commit(built);
+      draft.settle(built);
+    } catch (cause) {
+      this.#fail(cause, submissions);
+    }
+  }
+
+  async #commit(built: Built): Promise<void> {
+    const { storage, draft, onCommit } = this.#options;
+    const { version, headDue } = this.#state;
+    const { tree, tiles, changed } = integrate(this.#state.tree, built.leafHashes as readonly Hash[]);
+    const blobs: Blob[] = tiles.map(({ level, index, bytes }) => ({ key: tileKey(level, index), bytes }));
+    const edges: Row[] = changed.map((level) => {
+      const hashes = tree.edge[level] ?? [];
+      return edgeRow(level, Math.floor(tree.range.size / 2 ** (8 * (level + 1))), concatBytes(...hashes));
+    });
+    const next = {
+      tree,
+      loggedAt: built.loggedAt,
+      own: built.own,
+      headDue: built.others || (headDue && !built.headLogged),
+    };
+    const bytes = encodeIntegratedHead({
+      size: tree.range.size,
+      rootHash: tree.range.rootHash(),
+      hashes: tree.range.hashes,
+      loggedAt: next.loggedAt,
+      own: next.own,
+      headDue: next.headDue,
+    });
+    // New keys first: an entry whose key died with the process could never be read.
+    await draft.secrets.sync();
+    // Dying within this call leaves all of it or nothing; dying after it leaves entries that nobody was told of.
+    await storage.commit({
+      head: { name: "integrated", expected: version, bytes },
+      rows: [...built.rows, ...edges],
+      blobs,
+    });
+    this.#state = { ...next, version: version + 1 };
+    for (const [key, end] of built.chainEnds) draft.chainEnds.set(key, end);
+    this.counters.entries += built.leaves.length;
+    this.counters.commits += 1;
+    onCommit();
+  }
+
+  #fail(cause: unknown, submissions: readonly Submission[]): void {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const conflict = cause instanceof StorageError && cause.code === "head-conflict";
+    const why = conflict ? "another process writes to this log's storage" : message;
+    const error = new LogError("log-stopped", `the log stopped: ${why}; start it again, it recovers by itself`, {
+      cause,
+    });
+    const unknown = new LogError(
+      "outcome-unknown",
+      `the log stopped while it wrote this (${why}): send it again with the same id`,
+      { cause },
+    );
+    for (const { reject } of submissions) reject(unknown);
+    this.stop(error);
+  }
+
+  #rejectWaiting(error: LogError): void {
+    while (!this.#queue.isEmpty) for (const { reject } of this.#queue.take(Infinity)) reject(error);
+  }
+}
