@@ -38,7 +38,8 @@ export interface ListedEvidence extends ForkEvidence {
   readonly keptAt: string;
 }
 
-const FOLDER = "evidence";
+/** Below the folder of the witness. */
+export const EVIDENCE_FOLDER = "evidence";
 /** Of each kind and origin. */
 const FILES_MAX = 16;
 const FILE_NAME = /^(?<hash>[\da-f]{64})-(?<number>[1-9]\d{0,14})\.json$/;
@@ -61,7 +62,7 @@ export class EvidenceStore {
   }
 
   static async open(dir: string, fileSystem: FileSystem): Promise<EvidenceStore> {
-    const folder = join(dir, FOLDER);
+    const folder = join(dir, EVIDENCE_FOLDER);
     await fileSystem.makeFolder(folder, 0o700);
     const files = new Map<string, KnownFile[]>();
     for (const { hash, number, evidence } of await readFiles(folder)) {
@@ -109,7 +110,7 @@ export class EvidenceStore {
  * @throws {WitnessError} `state-corrupt`: a file of it is damaged.
  */
 export async function listEvidence({ dir }: { readonly dir: string }): Promise<ListedEvidence[]> {
-  const folder = join(dir, FOLDER);
+  const folder = join(dir, EVIDENCE_FOLDER);
   const listed = (await readFiles(folder)).map(async ({ path, evidence }) => {
     const { mtime } = await stat(path);
     return { path, ...evidence, proven: isProven(evidence), keptAt: mtime.toISOString() };

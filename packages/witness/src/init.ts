@@ -1,8 +1,9 @@
 /** Setting up a witness, and changing which logs it cosigns for. All of it is durable when it resolves. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { quote } from "@tallystick/core";
-import { type FileSystem, nodeFileSystem } from "@tallystick/storage";
+import { type FileSystem, nodeFileSystem, syncFolder } from "@tallystick/storage";
 import {
   type LogConfig,
   assertName,
@@ -16,9 +17,11 @@ import {
   writeConfig,
 } from "./config.ts";
 import { WitnessError } from "./error.ts";
+import { EVIDENCE_FOLDER } from "./evidence.ts";
 import { formatFingerprint } from "./fingerprint.ts";
 import { createKeys, readKeys } from "./keys.ts";
 import { createStateStore } from "./state.ts";
+import { STOPS_FOLDER } from "./stop-store.ts";
 
 export interface InitWitnessOptions {
   /** The folder for all that the witness keeps; made if it is not there. */
@@ -53,8 +56,10 @@ export async function initWitness(options: InitWitnessOptions): Promise<Initiali
   await fileSystem.makeFolder(dir, 0o700);
   await createKeys({ dir, name, random, fileSystem });
   await createStateStore(dir, fileSystem);
-  // Last: with the configuration the witness is complete.
+  for (const folder of [EVIDENCE_FOLDER, STOPS_FOLDER]) await fileSystem.makeFolder(join(dir, folder), 0o700);
+  // Last: with the configuration the witness is complete. Writing it syncs the folder, and so the names of those in it.
   await writeConfig(dir, { name, logs: [] }, fileSystem);
+  await syncFolder(dirname(resolve(dir)), fileSystem);
   return { name, vkeys: await readVkeys(dir, name) };
 }
 

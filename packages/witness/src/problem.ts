@@ -30,7 +30,8 @@ interface Kind {
   readonly title: string;
 }
 
-const KINDS = {
+/** Of every code its status and title. */
+export const KINDS: Readonly<Record<ProblemCode, Kind>> = {
   "request-malformed": { status: 400, title: "The request does not parse" },
   "origin-unknown": { status: 404, title: "This witness does not know the log" },
   "signature-refused": { status: 403, title: "No valid signature of a trusted key" },
@@ -49,7 +50,7 @@ const KINDS = {
   "persist-failed": { status: 503, title: "The witness cannot write its state" },
   "witness-closed": { status: 503, title: "The witness is shutting down" },
   internal: { status: 500, title: "Internal error" },
-} as const satisfies Record<ProblemCode, Kind>;
+};
 
 export interface Problem {
   readonly code: ProblemCode;

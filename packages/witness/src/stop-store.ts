@@ -12,7 +12,8 @@ import { type OwnHead, describeRollback } from "./rollback.ts";
 import type { OriginState } from "./state.ts";
 import { verifyLines } from "./verified-line.ts";
 
-const FOLDER = "stopped";
+/** Below the folder of the witness. */
+export const STOPS_FOLDER = "stopped";
 const FILE_NAME = /^(?<hash>[\da-f]{64})\.note$/;
 
 export class StopStore {
@@ -31,7 +32,7 @@ export class StopStore {
     dir: string,
     { fileSystem, ownVerifiers }: { fileSystem: FileSystem; ownVerifiers: readonly Verifier[] },
   ): Promise<StopStore> {
-    const folder = join(dir, FOLDER);
+    const folder = join(dir, STOPS_FOLDER);
     await fileSystem.makeFolder(folder, 0o700);
     const heads = new Map<string, OwnHead>();
     for (const name of await readdir(folder)) {
