@@ -15,9 +15,8 @@ import {
   hashLeaf,
   tilePath,
 } from "@tallystick/core";
-import { type Leaf, decodeLeaf } from "@tallystick/events";
+import { type Finding, type Leaf, LeafAudit, type StreamState, decodeLeaf, finding } from "@tallystick/events";
 import { ClientError } from "./error.ts";
-import { type Finding, LeafAudit, type StreamState, finding } from "./leaf-audit.ts";
 import type { LogReader } from "./log-reader.ts";
 import { CLOCK_TOLERANCE_MS, type VerifiedCosignature, compareWithContents, openLeaf, verifyHead } from "./receipt.ts";
 

@@ -3,7 +3,7 @@ export * from "./audit.ts";
 export * from "./error.ts";
 export * from "./fork.ts";
 export * from "./http.ts";
-export * from "./leaf-audit.ts";
+export { type Finding, type FindingCode, LeafAudit, type StreamState } from "@tallystick/events";
 export * from "./log-reader.ts";
 export * from "./receipt.ts";
 export * from "./tile-prover.ts";

@@ -94,3 +94,4 @@ export { inferFirstYear } from "./imports/syslog.ts";
 export { JSON_DEPTH_MAX, type JsonValue, parseJson } from "./json.ts";
 export { eventJsonSchema } from "./json-schema.ts";
 export { assertReportable, parseEvent } from "./parse-event.ts";
+export { type Finding, type FindingCode, LeafAudit, type StreamState, finding } from "./leaf-audit.ts";

@@ -5,15 +5,10 @@
  * class, commitment and session, so a leaf that was dropped, swapped, refiled or moved breaks a signature here.
  */
 import { decodeHex, ed25519Verify, encodeHex } from "@tallystick/core";
-import {
-  BATCH_ENTRIES_MAX,
-  type Chain,
-  type Leaf,
-  batchMessage,
-  batchRoot,
-  encodeClaim,
-  streamId,
-} from "@tallystick/events";
+import { batchMessage, batchRoot } from "./batch.ts";
+import { encodeClaim } from "./claim.ts";
+import { BATCH_ENTRIES_MAX, type Chain, type Leaf } from "./leaf.ts";
+import { streamId } from "./stream.ts";
 
 export interface Finding {
   /** Stable, kebab-case; docs/reference/errors.md, "Findings of an audit". */
