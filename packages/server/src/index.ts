@@ -1,2 +1,27 @@
-/** A Tallystick log over HTTP. */
-export {};
+/** Tallystick logs over HTTP. */
+export { type ServerAppOptions, type ServerLogger, createServerApp } from "./app.ts";
+export { type LogConfig, type ServerConfig, type WitnessConfig, parseConfig, readConfig } from "./config.ts";
+export { ServerError, type ServerErrorCode } from "./error.ts";
+export type { HostedLog } from "./hosted-log.ts";
+export {
+  type InitServerOptions,
+  type InitializedServer,
+  initServer,
+  readLogKeys,
+  readServer,
+  writePolicy,
+} from "./init.ts";
+export { type Layout, type LogLayout, layoutOf, logLayoutOf } from "./layout.ts";
+export { openApiDocument } from "./openapi.ts";
+export { PROBLEMS, type ProblemCode } from "./problem.ts";
+export { type ServeLogsOptions, type ServedLogs, masterKeyOf, serveLogs } from "./serve.ts";
+export {
+  type CreatedToken,
+  type Credential,
+  ROLES,
+  type Role,
+  Tokens,
+  createToken,
+  listTokens,
+  revokeToken,
+} from "./tokens.ts";

@@ -1,0 +1,262 @@
+/** The v1 API of a log: events in, receipts and proofs out. */
+import { encodeBase64 } from "@tallystick/core";
+import { eventToJson } from "@tallystick/events";
+import type { Acknowledgement, EntryState, Log } from "@tallystick/log";
+import { resourceResponse, valueResponse } from "./answers.ts";
+import { readBody } from "./body.ts";
+import { ServerError } from "./error.ts";
+import { statusOf } from "./hosted-log.ts";
+import { type Route, type RouteCall, route } from "./route.ts";
+import * as schemas from "./schemas.ts";
+import { BODY_BYTES_MAX, readSubmission } from "./submission.ts";
+import { tailResponse } from "./tail.ts";
+
+const JSON_TYPE = "application/json";
+const TEXT = "text/plain; charset=utf-8";
+const BODY_TIMEOUT_MS = 30_000;
+const WAIT_DEFAULT_MS = 10_000;
+/** Receipts made side by side for one answer. */
+const RECEIPTS_AT_ONCE = 32;
+
+type SubmitCall = RouteCall<{ readonly wait?: EntryState | undefined; readonly timeout?: number | undefined }>;
+
+export const API_ROUTES: readonly Route[] = [
+  route({
+    method: "POST",
+    path: "v1/events",
+    summary: "Reports events: one, an array, lines of JSON, or a signed batch",
+    access: ["writer"],
+    query: schemas.submitQuery,
+    answers: {
+      201: { description: "Logged", mediaType: JSON_TYPE, schema: schemas.submitted },
+      200: { description: "All of it was there already", mediaType: JSON_TYPE, schema: schemas.submitted },
+      202: { description: "Logged, but the wait was not met in time", mediaType: JSON_TYPE, schema: schemas.submitted },
+    },
+    problems: [
+      "request-malformed",
+      "json-malformed",
+      "cbor-malformed",
+      "batch-malformed",
+      "signature-invalid",
+      "sender-key-unknown",
+      "id-conflict",
+      "sequence-gap",
+      "erased",
+      "body-too-large",
+      "body-too-slow",
+      "media-type-unsupported",
+      "event-invalid",
+      "event-refused",
+      "stream-malformed",
+      "log-overloaded",
+      "log-starting",
+      "log-stopped",
+      "outcome-unknown",
+      "clock-jumped",
+    ],
+    handle: submit,
+  }),
+  route({
+    method: "GET",
+    path: "v1/events/{index}",
+    summary: "The contents of an entry; that they were read is itself logged, before they are given",
+    access: ["auditor"],
+    query: schemas.eventQuery,
+    answers: { 200: { description: "Leaf, opening and event", mediaType: JSON_TYPE, schema: schemas.readEvent } },
+    problems: ["index-unknown", "erased", "log-overloaded", "log-stopped"],
+    handle: async ({ log, request, credential, parameter, query }) => {
+      const read = await log.readEvent({
+        index: indexOf(parameter),
+        reader: credential?.id ?? "",
+        ...(query.purpose === undefined ? {} : { purpose: query.purpose }),
+      });
+      return valueResponse(request, {
+        index: read.index,
+        leaf: encodeBase64(read.leaf),
+        opening: encodeBase64(read.opening),
+        event: eventToJson(read.event),
+        state: read.state,
+      });
+    },
+  }),
+  route({
+    method: "GET",
+    path: "v1/receipts/{index}",
+    summary: "The receipt of an entry: a tlog-proof with the leaf in its extra line",
+    access: ["writer", "auditor"],
+    query: schemas.receiptQuery,
+    answers: { 200: { description: "c2sp.org/tlog-proof", mediaType: "text/plain" } },
+    problems: ["index-unknown", "receipt-not-ready"],
+    handle: async ({ log, request, parameter, query }) => {
+      const body = await log.receipt(indexOf(parameter), { signatures: query.signatures ?? "minimal" });
+      return resourceResponse(request, { body, contentType: TEXT, cacheControl: "private, no-cache" });
+    },
+  }),
+  route({
+    method: "GET",
+    path: "v1/proofs/inclusion",
+    summary: "An inclusion proof; a convenience, since tiles give it too",
+    access: "public",
+    query: schemas.inclusionQuery,
+    answers: { 200: { description: "Hashes from leaf to root", mediaType: JSON_TYPE, schema: schemas.proof } },
+    problems: ["index-unknown", "size-unknown"],
+    handle: async ({ log, request, query }) => {
+      const { index } = query;
+      const { size, hashes } = await log.inclusionProof({
+        index,
+        ...(query.size === undefined ? {} : { size: query.size }),
+      });
+      return valueResponse(request, { index, size, hashes: hashes.map(encodeBase64) });
+    },
+  }),
+  route({
+    method: "GET",
+    path: "v1/proofs/consistency",
+    summary: "A consistency proof; a convenience, since tiles give it too",
+    access: "public",
+    query: schemas.consistencyQuery,
+    answers: { 200: { description: "Hashes", mediaType: JSON_TYPE, schema: schemas.proof } },
+    problems: ["size-unknown"],
+    handle: async ({ log, request, query }) => {
+      const hashes = await log.consistencyProof(query);
+      return valueResponse(request, { ...query, hashes: hashes.map(encodeBase64) });
+    },
+  }),
+  route({
+    method: "GET",
+    path: "v1/checkpoints",
+    summary: "Published heads, the newest first",
+    access: "public",
+    query: schemas.checkpointsQuery,
+    answers: { 200: { description: "Signed notes", mediaType: JSON_TYPE, schema: schemas.checkpoints } },
+    problems: [],
+    handle: async ({ log, request, query }) => {
+      const heads = await log.checkpoints({
+        ...(query.limit === undefined ? {} : { limit: query.limit }),
+        ...(query.before === undefined ? {} : { before: query.before }),
+      });
+      const checkpoints = heads.map(({ size, rootHash, note, publishedAt }) => ({
+        size,
+        rootHash: encodeBase64(rootHash),
+        note,
+        publishedAt: new Date(publishedAt).toISOString(),
+      }));
+      return valueResponse(request, { checkpoints });
+    },
+  }),
+  route({
+    method: "GET",
+    path: "v1/tail",
+    summary: "Entries and heads as they come, as server-sent events; that it is read is itself logged",
+    access: ["auditor"],
+    query: schemas.tailQuery,
+    answers: { 200: { description: "Events `entry` and `checkpoint`", mediaType: "text/event-stream" } },
+    problems: ["log-overloaded", "log-stopped"],
+    handle: async (call) => await tailResponse(call),
+  }),
+  route({
+    method: "GET",
+    path: "v1/status",
+    summary: "How the log and its witnesses are",
+    access: ["operator", "auditor"],
+    query: schemas.noQuery,
+    answers: { 200: { description: "State, sizes, witnesses", mediaType: JSON_TYPE, schema: schemas.status } },
+    problems: [],
+    handle: async ({ hosted, log, request }) => valueResponse(request, { ...log.status(), ...statusOf(hosted) }),
+  }),
+  route({
+    method: "GET",
+    path: "v1/policy",
+    summary: "The log's own policy: a proposal, to be compared with what its operator and witnesses say elsewhere",
+    access: "public",
+    query: schemas.noQuery,
+    answers: { 200: { description: "c2sp.org/tlog-policy", mediaType: "text/plain" } },
+    problems: [],
+    handle: async ({ log, request }) =>
+      resourceResponse(request, { body: log.policyText, contentType: TEXT, cacheControl: "no-cache" }),
+  }),
+];
+
+function indexOf(text: string): number {
+  const index = Number(text);
+  if (/^(0|[1-9]\d{0,15})$/.test(text) && Number.isSafeInteger(index)) return index;
+  throw new ServerError(
+    "request-malformed",
+    `index: expected a whole number, got ${JSON.stringify(text.slice(0, 40))}`,
+  );
+}
+
+async function submit({ log, request, credential, query, signal }: SubmitCall): Promise<Response> {
+  const body = await readBody(request, { bytesMax: BODY_BYTES_MAX, timeoutMs: BODY_TIMEOUT_MS });
+  const submitted = readSubmission(body, request.headers.get("content-type") ?? undefined);
+  const writer = credential?.id ?? "";
+  const wait = query.wait ?? "durable";
+  const waitFor = async (answers: readonly Acknowledgement[]): Promise<readonly Acknowledgement[]> =>
+    await reached(log, answers, { wait, timeoutMs: query.timeout ?? WAIT_DEFAULT_MS, signal });
+  if (submitted.kind === "batch") {
+    const { entries, tagKeys } = await log.appendBatch({ writer, batch: submitted.batch });
+    const answers = await waitFor(entries);
+    const value = {
+      entries: await describeAll(log, answers),
+      tagKeys: {
+        personDays: tagKeys.personDays.map(({ id, day, key }) => ({ id, day, key: encodeBase64(key) })),
+        tenants: tagKeys.tenants.map(({ id, key }) => ({ id, key: encodeBase64(key) })),
+      },
+    };
+    return valueResponse(request, value, { status: statusFor(answers, wait) });
+  }
+  const answers = await waitFor(await log.appendEvents({ writer, events: submitted.events }));
+  const described = await describeAll(log, answers);
+  return valueResponse(request, submitted.single ? described[0] : described, { status: statusFor(answers, wait) });
+}
+
+interface Wait {
+  readonly wait: EntryState;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** The answers with the state that was reached when the wait ended. */
+async function reached(
+  log: Log,
+  answers: readonly Acknowledgement[],
+  { wait, timeoutMs, signal }: Wait,
+): Promise<readonly Acknowledgement[]> {
+  const last = Math.max(...answers.map(({ index }) => index));
+  if (wait !== "durable") await log.waitFor({ index: last, state: wait, timeoutMs, signal });
+  return answers.map((answer) => ({ ...answer, state: log.stateOf(answer.index) }));
+}
+
+function statusFor(answers: readonly Acknowledgement[], wait: EntryState): 200 | 201 | 202 {
+  const rank = (state: EntryState): number => ["durable", "published", "witnessed"].indexOf(state);
+  if (answers.some(({ state }) => rank(state) < rank(wait))) return 202;
+  return answers.every(({ duplicate }) => duplicate === true) ? 200 : 201;
+}
+
+async function describeAll(log: Log, answers: readonly Acknowledgement[]): Promise<readonly unknown[]> {
+  const described: unknown[] = [];
+  for (let first = 0; first < answers.length; first += RECEIPTS_AT_ONCE) {
+    described.push(
+      ...(await Promise.all(
+        answers.slice(first, first + RECEIPTS_AT_ONCE).map(async (answer) => await describe(log, answer)),
+      )),
+    );
+  }
+  return described;
+}
+
+async function describe(
+  log: Log,
+  { id, index, loggedAt, leafHash, leaf, state, duplicate }: Acknowledgement,
+): Promise<unknown> {
+  return {
+    id,
+    index,
+    loggedAt: new Date(loggedAt).toISOString(),
+    leafHash: encodeBase64(leafHash),
+    leaf: encodeBase64(leaf),
+    state,
+    ...(duplicate === undefined ? {} : { duplicate }),
+    ...(state === "durable" ? {} : { receipt: await log.receipt(index) }),
+  };
+}

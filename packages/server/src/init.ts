@@ -1,0 +1,156 @@
+/** Setting up a server: folders, keys, tokens, configuration. Nothing that is there is ever overwritten. */
+import { randomBytes } from "node:crypto";
+import { access, mkdir, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import {
+  type Signer,
+  TallystickError,
+  createSigner,
+  decodeHex,
+  encodeHex,
+  formatPolicy,
+  formatSignerKey,
+  parseSignerKey,
+  utf8,
+} from "@tallystick/core";
+import type { LogKeys } from "@tallystick/log";
+import { createMasterKeyFile, readSecretFile, writeFileDurably } from "@tallystick/storage";
+import { type LogConfig, type ServerConfig, parseConfig, readConfig } from "./config.ts";
+import { ServerError } from "./error.ts";
+import { type LogLayout, layoutOf, logLayoutOf } from "./layout.ts";
+import { type CreatedToken, ROLES, type Role, createToken } from "./tokens.ts";
+
+export interface InitServerOptions {
+  readonly dir: string;
+  readonly name: string;
+  readonly origin: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly witnesses?: LogConfig["witnesses"];
+  /** How many witnesses a head needs; all but a third of them by default, "none" where there are none. */
+  readonly quorum?: number | "none";
+  readonly pinFirstSenderKey?: boolean;
+}
+
+export interface InitializedServer {
+  readonly configPath: string;
+  readonly policyPath: string;
+  /** The Ed25519 key first. */
+  readonly vkeys: readonly string[];
+  /** Shown this once. */
+  readonly tokens: Readonly<Record<Role, string>>;
+}
+
+/**
+ * Makes a server with one log.
+ *
+ * @throws {ServerError} `server-exists`: the folder holds one; `config-malformed`: name, origin or a witness.
+ */
+export async function initServer(options: InitServerOptions): Promise<InitializedServer> {
+  const { dir, name, origin, host = "127.0.0.1", port = 7420, witnesses = [] } = options;
+  const paths = layoutOf(dir);
+  const log = { name, origin, witnesses, pinFirstSenderKey: options.pinFirstSenderKey ?? false };
+  const text = `${JSON.stringify({ listen: { host, port }, logs: [log] }, undefined, 2)}\n`;
+  parseConfig(text, "server.json");
+  if (await exists(paths.config))
+    throw new ServerError("server-exists", `${dir} holds a server already; choose another folder, or start it`);
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const layout = logLayoutOf(dir, name);
+  for (const path of [layout.data, layout.keyStore, dirname(layout.policy), dirname(layout.senderKey)])
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  const signers = [
+    createSigner({ name: origin, type: "ed25519", seed: randomBytes(32) }),
+    createSigner({ name: origin, type: "mldsa44", seed: randomBytes(32) }),
+  ];
+  await writeKeys(layout, signers);
+  if (!(await exists(paths.masterKey))) await createMasterKeyFile(paths.masterKey);
+  await writePolicy({ layout, signers, witnesses, quorum: options.quorum ?? defaultQuorum(witnesses.length) });
+  const tokens: Partial<Record<Role, CreatedToken>> = {};
+  for (const role of ROLES) tokens[role] = await createToken(paths.tokens, { log: name, role });
+  // Last: with the configuration the server is complete.
+  await writeFileDurably(paths.config, utf8(text), { mode: 0o600 });
+  const shown = Object.fromEntries(ROLES.map((role) => [role, tokens[role]?.token ?? ""])) as Record<Role, string>;
+  return { configPath: paths.config, policyPath: layout.policy, vkeys: signers.map(({ vkey }) => vkey), tokens: shown };
+}
+
+/** More than half, and one more from four on: 1 of 1, 2 of 2, 2 of 3, 3 of 4, 4 of 5. */
+function defaultQuorum(count: number): number | "none" {
+  return count === 0 ? "none" : Math.ceil((2 * count) / 3);
+}
+
+async function writeKeys(layout: LogLayout, [ed25519, mldsa44]: readonly Signer[]): Promise<void> {
+  if (ed25519 === undefined || mldsa44 === undefined) throw new TypeError("signers: expected two");
+  await writeFileDurably(layout.ed25519Key, utf8(`${formatSignerKey(ed25519)}\n`));
+  await writeFileDurably(layout.mldsa44Key, utf8(`${formatSignerKey(mldsa44)}\n`));
+  await writeFileDurably(layout.senderKey, utf8(`${encodeHex(randomBytes(32))}\n`));
+}
+
+export interface WritePolicyInput {
+  readonly layout: LogLayout;
+  readonly signers: readonly Pick<Signer, "vkey">[];
+  readonly witnesses: LogConfig["witnesses"];
+  readonly quorum: number | "none";
+  readonly url?: string;
+}
+
+/** Writes the log's own policy: who signs, who witnesses, how many are enough. */
+export async function writePolicy({ layout, signers, witnesses, quorum, url }: WritePolicyInput): Promise<void> {
+  const text = formatPolicy({
+    logs: signers.map(({ vkey }) => ({ vkey, ...(url === undefined ? {} : { url }) })),
+    witnesses: witnesses.map((witness) => ({ name: witness.name, vkeys: witness.vkeys, url: witness.url })),
+    quorum,
+  });
+  await writeFileDurably(layout.policy, utf8(text), { mode: 0o644 });
+}
+
+/** The keys of a log. @throws {StorageError} `secret-file-exposed` @throws {TlogError} `signer-malformed` */
+export async function readLogKeys(layout: LogLayout): Promise<LogKeys> {
+  const signers = [parseSignerKey(await readSecretText(layout.ed25519Key))];
+  if (await exists(layout.mldsa44Key)) signers.push(parseSignerKey(await readSecretText(layout.mldsa44Key)));
+  const hex = await readSecretText(layout.senderKey);
+  if (!/^[0-9a-f]{64}$/.test(hex))
+    throw new ServerError("config-malformed", `${layout.senderKey}: expected 64 hex digits`);
+  return { signers, senderSeed: decodeHex(hex) };
+}
+
+async function readSecretText(path: string): Promise<string> {
+  return Buffer.from(await readSecretFile(path))
+    .toString("utf8")
+    .trim();
+}
+
+/** What is public about a server's log: for its witnesses and its readers. */
+export async function readServer(dir: string): Promise<{
+  readonly config: ServerConfig;
+  readonly logs: readonly {
+    readonly name: string;
+    readonly origin: string;
+    readonly vkeys: readonly string[];
+    readonly policy: string;
+  }[];
+}> {
+  const config = await readConfig(layoutOf(dir).config);
+  const logs = await Promise.all(
+    config.logs.map(async ({ name, origin }) => {
+      const layout = logLayoutOf(dir, name);
+      const { signers } = await readLogKeys(layout);
+      return { name, origin, vkeys: signers.map(({ vkey }) => vkey), policy: await readFile(layout.policy, "utf8") };
+    }),
+  );
+  return { config, logs };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The words of an error that somebody has to read. */
+export function reasonOf(error: unknown): { readonly code: string; readonly message: string } {
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: error instanceof TallystickError ? error.code : "internal", message };
+}

@@ -1,0 +1,35 @@
+/** Where a server keeps what: one folder, in which keys and data have folders of their own, to be backed up apart. */
+import { join } from "node:path";
+
+export interface Layout {
+  readonly config: string;
+  readonly tokens: string;
+  /** The master key; the environment's wins where it is set. */
+  readonly masterKey: string;
+}
+
+export interface LogLayout {
+  /** LevelDB and marks: no keys in it. */
+  readonly data: string;
+  /** The keys of class-days, persons and tenants. Back it up apart, if at all: docs/guides/run-a-log.md */
+  readonly keyStore: string;
+  readonly ed25519Key: string;
+  readonly mldsa44Key: string;
+  readonly senderKey: string;
+  readonly policy: string;
+}
+
+export function layoutOf(dir: string): Layout {
+  return { config: join(dir, "server.json"), tokens: join(dir, "tokens.json"), masterKey: join(dir, "master.key") };
+}
+
+export function logLayoutOf(dir: string, name: string): LogLayout {
+  return {
+    data: join(dir, "data", name),
+    keyStore: join(dir, "keystore", name),
+    ed25519Key: join(dir, "keys", `${name}.ed25519.key`),
+    mldsa44Key: join(dir, "keys", `${name}.mldsa44.key`),
+    senderKey: join(dir, "keys", `${name}.sender.key`),
+    policy: join(dir, "policies", `${name}.txt`),
+  };
+}

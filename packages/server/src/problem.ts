@@ -1,0 +1,191 @@
+/** Refusals over HTTP: RFC 9457 problems with a stable code, a status for every code there is. */
+import { randomUUID } from "node:crypto";
+import { TallystickError, type TlogErrorCode } from "@tallystick/core";
+import type { EventErrorCode } from "@tallystick/events";
+import type { LogErrorCode } from "@tallystick/log";
+import type { StorageErrorCode } from "@tallystick/storage";
+import type { ServerErrorCode } from "./error.ts";
+
+export type ProblemCode =
+  | EventErrorCode
+  | LogErrorCode
+  | ServerErrorCode
+  | StorageErrorCode
+  | TlogErrorCode
+  | "internal";
+
+interface Kind {
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 410 | 413 | 415 | 422 | 429 | 500 | 503;
+  readonly title: string;
+}
+
+const MALFORMED: Kind = { status: 400, title: "The request does not parse" };
+const BAD_PROOF: Kind = { status: 400, title: "The evidence does not hold" };
+const OURS: Kind = { status: 500, title: "The server cannot do this now" };
+const STORAGE: Kind = { status: 503, title: "The log's storage does not work" };
+
+/** Of every code its status and title: a code without one does not compile. */
+export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
+  "authentication-required": { status: 401, title: "A valid token is needed" },
+  "batch-malformed": { status: 400, title: "The signed batch does not parse" },
+  "batch-refused": { status: 422, title: "The signed batch is refused" },
+  "body-too-large": { status: 413, title: "The body is too large" },
+  "body-too-slow": { status: 408, title: "The body came too slowly" },
+  "bundle-malformed": BAD_PROOF,
+  "cbor-malformed": MALFORMED,
+  "cbor-unencodable": MALFORMED,
+  "checkpoint-malformed": BAD_PROOF,
+  "clock-jumped": { status: 503, title: "The log's clock is not believed" },
+  "commitment-mismatch": OURS,
+  "config-malformed": OURS,
+  "cosignature-invalid": BAD_PROOF,
+  "cosignature-malformed": BAD_PROOF,
+  "encoding-malformed": MALFORMED,
+  "entry-too-large": { status: 413, title: "An entry is too large" },
+  erased: { status: 410, title: "The contents were erased" },
+  "event-invalid": { status: 422, title: "An event is not valid" },
+  "event-refused": { status: 422, title: "An event is not taken from this sender" },
+  "evidence-malformed": BAD_PROOF,
+  forbidden: { status: 403, title: "This token's role does not allow it" },
+  "head-conflict": STORAGE,
+  "id-conflict": { status: 409, title: "The id stands for another event" },
+  "index-unknown": { status: 404, title: "The log has no such entry" },
+  internal: OURS,
+  "json-malformed": { status: 400, title: "The JSON does not parse" },
+  "key-store-corrupt": STORAGE,
+  "key-store-rolled-back": STORAGE,
+  "leaf-malformed": OURS,
+  "leaf-mismatch": OURS,
+  "log-closed": { status: 503, title: "The log is closing" },
+  "log-corrupt": { status: 500, title: "The log's storage is damaged" },
+  "log-forked": { status: 503, title: "The log stopped: it was forked" },
+  "log-overloaded": { status: 503, title: "The log has too much to do" },
+  "log-rolled-back": { status: 503, title: "The log stopped: it was put back to an older state" },
+  "log-starting": { status: 503, title: "The log is starting" },
+  "log-stopped": { status: 503, title: "The log stopped" },
+  "log-unavailable": { status: 503, title: "The log could not be opened" },
+  "log-unknown": { status: 404, title: "There is no such log" },
+  "master-key-malformed": STORAGE,
+  "master-key-wrong": STORAGE,
+  "media-type-unsupported": { status: 415, title: "This media type is not taken" },
+  "method-not-allowed": { status: 405, title: "The method is not allowed here" },
+  "not-found": { status: 404, title: "There is nothing here" },
+  "note-malformed": BAD_PROOF,
+  "opening-malformed": OURS,
+  "origin-unknown": BAD_PROOF,
+  "outcome-unknown": { status: 503, title: "Whether it was logged is not known" },
+  "policy-malformed": BAD_PROOF,
+  "proof-invalid": BAD_PROOF,
+  "proof-malformed": BAD_PROOF,
+  "quorum-not-met": BAD_PROOF,
+  "rate-limited": { status: 429, title: "Too many requests" },
+  "receipt-not-ready": { status: 404, title: "There is no receipt yet" },
+  "request-malformed": MALFORMED,
+  "sealed-malformed": OURS,
+  "sealed-unopenable": OURS,
+  "secret-file-exposed": STORAGE,
+  "sender-key-unknown": { status: 403, title: "This sender key is not taken" },
+  "sequence-gap": { status: 409, title: "Another sequence is expected" },
+  "server-exists": OURS,
+  "signature-invalid": { status: 403, title: "The signature does not hold" },
+  "signature-untrusted": BAD_PROOF,
+  "signer-malformed": OURS,
+  "size-unknown": { status: 404, title: "No published head has this size" },
+  "storage-corrupt": { status: 500, title: "The log's storage is damaged" },
+  "storage-full": STORAGE,
+  "storage-locked": STORAGE,
+  "storage-rolled-back": STORAGE,
+  "storage-unavailable": STORAGE,
+  "stream-malformed": { status: 422, title: "The stream does not begin as it must" },
+  "tile-malformed": MALFORMED,
+  "tokens-malformed": OURS,
+  "vkey-malformed": BAD_PROOF,
+  "vkey-unsupported": BAD_PROOF,
+};
+
+export const PROBLEM_TYPE = "application/problem+json";
+
+/** Details that a client may see, by name. Whatever else an error knows stays here. */
+const PUBLIC_DETAILS = [
+  "defects",
+  "entry",
+  "index",
+  "expected",
+  "state",
+  "bytesMax",
+  "offset",
+  "line",
+  "column",
+  "allow",
+];
+
+/** A client that waits as told must not come back with all the others. */
+const JITTER_SECONDS = 2;
+
+/** Turns whatever was thrown into a response; what is not ours to show is for the operator's log only. */
+export function problemResponse(error: unknown, headers: Readonly<Record<string, string>> = {}): Response {
+  const code = codeOf(error);
+  const { status, title } = PROBLEMS[code];
+  const body = {
+    type: `/problems/${code}`,
+    title,
+    status,
+    ...(isTellable(error, code) ? { detail: error.message } : {}),
+    instance: `urn:uuid:${randomUUID()}`,
+    code,
+    ...publicDetails(error),
+  };
+  return Response.json(body, {
+    status,
+    headers: {
+      "content-type": PROBLEM_TYPE,
+      "cache-control": "no-store",
+      ...waitHeader(error, status),
+      ...authHeader(status),
+      ...allowHeader(error),
+      ...headers,
+    },
+  });
+}
+
+export function codeOf(error: unknown): ProblemCode {
+  if (error instanceof TallystickError && Object.hasOwn(PROBLEMS, error.code)) return error.code as ProblemCode;
+  return "internal";
+}
+
+/** 5xx are ours: their messages can name files. Those that say why a log takes nothing are meant to be read. */
+function isTellable(error: unknown, code: ProblemCode): error is TallystickError {
+  if (!(error instanceof TallystickError)) return false;
+  return PROBLEMS[code].status < 500 || WAITING.has(code);
+}
+
+const WAITING: ReadonlySet<ProblemCode> = new Set([
+  "log-overloaded",
+  "log-starting",
+  "clock-jumped",
+  "log-closed",
+  "outcome-unknown",
+]);
+
+function publicDetails(error: unknown): Record<string, unknown> {
+  if (!(error instanceof TallystickError)) return {};
+  return Object.fromEntries(
+    PUBLIC_DETAILS.flatMap((name) => (error.details[name] === undefined ? [] : [[name, error.details[name]]])),
+  );
+}
+
+function waitHeader(error: unknown, status: number): Record<string, string> {
+  const known = error instanceof TallystickError ? error.details["retryAfterSeconds"] : undefined;
+  if (status !== 503 && status !== 429 && known === undefined) return {};
+  const seconds = typeof known === "number" ? known : 5;
+  return { "retry-after": String(Math.max(1, Math.ceil(seconds + Math.random() * JITTER_SECONDS))) };
+}
+
+function authHeader(status: number): Record<string, string> {
+  return status === 401 ? { "www-authenticate": 'Bearer realm="tallystick"' } : {};
+}
+
+function allowHeader(error: unknown): Record<string, string> {
+  const allow = error instanceof TallystickError ? error.details["allow"] : undefined;
+  return typeof allow === "string" ? { allow } : {};
+}

@@ -1,0 +1,43 @@
+/** What a route is: who may use it, what it asks, what it answers, and what it does. */
+import type { Log } from "@tallystick/log";
+import type * as z from "zod";
+import type { HostedLog } from "./hosted-log.ts";
+import type { Credential, Role } from "./tokens.ts";
+
+export interface RouteCall<Query> {
+  readonly hosted: HostedLog;
+  readonly log: Log;
+  /** Who asks; `undefined` on public routes. */
+  readonly credential: Credential | undefined;
+  readonly request: Request;
+  readonly query: Query;
+  /** The last part of the path, where the route has a parameter. */
+  readonly parameter: string;
+  /** Ends when the client goes away. */
+  readonly signal: AbortSignal;
+}
+
+export interface Answer {
+  readonly description: string;
+  readonly mediaType: string;
+  readonly schema?: z.ZodType;
+}
+
+export interface Route<Query = unknown> {
+  readonly method: "GET" | "POST";
+  /** Below the log's prefix; a parameter in braces stands for the rest of the path. */
+  readonly path: string;
+  readonly summary: string;
+  /** `public`, or the roles that may. */
+  readonly access: "public" | readonly Role[];
+  readonly query: z.ZodType<Query>;
+  readonly answers: Readonly<Record<number, Answer>>;
+  /** Codes of problems, beyond those that every route has. */
+  readonly problems: readonly string[];
+  readonly handle: (call: RouteCall<Query>) => Promise<Response>;
+}
+
+/** Keeps the type of a route's query between its schema and its handler. */
+export function route<Query>(definition: Route<Query>): Route {
+  return definition as unknown as Route;
+}

@@ -1,0 +1,191 @@
+/** Runs a server: opens its logs, listens, and ends in order. */
+import { type Server, createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { readFile } from "node:fs/promises";
+import { createAdaptorServer } from "@hono/node-server";
+import { decodeHex, parseVkey } from "@tallystick/core";
+import { type Log, type LogLogger, type LogOptions, openLog } from "@tallystick/log";
+import {
+  type KeyStore,
+  type LogStorage,
+  MASTER_KEY_VARIABLE,
+  loadMasterKey,
+  openKeyStore,
+  openLevelStorage,
+} from "@tallystick/storage";
+import { createServerApp } from "./app.ts";
+import { type LogConfig, type ServerConfig, readConfig } from "./config.ts";
+import type { HostedLog } from "./hosted-log.ts";
+import { readLogKeys, reasonOf } from "./init.ts";
+import { layoutOf, logLayoutOf } from "./layout.ts";
+import { Tokens } from "./tokens.ts";
+
+export interface ServeLogsOptions {
+  readonly dir: string;
+  /** In place of the configuration's. */
+  readonly host?: string;
+  readonly port?: number;
+  /** In place of the configured addresses of witnesses, by name; for `dev`, whose ports change. */
+  readonly witnessUrls?: Readonly<Record<string, string>>;
+  readonly startWithoutWitnesses?: boolean;
+  readonly confirmClock?: boolean;
+  readonly logger?: LogLogger;
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+export interface ServedLogs {
+  /** Without a slash at the end; the logs are at `<url>/<name>`. */
+  readonly url: string;
+  readonly logs: readonly HostedLog[];
+  /** Stops listening, answers what is under way, closes the logs. Closing twice is allowed. */
+  close(): Promise<void>;
+}
+
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+const CONNECTIONS_MAX = 20_000;
+
+interface Opened {
+  readonly hosted: HostedLog;
+  close(graceMs: number): Promise<void>;
+}
+
+/**
+ * Opens the server in a folder and serves it. A log that cannot be opened does not keep the others from running: it
+ * answers 503, and /readyz says why.
+ *
+ * @throws {ServerError} `config-malformed`, `tokens-malformed`
+ * @throws {Error} the address cannot be listened on (`EADDRINUSE`, `EACCES`).
+ */
+export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> {
+  const paths = layoutOf(options.dir);
+  const config = await readConfig(paths.config);
+  const tokens = await Tokens.read(paths.tokens);
+  const opened: Opened[] = [];
+  for (const log of config.logs) opened.push(await openHosted(log, options));
+  const logs = opened.map(({ hosted }) => hosted);
+  const app = createServerApp({
+    logs,
+    tokens,
+    rateLimit: config.rateLimit,
+    ...(options.logger === undefined ? {} : { logger: options.logger }),
+  });
+  const serverOptions = {
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+  };
+  const server = createAdaptorServer({ fetch: app.fetch, createServer, serverOptions }) as Server;
+  server.maxConnections = CONNECTIONS_MAX;
+  try {
+    await listen(server, config, options);
+  } catch (cause) {
+    for (const log of opened) await log.close(0);
+    throw cause;
+  }
+  let closed: Promise<void> | undefined;
+  return {
+    url: urlOf(server),
+    logs,
+    close: () => (closed ??= closeAll(server, opened, config.graceMs)),
+  };
+}
+
+async function openHosted(config: LogConfig, options: ServeLogsOptions): Promise<Opened> {
+  const { name, publicEntries } = config;
+  const resources: { close(): Promise<void> }[] = [];
+  try {
+    const log = await openOne(config, options, resources);
+    return {
+      hosted: { name, publicEntries, log, failure: undefined },
+      close: async (graceMs) => {
+        await log.close({ graceMs });
+        for (const resource of resources.toReversed()) await resource.close();
+      },
+    };
+  } catch (error) {
+    for (const resource of resources.toReversed()) await resource.close().catch(() => undefined);
+    const failure = reasonOf(error);
+    options.logger?.warn("a log could not be opened", { log: name, ...failure });
+    return { hosted: { name, publicEntries, log: undefined, failure }, close: async () => undefined };
+  }
+}
+
+async function openOne(
+  config: LogConfig,
+  options: ServeLogsOptions,
+  resources: { close(): Promise<void> }[],
+): Promise<Log> {
+  const { dir, witnessUrls = {}, startWithoutWitnesses = false, confirmClock = false, logger, fetch } = options;
+  const layout = logLayoutOf(dir, config.name);
+  const keys = await readLogKeys(layout);
+  const policyText = await readFile(layout.policy, "utf8");
+  const storage: LogStorage = await openLevelStorage({ path: layout.data });
+  resources.push(storage);
+  const keyStore: KeyStore = await openKeyStore({ path: layout.keyStore, masterKey: await masterKeyOf(dir) });
+  resources.push(keyStore);
+  const logOptions: LogOptions = {
+    origin: config.origin,
+    storage,
+    keyStore,
+    keys,
+    policyText,
+    witnesses: config.witnesses.map(({ name, vkeys, url, monitoringUrl }) => ({
+      name,
+      verifiers: vkeys.map(parseVkey),
+      url: witnessUrls[name] ?? url,
+      ...(monitoringUrl === undefined || name in witnessUrls ? {} : { monitoringUrl }),
+    })),
+    senderKeys: config.senderKeys.map(({ publicKey, from, to }) => ({
+      publicKey: decodeHex(publicKey),
+      ...(from === undefined ? {} : { from }),
+      ...(to === undefined ? {} : { to }),
+    })),
+    pinFirstSenderKey: config.pinFirstSenderKey,
+    publishIntervalMs: config.publishIntervalMs,
+    headIntervalMs: config.headIntervalMs,
+    witnessTimeoutMs: config.witnessTimeoutMs,
+    queueEntriesMax: config.queueEntriesMax,
+    startWithoutWitnesses,
+    confirmClock,
+    ...(logger === undefined ? {} : { logger }),
+    ...(fetch === undefined ? {} : { fetch }),
+  };
+  return await openLog(logOptions);
+}
+
+/** The master key: from the environment where it is set there, else from its file. */
+export async function masterKeyOf(dir: string): Promise<Uint8Array> {
+  const env = process.env;
+  return await loadMasterKey(env[MASTER_KEY_VARIABLE] === undefined ? { file: layoutOf(dir).masterKey } : { env });
+}
+
+async function listen(
+  server: Server,
+  { listen: configured }: ServerConfig,
+  { host, port }: ServeLogsOptions,
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port ?? configured.port, host ?? configured.host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+function urlOf(server: Server): string {
+  const { address, port, family } = server.address() as AddressInfo;
+  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+}
+
+async function closeAll(server: Server, opened: readonly Opened[], graceMs: number): Promise<void> {
+  const done = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  // The logs first: each answer that waits for one gets its outcome, and then its connection can end.
+  await Promise.all(opened.map(async (log) => await log.close(graceMs)));
+  const timer = setTimeout(() => server.closeAllConnections(), 250);
+  await done;
+  clearTimeout(timer);
+}

@@ -1,0 +1,114 @@
+/**
+ * Bearer tokens: random, shown once, stored as digests. A token's id is the credential by which the log knows a writer.
+ */
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { writeFileDurably } from "@tallystick/storage";
+import * as z from "zod";
+import { ServerError } from "./error.ts";
+
+export const ROLES = ["writer", "auditor", "operator"] as const;
+export type Role = (typeof ROLES)[number];
+
+/** Who sent a request. */
+export interface Credential {
+  /** Stable; stands in the log as the writer's or reader's name. */
+  readonly id: string;
+  readonly role: Role;
+  /** The log that it is for. */
+  readonly log: string;
+}
+
+const TOKEN_PATTERN = /^tsk_(writer|auditor|operator)_[A-Za-z0-9_-]{43}$/;
+const tokensSchema = z.strictObject({
+  tokens: z.array(
+    z.strictObject({
+      id: z.string().regex(/^[a-z0-9-]{1,64}$/),
+      role: z.enum(ROLES),
+      log: z.string(),
+      digest: z.string().regex(/^[0-9a-f]{64}$/),
+      createdAt: z.string(),
+    }),
+  ),
+});
+
+type StoredToken = z.infer<typeof tokensSchema>["tokens"][number];
+
+/** The tokens of a server. */
+export class Tokens {
+  readonly #stored: readonly { readonly credential: Credential; readonly digest: Buffer }[];
+
+  private constructor(stored: readonly StoredToken[]) {
+    this.#stored = stored.map(({ id, role, log, digest }) => ({
+      credential: { id, role, log },
+      digest: Buffer.from(digest, "hex"),
+    }));
+  }
+
+  /** @throws {ServerError} `tokens-malformed` */
+  static async read(path: string): Promise<Tokens> {
+    return new Tokens((await readStored(path)).tokens);
+  }
+
+  /** Whose token this is. Takes as long for a wrong one as for a right one. */
+  find(token: string): Credential | undefined {
+    const digest = digestOf(TOKEN_PATTERN.test(token) ? token : "");
+    let found: Credential | undefined;
+    for (const { credential, digest: known } of this.#stored) if (timingSafeEqual(known, digest)) found = credential;
+    return found;
+  }
+}
+
+function digestOf(token: string): Buffer {
+  return createHash("sha256").update(token).digest();
+}
+
+async function readStored(path: string): Promise<z.infer<typeof tokensSchema>> {
+  const text = await readFile(path, "utf8");
+  try {
+    return tokensSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new ServerError("tokens-malformed", `${path}: expected {tokens: [{id, role, log, digest, createdAt}]}`, {
+      cause,
+    });
+  }
+}
+
+export interface CreatedToken {
+  readonly id: string;
+  /** Shown this once; only its digest is kept. */
+  readonly token: string;
+}
+
+/** Makes a token and adds it to the file, which is made where there is none. */
+export async function createToken(
+  path: string,
+  { log, role, now = Date.now() }: { readonly log: string; readonly role: Role; readonly now?: number },
+): Promise<CreatedToken> {
+  const { tokens } = await readStored(path).catch((error: unknown) => {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return { tokens: [] };
+    throw error;
+  });
+  const token = `tsk_${role}_${randomBytes(32).toString("base64url")}`;
+  const id = `${role}-${randomBytes(4).toString("hex")}`;
+  const stored = { id, role, log, digest: digestOf(token).toString("hex"), createdAt: new Date(now).toISOString() };
+  await writeTokens(path, [...tokens, stored]);
+  return { id, token };
+}
+
+/** Takes a token's rights away, from the next start on. @throws {ServerError} `tokens-malformed`: no such id. */
+export async function revokeToken(path: string, id: string): Promise<void> {
+  const { tokens } = await readStored(path);
+  const left = tokens.filter((token) => token.id !== id);
+  if (left.length === tokens.length) throw new ServerError("tokens-malformed", `${path}: no token has the id ${id}`);
+  await writeTokens(path, left);
+}
+
+/** What is known of the tokens: everything but the tokens. */
+export async function listTokens(path: string): Promise<readonly (Credential & { readonly createdAt: string })[]> {
+  return (await readStored(path)).tokens.map(({ id, role, log, createdAt }) => ({ id, role, log, createdAt }));
+}
+
+async function writeTokens(path: string, tokens: readonly StoredToken[]): Promise<void> {
+  await writeFileDurably(path, Buffer.from(`${JSON.stringify({ tokens }, undefined, 2)}\n`), { mode: 0o600 });
+}
