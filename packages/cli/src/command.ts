@@ -4,7 +4,12 @@ import type { Terminal } from "./terminal.ts";
 
 /** 0 verified or done, 1 refuted, 2 cannot tell or failed, 3 wrong usage. */
 export type ExitCode = 0 | 1 | 2 | 3;
-export const EXIT = { ok: 0, refuted: 1, unknown: 2, usage: 3 } as const satisfies Record<string, ExitCode>;
+export const EXIT: Readonly<Record<"ok" | "refuted" | "unknown" | "usage", ExitCode>> = {
+  ok: 0,
+  refuted: 1,
+  unknown: 2,
+  usage: 3,
+};
 
 export interface OptionSpec {
   readonly type: "string" | "boolean";

@@ -2,6 +2,10 @@
 /** The `tallystick` command: parses its arguments, calls one library function, prints. */
 import { run } from "./run.ts";
 
+// npm runs scripts in the workspace's folder; files that a user names are where the user is.
+const userFolder = process.env["INIT_CWD"];
+if (userFolder !== undefined && process.env["npm_lifecycle_event"] === "tallystick") process.chdir(userFolder);
+
 const stop = new AbortController();
 let asked = 0;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -4,14 +4,14 @@ import { type Policy, parsePolicy } from "@tallystick/core";
 import { type Invocation, type OptionSpec, UsageError } from "./command.ts";
 import { type DevFile, readDevFile } from "./dev-file.ts";
 
-export const LOG_OPTIONS = {
+export const LOG_OPTIONS: Readonly<Record<"log" | "token", OptionSpec>> = {
   log: { type: "string", value: "URL", help: "the log's address (else TALLYSTICK_URL, else .tallystick/dev.json)" },
   token: { type: "string", value: "TOKEN", help: "a token for it (else TALLYSTICK_TOKEN, else .tallystick/dev.json)" },
-} as const satisfies Record<string, OptionSpec>;
+};
 
-export const POLICY_OPTION = {
+export const POLICY_OPTION: Readonly<Record<"policy", OptionSpec>> = {
   policy: { type: "string", value: "FILE", help: "whom to trust (else TALLYSTICK_POLICY, else .tallystick/dev.json)" },
-} as const satisfies Record<string, OptionSpec>;
+};
 
 export type TokenRole = keyof DevFile["log"]["tokens"];
 

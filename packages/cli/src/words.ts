@@ -1,7 +1,7 @@
 /** Evidence in words: the few lines that `verify` and others print. */
 import { encodeBase64, encodeHex } from "@tallystick/core";
 import type { VerifiedReceipt } from "@tallystick/client";
-import { type TallyEvent, formatTime } from "@tallystick/events";
+import type { TallyEvent } from "@tallystick/events";
 
 /** `auth.login failure by user:u_81`, and from where. */
 export function describeEvent({ type, outcome, actor, subject, source, reason }: TallyEvent): string {
@@ -14,8 +14,8 @@ export function describeEvent({ type, outcome, actor, subject, source, reason }:
 
 /** `09:14:09.131`, or with its day where that is not today's. */
 export function describeTime(timeMs: number, now: number = Date.now()): string {
-  const text = formatTime(timeMs);
-  const sameDay = formatTime(now).slice(0, 10) === text.slice(0, 10);
+  const text = new Date(timeMs).toISOString();
+  const sameDay = new Date(now).toISOString().slice(0, 10) === text.slice(0, 10);
   return sameDay ? text.slice(11, -1) : text.replace("T", " ").slice(0, -1);
 }
 

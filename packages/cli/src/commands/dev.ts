@@ -1,0 +1,243 @@
+/** `dev`: a log and three witnesses on this machine, for trying things out. All it makes is in one folder. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { access, mkdir } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join, relative } from "node:path";
+import { parsePolicy, utf8 } from "@tallystick/core";
+import {
+  type InitializedServer,
+  ROLES,
+  type Role,
+  type ServedLogs,
+  createToken,
+  initServer,
+  layoutOf,
+  logLayoutOf,
+  readServer,
+  serveLogs,
+  writePolicy,
+} from "@tallystick/server";
+import { writeFileDurably } from "@tallystick/storage";
+import { addLog, initWitness, readWitnessKeys } from "@tallystick/witness";
+import { type Command, EXIT, type Invocation, wholeNumber } from "../command.ts";
+import { DEV_FOLDER, type DevFile, readDevFile } from "../dev-file.ts";
+import { untilAborted } from "../wait.ts";
+
+const LOG_NAME = "app";
+const ORIGIN = "dev.localhost/app";
+const WITNESSES = ["dev-1", "dev-2", "dev-3"];
+const QUORUM = 2;
+const HOST = "127.0.0.1";
+const PORT = 7420;
+/** A witness that has not said where it listens by then has failed. */
+const WITNESS_START_MS = 15_000;
+
+export const devCommand: Command = {
+  name: "dev",
+  summary: "runs a log and three witnesses on this machine, for trying things out",
+  usage: "[--port PORT]",
+  options: { port: { type: "string", value: "PORT", help: `the log's port (${PORT}, or a free one if it is taken)` } },
+  notes: [`All it makes is in ${DEV_FOLDER}/; remove that folder to begin anew.`],
+  run: async (invocation) => {
+    const dir = join(process.cwd(), DEV_FOLDER);
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const before = await readDevFile();
+    const setup = await setUp(dir, before);
+    const witnesses = await startWitnesses(dir, before, invocation);
+    let served: ServedLogs | undefined;
+    try {
+      served = await startLog({
+        dir,
+        witnesses,
+        setup,
+        port: wholeNumber(invocation.text("port") ?? String(PORT), "--port"),
+      });
+      const dev = await writeDevFile(dir, { served, setup, witnesses });
+      announce(invocation, dev, witnesses);
+      await untilAborted(invocation.signal);
+    } finally {
+      for (const { child } of witnesses) child.kill("SIGTERM");
+      await served?.close();
+    }
+    return EXIT.ok;
+  },
+};
+
+interface Setup {
+  readonly vkeys: readonly string[];
+  readonly tokens: Readonly<Record<Role, string>>;
+}
+
+interface RunningWitness {
+  readonly name: string;
+  readonly dir: string;
+  readonly vkeys: readonly string[];
+  readonly url: string;
+  readonly child: ChildProcess;
+}
+
+function witnessDir(dir: string, name: string): string {
+  return join(dir, "witnesses", name);
+}
+
+/** Makes what is not there yet; what is there stays. */
+async function setUp(dir: string, before: DevFile | undefined): Promise<Setup> {
+  const witnesses = [];
+  for (const name of WITNESSES) {
+    const folder = witnessDir(dir, name);
+    if (!(await exists(join(folder, "witness.json"))))
+      await initWitness({ dir: folder, name: `dev.localhost/${name}` });
+    witnesses.push({ name, vkeys: [...(await readWitnessKeys({ dir: folder })).vkeys], url: `http://${HOST}` });
+  }
+  const logDir = join(dir, "log");
+  const made: InitializedServer | undefined = (await exists(layoutOf(logDir).config))
+    ? undefined
+    : await initServer({
+        dir: logDir,
+        name: LOG_NAME,
+        origin: ORIGIN,
+        host: HOST,
+        port: PORT,
+        witnesses,
+        quorum: QUORUM,
+        pinFirstSenderKey: true,
+      });
+  const vkeys = made?.vkeys ?? (await readServer(logDir)).logs[0]?.vkeys ?? [];
+  for (const name of WITNESSES) for (const vkey of vkeys) await addLog({ dir: witnessDir(dir, name), vkey });
+  return { vkeys, tokens: made?.tokens ?? before?.log.tokens ?? (await freshTokens(logDir)) };
+}
+
+/** For a folder whose dev.json was removed: the old tokens are known to nobody. */
+async function freshTokens(logDir: string): Promise<Record<Role, string>> {
+  const tokens: Partial<Record<Role, string>> = {};
+  for (const role of ROLES) tokens[role] = (await createToken(layoutOf(logDir).tokens, { log: LOG_NAME, role })).token;
+  return tokens as Record<Role, string>;
+}
+
+async function startWitnesses(
+  dir: string,
+  before: DevFile | undefined,
+  invocation: Invocation,
+): Promise<RunningWitness[]> {
+  return await Promise.all(
+    WITNESSES.map(async (name) => {
+      const folder = witnessDir(dir, name);
+      const { vkeys } = await readWitnessKeys({ dir: folder });
+      const known = before?.witnesses.find((witness) => witness.name === name)?.url;
+      const port = known === undefined ? 0 : await freePort(Number(new URL(known).port));
+      const { child, url } = await startWitness(folder, port);
+      child.once("exit", (code, signal) => {
+        if (!invocation.signal.aborted)
+          invocation.terminal.trouble(
+            `witness ${name} ended (${signal ?? code}); start it again with: ${commandLine()} witness serve --dir ${relative(process.cwd(), folder)} --listen ${new URL(url).host}`,
+          );
+      });
+      return { name, dir: folder, vkeys, url, child };
+    }),
+  );
+}
+
+async function startWitness(folder: string, port: number): Promise<{ child: ChildProcess; url: string }> {
+  const [script = ""] = process.argv.slice(1);
+  const args = [...process.execArgv, script, "witness", "serve", "--dir", folder, "--listen", `${HOST}:${port}`];
+  // Its own process group, so that Ctrl-C reaches it once and through us; the channel's end tells it when we are gone.
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit", "ipc"], detached: true });
+  const url = await new Promise<string>((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new Error(`the witness in ${folder} did not start within ${WITNESS_START_MS} ms`)),
+      WITNESS_START_MS,
+    );
+    child.once("message", (message) => {
+      clearTimeout(timer);
+      resolve((message as { url: string }).url);
+    });
+    child.once("error", reject);
+    child.once("exit", (code) =>
+      reject(new Error(`the witness in ${folder} ended with code ${code ?? "none"}; its words are above`)),
+    );
+  });
+  return { child, url };
+}
+
+/** The port if nobody has it, else 0: any that is free. */
+async function freePort(port: number): Promise<number> {
+  return await new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(0));
+    probe.listen(port, HOST, () => probe.close(() => resolve(port)));
+  });
+}
+
+interface StartLog {
+  readonly dir: string;
+  readonly witnesses: readonly RunningWitness[];
+  readonly setup: Setup;
+  readonly port: number;
+}
+
+async function startLog({ dir, witnesses, setup, port }: StartLog): Promise<ServedLogs> {
+  const logDir = join(dir, "log");
+  const layout = logLayoutOf(logDir, LOG_NAME);
+  const signers = setup.vkeys.map((vkey) => ({ vkey }));
+  await writePolicy({ layout, signers, witnesses, quorum: QUORUM });
+  const witnessUrls = Object.fromEntries(witnesses.map(({ name, url }) => [name, url]));
+  return await serveLogs({ dir: logDir, host: HOST, port: await freePort(port), witnessUrls });
+}
+
+interface Running {
+  readonly served: ServedLogs;
+  readonly setup: Setup;
+  readonly witnesses: readonly RunningWitness[];
+}
+
+async function writeDevFile(dir: string, { served, setup, witnesses }: Running): Promise<DevFile> {
+  const failure = served.logs[0]?.failure;
+  if (failure !== undefined) throw Object.assign(new Error(failure.message), { code: failure.code });
+  const policy = join(dir, "policy.txt");
+  const text = served.logs[0]?.log?.policyText ?? "";
+  parsePolicy(text);
+  await writeFileDurably(policy, utf8(text), { mode: 0o644 });
+  const { writer, auditor, operator } = setup.tokens;
+  const dev: DevFile = {
+    log: {
+      url: `${served.url}/${LOG_NAME}`,
+      origin: ORIGIN,
+      vkeys: setup.vkeys,
+      tokens: { writer, auditor, operator },
+    },
+    witnesses: witnesses.map(({ name, url, vkeys }) => ({ name, url, vkeys })),
+    policy,
+  };
+  await writeFileDurably(join(dir, "dev.json"), utf8(`${JSON.stringify(dev, undefined, 2)}\n`), { mode: 0o600 });
+  return dev;
+}
+
+function announce({ terminal }: Invocation, dev: DevFile, witnesses: readonly RunningWitness[]): void {
+  const command = commandLine();
+  terminal.line(`${terminal.bold("log")}        ${dev.log.url}  ${dev.log.origin}`);
+  for (const { name, url, child } of witnesses)
+    terminal.line(`${terminal.bold("witness")}    ${url}  ${name}, process ${child.pid ?? "?"}`);
+  terminal.line(
+    `${terminal.bold("trust")}      ${relative(process.cwd(), dev.policy)}: ${QUORUM} of ${witnesses.length} witnesses`,
+  );
+  terminal.line();
+  terminal.line("send an event, and verify it, from another terminal:");
+  terminal.line(`  ${command} submit --type auth.login --outcome success --actor user:u_81`);
+  terminal.line(`  ${command} receipt 0 --evidence && ${command} verify 0.evidence.json`);
+  terminal.line();
+  terminal.line("Witnesses of one's own convince only oneself: others want witnesses that somebody else runs.");
+  terminal.line("Ctrl-C stops all of it; what was logged stays.");
+  terminal.value(dev);
+}
+
+/** How the reader of our words has called us. */
+function commandLine(): string {
+  return process.env["npm_lifecycle_event"] === undefined ? "tallystick" : "npm run -s tallystick --";
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,27 @@
+/** Every command, in the order of the help. */
+import type { Command } from "../command.ts";
+import { auditCommand } from "./audit.ts";
+import { devCommand } from "./dev.ts";
+import { importCommand } from "./import.ts";
+import { keysCommand } from "./keys.ts";
+import { proveCommand } from "./prove.ts";
+import { receiptCommand } from "./receipt.ts";
+import { serveCommand } from "./serve.ts";
+import { submitCommand } from "./submit.ts";
+import { tailCommand } from "./tail.ts";
+import { verifyCommand } from "./verify.ts";
+import { witnessCommand } from "./witness.ts";
+
+export const COMMANDS: readonly Command[] = [
+  devCommand,
+  submitCommand,
+  importCommand,
+  tailCommand,
+  receiptCommand,
+  verifyCommand,
+  auditCommand,
+  proveCommand,
+  serveCommand,
+  witnessCommand,
+  keysCommand,
+];

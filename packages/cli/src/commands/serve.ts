@@ -1,0 +1,114 @@
+/** `serve`: sets up a server, and runs it. */
+import { initServer, readServer, serveLogs } from "@tallystick/server";
+import { type Command, EXIT, type ExitCode, type Invocation, UsageError, wholeNumber } from "../command.ts";
+import { untilAborted } from "../wait.ts";
+
+export const serveCommand: Command = {
+  name: "serve",
+  summary: "sets up a log server in a folder, or runs the one that is there",
+  usage: "--dir DIR [--init --name NAME --origin ORIGIN [--witness NAME=VKEY[,VKEY]@URL]… [--quorum K]]",
+  options: {
+    dir: { type: "string", value: "DIR", help: "the server's folder" },
+    init: { type: "boolean", help: "set it up, print keys and tokens, and stop" },
+    name: { type: "string", value: "NAME", help: "with --init: the log's name in its address" },
+    origin: { type: "string", value: "ORIGIN", help: "with --init: the log's identity, such as example.com/audit" },
+    witness: { type: "string", multiple: true, value: "NAME=VKEY[,VKEY]@URL", help: "with --init: a witness to ask" },
+    quorum: {
+      type: "string",
+      value: "K",
+      help: "with --init: how many witnesses a head needs (two thirds by default)",
+    },
+    "pin-first-sender-key": {
+      type: "boolean",
+      help: "with --init: a writer's first sender key is its key from then on",
+    },
+    listen: { type: "string", value: "HOST:PORT", help: "where to listen, in place of the configured address" },
+    "start-without-witnesses": { type: "boolean", help: "for this start: do not wait for witnesses; it is logged" },
+    "confirm-clock": {
+      type: "boolean",
+      help: "for this start: the clock is right, although the log was silent for long",
+    },
+  },
+  notes: ["docs/guides/run-a-log.md goes through it step by step."],
+  run: async (invocation) => {
+    const dir = invocation.text("dir");
+    if (dir === undefined) throw new UsageError("--dir: expected the server's folder");
+    return invocation.flag("init") ? await init(invocation, dir) : await serve(invocation, dir);
+  },
+};
+
+async function init(invocation: Invocation, dir: string): Promise<ExitCode> {
+  const { terminal } = invocation;
+  const [name, origin, quorum] = [invocation.text("name"), invocation.text("origin"), invocation.text("quorum")];
+  if (name === undefined || origin === undefined) throw new UsageError("--init: expected --name and --origin too");
+  const made = await initServer({
+    dir,
+    name,
+    origin,
+    witnesses: invocation.texts("witness").map(parseWitness),
+    pinFirstSenderKey: invocation.flag("pin-first-sender-key"),
+    ...listenOf(invocation),
+    ...(quorum === undefined ? {} : { quorum: wholeNumber(quorum, "--quorum") }),
+  });
+  terminal.line(`${terminal.bold(made.configPath)}  the configuration; the policy is in ${made.policyPath}`);
+  terminal.line("keys of the log, for its witnesses and readers:");
+  for (const vkey of made.vkeys) terminal.line(`  ${vkey}`);
+  terminal.line("tokens, shown this once; only their digests are kept:");
+  for (const [role, token] of Object.entries(made.tokens)) terminal.line(`  ${role.padEnd(8)} ${token}`);
+  terminal.line(`next: have the witnesses add the log's keys, then: tallystick serve --dir ${dir}`);
+  terminal.value(made);
+  return EXIT.ok;
+}
+
+/** `w1=VKEY,VKEY@https://witness.example`. @throws {UsageError} */
+function parseWitness(text: string): { name: string; vkeys: string[]; url: string } {
+  const at = text.lastIndexOf("@http");
+  const equals = text.indexOf("=");
+  if (equals < 1 || at < equals)
+    throw new UsageError(`--witness: expected NAME=VKEY[,VKEY]@URL, got ${JSON.stringify(text)}`);
+  return {
+    name: text.slice(0, equals),
+    vkeys: text.slice(equals + 1, at).split(","),
+    url: text.slice(at + 1).replace(/\/+$/, ""),
+  };
+}
+
+/** @throws {UsageError} */
+export function listenOf(invocation: Invocation): { host?: string; port?: number } {
+  const text = invocation.text("listen");
+  if (text === undefined) return {};
+  const colon = text.lastIndexOf(":");
+  const port = wholeNumber(text.slice(colon + 1), "--listen, port");
+  if (colon < 1 || port > 65_535) throw new UsageError(`--listen: expected HOST:PORT, got ${JSON.stringify(text)}`);
+  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ""), port };
+}
+
+async function serve(invocation: Invocation, dir: string): Promise<ExitCode> {
+  const { terminal } = invocation;
+  const served = await serveLogs({
+    dir,
+    ...listenOf(invocation),
+    startWithoutWitnesses: invocation.flag("start-without-witnesses"),
+    confirmClock: invocation.flag("confirm-clock"),
+    logger: {
+      info: (message, details) => terminal.trouble(formatEntry("info", message, details)),
+      warn: (message, details) => terminal.trouble(formatEntry("warn", message, details)),
+    },
+  });
+  const { logs } = await readServer(dir);
+  for (const { name, origin, vkeys } of logs) {
+    const failure = served.logs.find((log) => log.name === name)?.failure;
+    terminal.line(
+      `${terminal.bold(`${served.url}/${name}`)}  ${origin}  ${failure === undefined ? (vkeys[0] ?? "") : `not open: ${failure.message}`}`,
+    );
+  }
+  terminal.value({ url: served.url, logs: logs.map(({ name, origin, vkeys }) => ({ name, origin, vkeys })) });
+  await untilAborted(invocation.signal);
+  await served.close();
+  return EXIT.ok;
+}
+
+/** One line of JSON for whoever collects logs. */
+function formatEntry(level: string, message: string, details: Readonly<Record<string, unknown>> = {}): string {
+  return JSON.stringify({ time: new Date().toISOString(), level, message, ...details });
+}

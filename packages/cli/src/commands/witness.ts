@@ -1,0 +1,126 @@
+/** `witness`: sets up and runs a witness, which cosigns only heads that extend what it cosigned before. */
+import {
+  addLog,
+  initWitness,
+  listEvidence,
+  listLogs,
+  readWitnessKeys,
+  removeLog,
+  serveWitness,
+} from "@tallystick/witness";
+import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
+import { untilAborted } from "../wait.ts";
+import { listenOf } from "./serve.ts";
+
+export const witnessCommand: Command = {
+  name: "witness",
+  summary: "sets up and runs a witness; serves any C2SP log",
+  usage: "init | serve | add-log VKEY | remove-log ORIGIN | list | keys | evidence, each with --dir DIR",
+  options: {
+    dir: { type: "string", value: "DIR", help: "the witness's folder: all of its state is in it" },
+    name: { type: "string", value: "NAME", help: "init: the name on its cosignatures, such as witness.example.org/w1" },
+    listen: { type: "string", value: "HOST:PORT", help: "serve: where to listen (127.0.0.1:7421 by default)" },
+    origin: { type: "string", value: "ORIGIN", help: "add-log: the log's origin, where it is not the key's name" },
+    url: {
+      type: "string",
+      value: "URL",
+      help: "add-log: where the log is read, to notice an older copy of this folder",
+    },
+  },
+  notes: [
+    "Example: tallystick witness init --dir w1 --name witness.example.org/w1",
+    "         tallystick witness add-log --dir w1 'example.com/audit+0123abcd+…'",
+    "         tallystick witness serve --dir w1 --listen 127.0.0.1:7421",
+  ],
+  run: async (invocation) => {
+    const dir = invocation.text("dir");
+    if (dir === undefined) throw new UsageError("--dir: expected the witness's folder");
+    const [action = "", ...words] = invocation.words;
+    const act = ACTIONS[action];
+    if (act === undefined)
+      throw new UsageError(`expected ${Object.keys(ACTIONS).join(", ")}, got ${JSON.stringify(action)}`);
+    return await act(invocation, dir, words);
+  },
+};
+
+type Action = (invocation: Invocation, dir: string, words: readonly string[]) => Promise<ExitCode>;
+
+const ACTIONS: Readonly<Record<string, Action>> = {
+  init: async ({ terminal, text }, dir) => {
+    const name = text("name");
+    if (name === undefined) throw new UsageError("--name: expected the name on the witness's cosignatures");
+    const made = await initWitness({ dir, name });
+    terminal.line(`${terminal.bold(name)}  set up in ${dir}; its keys, for the policies of those who trust it:`);
+    for (const vkey of made.vkeys) terminal.line(`  ${vkey}`);
+    terminal.value(made);
+    return EXIT.ok;
+  },
+  serve: async (invocation, dir) => {
+    const { terminal } = invocation;
+    const served = await serveWitness({ dir, host: "127.0.0.1", port: 7421, ...listenOf(invocation) });
+    const reload = (): void =>
+      void served
+        .reload()
+        .catch((error: unknown) => terminal.trouble(`the configuration could not be read again: ${String(error)}`));
+    process.on("SIGHUP", reload);
+    terminal.line(`${terminal.bold(served.url)}  witness in ${dir}`);
+    terminal.value({ url: served.url });
+    await untilAborted(withParent(invocation.signal, served.url));
+    process.off("SIGHUP", reload);
+    await served.close();
+    return EXIT.ok;
+  },
+  "add-log": async ({ terminal, text }, dir, words) => {
+    const [vkey, ...more] = words;
+    if (vkey === undefined || more.length > 0) throw new UsageError("add-log: expected one VKEY");
+    const [origin, url] = [text("origin"), text("url")];
+    const added = await addLog({
+      dir,
+      vkey,
+      ...(origin === undefined ? {} : { origin }),
+      ...(url === undefined ? {} : { url }),
+    });
+    terminal.line(`${terminal.bold(added.origin)}  cosigned from now on`);
+    terminal.line(`compare by telephone with the log's operator: ${added.fingerprint}`);
+    terminal.value(added);
+    return EXIT.ok;
+  },
+  "remove-log": async ({ terminal }, dir, words) => {
+    const [origin, ...more] = words;
+    if (origin === undefined || more.length > 0) throw new UsageError("remove-log: expected one ORIGIN");
+    await removeLog({ dir, origin });
+    terminal.line(`${terminal.bold(origin)}  not cosigned any more; what was cosigned is remembered`);
+    terminal.value({ origin });
+    return EXIT.ok;
+  },
+  list: async ({ terminal }, dir) => {
+    const logs = await listLogs({ dir });
+    for (const { origin, fingerprints } of logs)
+      for (const fingerprint of fingerprints) terminal.line(`${terminal.bold(origin)}  ${fingerprint}`);
+    if (logs.length === 0) terminal.line("no log yet: tallystick witness add-log VKEY --dir DIR");
+    terminal.value(logs);
+    return EXIT.ok;
+  },
+  keys: async ({ terminal }, dir) => {
+    const keys = await readWitnessKeys({ dir });
+    for (const vkey of keys.vkeys) terminal.line(vkey);
+    terminal.value(keys);
+    return EXIT.ok;
+  },
+  evidence: async ({ terminal }, dir) => {
+    const found = await listEvidence({ dir });
+    for (const { path, origin } of found) terminal.line(`${terminal.bold(path)}  ${origin}`);
+    if (found.length === 0) terminal.line("no evidence of a fork was kept");
+    terminal.value(found);
+    return EXIT.ok;
+  },
+};
+
+/** Started by `dev`: says where it listens, and ends when its parent does. */
+function withParent(signal: AbortSignal, url: string): AbortSignal {
+  if (!process.connected || process.send === undefined) return signal;
+  process.send({ url });
+  const gone = new AbortController();
+  process.once("disconnect", () => gone.abort());
+  return AbortSignal.any([signal, gone.signal]);
+}
