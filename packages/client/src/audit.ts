@@ -11,6 +11,7 @@ import {
   concatBytes,
   decodeEntryBundle,
   encodeBase64,
+  entriesPath,
   equalBytes,
   hashLeaf,
   tilePath,
@@ -181,7 +182,7 @@ class LogAudit {
       reader.entryBundle({ index, width }),
       reader.tile({ level: 0, index, width }),
     ]);
-    return { entries: decodeEntryBundle(bundle, width), tile };
+    return { entries: entriesOf(bundle, { index, width }), tile };
   }
 
   async #checkBundle(index: number, { entries, tile }: BundleAndTile): Promise<void> {
@@ -265,6 +266,15 @@ class LogAudit {
       const text = `the log signed size ${head.size} with root ${encodeBase64(head.rootHash)}, but this history has root ${encodeBase64(this.#range.rootHash())} there: a fork`;
       this.add(finding("head-not-in-history", this.#range.size, text));
     }
+  }
+}
+
+function entriesOf(bundle: Uint8Array, id: { readonly index: number; readonly width: number }): Uint8Array[] {
+  try {
+    return decodeEntryBundle(bundle, id.width);
+  } catch (cause) {
+    if (!(cause instanceof TallystickError)) throw cause;
+    throw new ClientError("log-answer-malformed", `${entriesPath(id)}: ${cause.message}`, { cause, details: id });
   }
 }
 

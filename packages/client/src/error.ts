@@ -1,11 +1,12 @@
 /** The errors of the SDK: one class, stable codes, details that another program can act on. */
 import { TallystickError } from "@tallystick/core";
 
-/** Every code that a `ClientError` can bear; docs/reference/errors.md says what to do about each. */
+/** Every code that a `ClientError` can bear; docs/reference/client.md says what to do about each. */
 export type ClientErrorCode =
   | "audit-unavailable"
   | "client-closed"
   | "evidence-malformed"
+  | "id-reused"
   | "log-answer-malformed"
   | "log-forked"
   | "log-misbehaved"
@@ -13,6 +14,7 @@ export type ClientErrorCode =
   | "outbox-corrupt"
   | "outbox-full"
   | "outbox-locked"
+  | "outbox-outdated"
   | "receipt-refuted"
   | "receipt-unknown"
   | "wait-timeout";

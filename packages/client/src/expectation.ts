@@ -1,7 +1,8 @@
 /** What a sender can tell of the leaf that its own event must become, and holding the log's answer against it. */
-import { concatBytes, decodeHex, encodeHex, hashLeaf } from "@tallystick/core";
+import { TallystickError, concatBytes, decodeHex, encodeHex, hashLeaf } from "@tallystick/core";
 import {
   type Leaf,
+  type LeafSignature,
   type TallyEvent,
   actorTag,
   computeCommitment,
@@ -31,12 +32,12 @@ export interface Sent extends Numbered {
 }
 
 /** Class, commitment, stream, sequence and session tag of an event, as its sender signs them. */
-export function expectationOf(sent: Sent, origin: string, stream: StreamIdentity): Expectation {
+export function expectationOf(sent: Sent, stream: StreamIdentity): Expectation {
   const event = decodeEvent(sent.event);
   return {
     class: retentionClass(event),
     commitment: computeCommitment(sent),
-    stream: sent.sequence === 1 ? concatBytes(stream.publicKey, stream.instance) : streamId({ origin, ...stream }),
+    stream: sent.sequence === 1 ? concatBytes(stream.publicKey, stream.instance) : streamId(stream),
     sequence: sent.sequence,
     sessionTag: event.session === undefined ? null : sessionTag(decodeHex(event.session.id)),
     sentAt: sent.sentAt,
@@ -53,6 +54,8 @@ export function acceptLeaf(options: {
   readonly leaf: Uint8Array;
   readonly leafHash: Uint8Array;
   readonly expect: Expectation;
+  /** Stands in the last leaf of a batch, as it was sent; `null` in the others. */
+  readonly signature: LeafSignature | null;
   readonly tagKeys: TagKeys;
 }): Leaf {
   const { sent, expect, tagKeys } = options;
@@ -62,7 +65,7 @@ export function acceptLeaf(options: {
     throw new ClientError("log-misbehaved", text, { details: { sequence: sent.sequence, field } });
   };
   check("leaf hash", encodeHex(hashLeaf(options.leaf)), encodeHex(options.leafHash));
-  const leaf = decodeLeaf(options.leaf);
+  const leaf = readLeaf(options.leaf, sent.sequence);
   check("sequence", expect.sequence, leaf.sequence);
   check("class", expect.class, leaf.class);
   check("commitment", hexOf(expect.commitment), hexOf(leaf.commitment));
@@ -72,8 +75,23 @@ export function acceptLeaf(options: {
   check("actor tag", hexOf(tags.actor), hexOf(leaf.actor?.tag));
   check("subject tag", hexOf(tags.subject), hexOf(leaf.subject?.tag));
   check("tenant tag", hexOf(tags.tenant), hexOf(leaf.tenant?.tag));
+  check("signature", signatureText(options.signature), signatureText(leaf.signature));
   if (leaf.loggedAt < sent.sentAt - CLOCK_TOLERANCE_MS) check("logged-at", `at ${sent.sentAt}`, leaf.loggedAt);
   return leaf;
+}
+
+function readLeaf(bytes: Uint8Array, sequence: number): Leaf {
+  try {
+    return decodeLeaf(bytes);
+  } catch (cause) {
+    if (!(cause instanceof TallystickError)) throw cause;
+    const text = `sequence ${sequence}: what the log answers is no leaf: ${cause.message}`;
+    throw new ClientError("log-misbehaved", text, { cause, details: { sequence, field: "leaf" } });
+  }
+}
+
+function signatureText(signature: LeafSignature | null): string {
+  return signature === null ? "none" : `${encodeHex(signature.signature)} over ${signature.count}`;
 }
 
 function hexOf(bytes: Uint8Array | null | undefined): string {

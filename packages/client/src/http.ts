@@ -12,7 +12,7 @@ export interface ExchangeOptions {
   /** The whole exchange, body included. */
   readonly timeoutMs: number;
   readonly bytesMax: number;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Exchange {
@@ -28,11 +28,28 @@ export interface Exchange {
  *   `log-answer-malformed` when the answer is larger than `bytesMax` or is a redirect.
  */
 export async function exchange(options: ExchangeOptions): Promise<Exchange> {
-  const deadline = AbortSignal.timeout(options.timeoutMs);
-  const signal = options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]);
-  let response: Response;
+  const controller = new AbortController();
+  const { promise: given, reject: giveUp } = Promise.withResolvers<never>();
+  const abort = (reason: string): void => {
+    giveUp(new ClientError("audit-unavailable", `no answer from ${withoutQuery(options.url)}: ${reason}`));
+    controller.abort();
+  };
+  const onAbort = (): void => abort("given up by the caller");
+  const timer = setTimeout(() => abort(`none within ${options.timeoutMs} ms`), options.timeoutMs);
+  if (options.signal?.aborted === true) onAbort();
+  options.signal?.addEventListener("abort", onAbort, { once: true });
   try {
-    response = await options.fetch(options.url, {
+    // The race ends the wait even where a fetch of the caller's own takes no notice of its signal.
+    return await Promise.race([given, send(options, controller.signal)]);
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+async function send(options: ExchangeOptions, signal: AbortSignal): Promise<Exchange> {
+  try {
+    const response = await options.fetch(options.url, {
       method: options.method ?? "GET",
       redirect: "manual",
       signal,
@@ -43,35 +60,41 @@ export async function exchange(options: ExchangeOptions): Promise<Exchange> {
     return { status: response.status, headers: response.headers, body: await readBounded(response, options) };
   } catch (cause) {
     if (cause instanceof ClientError) throw cause;
-    throw new ClientError("audit-unavailable", `no answer from ${withoutQuery(options.url)}: ${reasonOf(cause)}`, {
-      cause,
-    });
+    const text = `no answer from ${withoutQuery(options.url)}: ${reasonOf(cause)}`;
+    throw new ClientError("audit-unavailable", text, { cause });
   }
 }
 
 async function readBounded(response: Response, { url, bytesMax }: ExchangeOptions): Promise<Uint8Array> {
-  if (response.status >= 300 && response.status < 400 && response.status !== 304) {
+  // A browser hides a redirect that it did not follow behind status 0.
+  if (response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400)) {
     await response.body?.cancel();
     const text = `${withoutQuery(url)} answered with a redirect, which is never followed: use the address it names`;
     throw new ClientError("log-answer-malformed", text);
   }
+  if (response.body === null) return new Uint8Array();
+  const reader = response.body.getReader();
   const parts: Uint8Array[] = [];
   let total = 0;
-  if (response.body === null) return new Uint8Array();
-  for await (const part of response.body) {
-    total += part.byteLength;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    total += part.value.byteLength;
     if (total > bytesMax) {
+      await reader.cancel();
       throw new ClientError("log-answer-malformed", `${withoutQuery(url)} answered more than ${bytesMax} bytes`);
     }
-    parts.push(part);
+    parts.push(part.value);
   }
-  const body = new Uint8Array(total);
+  return concat(parts, total);
+}
+
+function concat(parts: readonly Uint8Array[], total: number): Uint8Array {
+  const whole = new Uint8Array(total);
   let offset = 0;
   for (const part of parts) {
-    body.set(part, offset);
+    whole.set(part, offset);
     offset += part.byteLength;
   }
-  return body;
+  return whole;
 }
 
 function withoutQuery(url: string): string {

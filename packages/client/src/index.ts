@@ -1,5 +1,5 @@
 /** The Tallystick SDK: records events, holds receipts, verifies proofs. */
-export { formatEvidence, parseEvidence } from "@tallystick/events";
+export { type RecordState, type TallystickOptions } from "./options.ts";
 export * from "./tallystick.ts";
 export type { KeptReceipt } from "./receipts.ts";
 export * from "./verify.ts";

@@ -4,30 +4,42 @@
  * What is handed in while one sync runs is written as one frame by the next: header (16 bytes: magic, payload length,
  * 8 bytes of digest over both and the frame's offset), payload (each record with a u32 length before it), 16 bytes of
  * digest over the payload. A frame is only begun when the one before it is synced, so a crash can tear nothing but the
- * last frame; a torn one was never acknowledged and is cut off at the next open. Any other damage is refused.
+ * last frame; a torn one was never acknowledged and is cut off at the next open. Any other damage is refused:
+ * journal-replay.ts tells the two apart. docs/decisions/0020-outbox-journal.md
  */
-import { type FileHandle, open, rename } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { concatBytes, equalBytes, sha256 } from "@tallystick/core";
+import { crc32 } from "node:zlib";
 import { ClientError } from "./error.ts";
+import { syncFolder } from "./files.ts";
+import { FRAME_BYTES_MAX, RECORD_HEADER_BYTES, encodeFrame } from "./journal-frame.ts";
+import { replayFrames } from "./journal-replay.ts";
 
-/** Where a record's bytes lie in the file. Valid until the next `rewrite`. */
+/** Where a record's bytes lie in the file, and what they add up to. Valid until the next `rewrite`. */
 export interface Position {
   readonly offset: number;
   readonly length: number;
+  /** CRC-32: a bit that flips between open and read must not pass for what was recorded. */
+  readonly checksum: number;
 }
 
-export type OnRecord = (bytes: Uint8Array, position: Position) => void;
+/** Called in the turn in which a record is synced, before anything else is written. */
+export type OnSynced = (position: Position) => void;
 
-const MAGIC = 0x54_53_4a_31;
-const HEADER_BYTES = 16;
-const TRAILER_BYTES = 16;
-/** One frame is read whole at open: larger ones are not written, so a larger length is damage. */
-const FRAME_BYTES_MAX = 8 * 1024 * 1024;
+/** A rewrite writes frames of about this size. */
+const REWRITE_FRAME_BYTES = 1024 * 1024;
 
 interface Waiting {
   readonly bytes: Uint8Array;
+  readonly onSynced: OnSynced | undefined;
   readonly resolve: (position: Position) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Rewriting {
+  readonly records: () => Iterable<Uint8Array | Promise<Uint8Array>>;
+  readonly onMoved: (positions: readonly Position[]) => void;
+  readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -37,7 +49,9 @@ export class Journal {
   #file: FileHandle;
   #end: number;
   #waiting: Waiting[] = [];
-  #writing: Promise<void> | undefined;
+  readonly #rewrites: Rewriting[] = [];
+  readonly #reads = new Set<Promise<unknown>>();
+  #working: Promise<void> | undefined;
   #failure: ClientError | undefined;
 
   private constructor(path: string, file: FileHandle, end: number) {
@@ -51,13 +65,11 @@ export class Journal {
    *
    * @throws {ClientError} `outbox-corrupt`: a frame that was synced is damaged; the file is left as it is.
    */
-  static async open(path: string, onRecord: OnRecord): Promise<Journal> {
-    const file = await open(path, "a+", 0o600).then(async (created) => {
-      await created.close();
-      return await open(path, "r+");
-    });
+  static async open(path: string, onRecord: (bytes: Uint8Array, position: Position) => void): Promise<Journal> {
+    await (await open(path, "a", 0o600)).close();
+    const file = await open(path, "r+");
     try {
-      const end = await replay(file, path, onRecord);
+      const end = await replayFrames({ file, path }, (bytes, offset) => onRecord(bytes, positionOf(bytes, offset)));
       await file.truncate(end);
       await file.sync();
       await syncFolder(dirname(path));
@@ -73,185 +85,193 @@ export class Journal {
     return this.#end;
   }
 
-  /** Bytes handed in that are not in the file yet. */
-  get waitingBytes(): number {
-    return this.#waiting.reduce((sum, { bytes }) => sum + bytes.length + 4, 0);
-  }
-
   /**
-   * Appends one record; resolves when it is synced.
+   * Appends one record; resolves when it is synced. Records are written in the order of the calls.
    *
    * @throws {ClientError} `audit-unavailable`: it could not be written (disk full, input/output error). The journal takes
    *   nothing more until it is opened again.
    */
-  async append(bytes: Uint8Array): Promise<Position> {
+  async append(bytes: Uint8Array, onSynced?: OnSynced): Promise<Position> {
     if (this.#failure !== undefined) throw this.#failure;
-    const done = new Promise<Position>((resolve, reject) => this.#waiting.push({ bytes, resolve, reject }));
-    this.#writing ??= this.#drain();
-    return await done;
-  }
-
-  /** Reads back the bytes of one record. */
-  async read({ offset, length }: Position): Promise<Uint8Array> {
-    const bytes = new Uint8Array(length);
-    const { bytesRead } = await this.#file.read(bytes, 0, length, offset);
-    if (bytesRead === length) return bytes;
-    throw new ClientError("outbox-corrupt", `${this.#path}: ends at byte ${offset + bytesRead}, within a record`);
+    const { promise, resolve, reject } = Promise.withResolvers<Position>();
+    this.#waiting.push({ bytes, onSynced, resolve, reject });
+    this.#working ??= this.#work();
+    return promise;
   }
 
   /**
-   * Replaces the whole file by these records, atomically, and reports where they now lie. Nothing may be appended
-   * meanwhile.
+   * Reads back the bytes of one record.
+   *
+   * @throws {ClientError} `outbox-corrupt`: they are no longer what was written.
    */
-  async rewrite(records: AsyncIterable<Uint8Array>, onRecord: OnRecord): Promise<void> {
-    await this.#writing;
-    const path = `${this.#path}.new`;
-    const file = await open(path, "w+", 0o600);
-    let end = 0;
-    for await (const bytes of records) {
-      const { frame, positions } = encodeFrame([bytes], end);
-      await file.write(frame, 0, frame.length, end);
-      for (const position of positions) onRecord(bytes, position);
-      end += frame.length;
+  async read({ offset, length, checksum }: Position): Promise<Uint8Array> {
+    const bytes = new Uint8Array(length);
+    const reading = this.#file.read(bytes, 0, length, offset);
+    this.#reads.add(reading);
+    try {
+      const { bytesRead } = await reading;
+      if (bytesRead === length && crc32(bytes) === checksum) return bytes;
+    } finally {
+      this.#reads.delete(reading);
     }
-    await file.sync();
-    await rename(path, this.#path);
-    await syncFolder(dirname(this.#path));
-    await this.#file.close();
-    this.#file = file;
-    this.#end = end;
+    throw new ClientError(
+      "outbox-corrupt",
+      `${this.#path}: the record at byte ${offset} is no longer what was written`,
+      {
+        details: { path: this.#path, offset },
+      },
+    );
+  }
+
+  /**
+   * Replaces the whole file by these records, atomically. `records` is called, and `onMoved` with where they now lie,
+   * while nothing else is written; what is appended meanwhile comes after them.
+   *
+   * @throws {ClientError} `audit-unavailable`: it could not be written; the old file stays in use.
+   */
+  async rewrite(records: Rewriting["records"], onMoved: Rewriting["onMoved"]): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#rewrites.push({ records, onMoved, resolve, reject });
+    this.#working ??= this.#work();
+    await promise;
   }
 
   /** Waits for what is under way and closes the file. */
   async close(): Promise<void> {
-    await this.#writing;
+    await this.#working;
     this.#failure ??= new ClientError("client-closed", "the outbox is closed");
+    await Promise.allSettled(this.#reads);
     await this.#file.close();
   }
 
-  async #drain(): Promise<void> {
+  async #work(): Promise<void> {
     // Yield once, so that everything recorded in this turn of the event loop shares the sync.
     await Promise.resolve();
-    while (this.#waiting.length > 0 && this.#failure === undefined) {
-      const taken = this.#take();
-      try {
-        const positions = await this.#writeFrame(taken.map(({ bytes }) => bytes));
-        for (const [at, position] of positions.entries()) taken[at]?.resolve(position);
-      } catch (cause) {
-        const text = `${this.#path}: could not be written: ${cause instanceof Error ? cause.message : String(cause)}`;
-        this.#failure = new ClientError("audit-unavailable", text, { cause });
-        for (const { reject } of [...taken, ...this.#waiting.splice(0)]) reject(this.#failure);
-      }
+    while (this.#failure === undefined) {
+      const rewriting = this.#rewrites.shift();
+      if (rewriting !== undefined) await this.#rewriteNow(rewriting);
+      else if (this.#waiting.length > 0) await this.#writeWaiting();
+      else break;
     }
-    this.#writing = undefined;
+    for (const { reject } of [...this.#waiting.splice(0), ...this.#rewrites.splice(0)]) reject(this.#failure);
+    this.#working = undefined;
+  }
+
+  async #writeWaiting(): Promise<void> {
+    const taken = this.#take();
+    try {
+      const positions = await this.#writeFrame(taken.map(({ bytes }) => bytes));
+      for (const [at, { onSynced }] of taken.entries()) onSynced?.(positionAt(positions, at));
+      for (const [at, { resolve }] of taken.entries()) resolve(positionAt(positions, at));
+    } catch (cause) {
+      this.#failure = unwritable(this.#path, cause);
+      for (const { reject } of taken) reject(this.#failure);
+    }
   }
 
   #take(): Waiting[] {
     let bytes = 0;
-    const over = this.#waiting.findIndex((waiting) => (bytes += waiting.bytes.length + 4) > FRAME_BYTES_MAX);
+    const over = this.#waiting.findIndex(
+      (waiting) => (bytes += waiting.bytes.length + RECORD_HEADER_BYTES) > FRAME_BYTES_MAX,
+    );
     return this.#waiting.splice(0, over === -1 ? this.#waiting.length : Math.max(1, over));
   }
 
   async #writeFrame(records: readonly Uint8Array[]): Promise<Position[]> {
-    const { frame, positions } = encodeFrame(records, this.#end);
-    await this.#file.write(frame, 0, frame.length, this.#end);
+    const { frame, offsets } = encodeFrame(records, this.#end);
+    await writeAll(this.#file, frame, this.#end);
     // Dying before this line returns tears the frame at worst; nothing in it was acknowledged.
     await this.#file.datasync();
     this.#end += frame.length;
-    return positions;
+    return positionsOf(records, offsets);
   }
-}
 
-function encodeFrame(records: readonly Uint8Array[], offset: number): { frame: Uint8Array; positions: Position[] } {
-  const positions: Position[] = [];
-  const parts: Uint8Array[] = [];
-  let at = offset + HEADER_BYTES;
-  for (const bytes of records) {
-    parts.push(uint32(bytes.length), bytes);
-    positions.push({ offset: at + 4, length: bytes.length });
-    at += 4 + bytes.length;
-  }
-  const payload = concatBytes(...parts);
-  return { frame: concatBytes(encodeHeader(payload.length, offset), payload, digest(payload)), positions };
-}
-
-function encodeHeader(length: number, offset: number): Uint8Array {
-  const fields = concatBytes(uint32(MAGIC), uint32(length));
-  return concatBytes(fields, sha256(concatBytes(fields, new TextEncoder().encode(String(offset)))).subarray(0, 8));
-}
-
-function digest(payload: Uint8Array): Uint8Array {
-  return sha256(payload).subarray(0, TRAILER_BYTES);
-}
-
-function uint32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value);
-  return bytes;
-}
-
-function readUint32(bytes: Uint8Array, offset: number): number {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(offset);
-}
-
-/** Reports every record of every whole frame; returns where the next frame belongs. */
-async function replay(file: FileHandle, path: string, onRecord: OnRecord): Promise<number> {
-  const { size } = await file.stat();
-  let offset = 0;
-  while (offset < size) {
-    const frame = await readFrame(file, { path, offset, size });
-    if (frame === undefined) return offset;
-    let at = 0;
-    while (at < frame.length) {
-      const length = readUint32(frame, at);
-      const position = { offset: offset + HEADER_BYTES + at + 4, length };
-      onRecord(frame.subarray(at + 4, at + 4 + length), position);
-      at += 4 + length;
+  async #rewriteNow({ records, onMoved, resolve, reject }: Rewriting): Promise<void> {
+    const path = `${this.#path}.new`;
+    let written: Written;
+    try {
+      written = await writeNew(path, records());
+      await rename(path, this.#path);
+    } catch (cause) {
+      // Nothing has changed: the old file is still the one under the name.
+      await rm(path, { force: true }).catch(() => undefined);
+      reject(cause instanceof ClientError ? cause : unwritable(path, cause));
+      return;
     }
-    offset += HEADER_BYTES + frame.length + TRAILER_BYTES;
+    const old = this.#file;
+    this.#file = written.file;
+    this.#end = written.end;
+    onMoved(written.positions);
+    try {
+      // Until this returns a crash may bring back the old file: nothing that is only in the new one is acknowledged yet.
+      await syncFolder(dirname(this.#path));
+      await Promise.allSettled(this.#reads);
+      await old.close();
+      resolve();
+    } catch (cause) {
+      this.#failure = unwritable(this.#path, cause);
+      reject(this.#failure);
+    }
   }
-  return offset;
 }
 
-interface FramePlace {
-  readonly path: string;
-  readonly offset: number;
-  readonly size: number;
+interface Written {
+  readonly file: FileHandle;
+  readonly end: number;
+  readonly positions: readonly Position[];
 }
 
-/** The payload of the frame at `offset`; `undefined` where it is the torn last one. */
-async function readFrame(file: FileHandle, { path, offset, size }: FramePlace): Promise<Uint8Array | undefined> {
-  const header = new Uint8Array(HEADER_BYTES);
-  const { bytesRead } = await file.read(header, 0, HEADER_BYTES, offset);
-  const rest = size - offset;
-  if (bytesRead < HEADER_BYTES) return undefined;
-  const length = readUint32(header, 4);
-  const sound = length <= FRAME_BYTES_MAX * 2 && equalBytes(header, encodeHeader(length, offset));
-  if (!sound) {
-    // A file system may have grown the file before the frame's bytes arrived: then zeros stand there, up to the end.
-    if (header.every((byte) => byte === 0) && rest <= FRAME_BYTES_MAX * 2) return undefined;
-    throw corrupt(path, offset);
-  }
-  if (HEADER_BYTES + length + TRAILER_BYTES > rest) return undefined;
-  const body = new Uint8Array(length + TRAILER_BYTES);
-  await file.read(body, 0, body.length, offset + HEADER_BYTES);
-  const payload = body.subarray(0, length);
-  if (equalBytes(body.subarray(length), digest(payload))) return payload;
-  if (HEADER_BYTES + length + TRAILER_BYTES === rest) return undefined;
-  throw corrupt(path, offset);
-}
-
-function corrupt(path: string, offset: number): ClientError {
-  const text = `${path}: the frame at byte ${offset} is damaged; keep the file, restore it or move it away to begin a new stream`;
-  return new ClientError("outbox-corrupt", text, { details: { path, offset } });
-}
-
-/** Makes a rename or a new file in this folder durable. */
-export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
+async function writeNew(path: string, records: Iterable<Uint8Array | Promise<Uint8Array>>): Promise<Written> {
+  const file = await open(path, "w+", 0o600);
   try {
-    await folder.sync();
-  } finally {
-    await folder.close();
+    const positions: Position[] = [];
+    let end = 0;
+    let frame: Uint8Array[] = [];
+    let frameBytes = 0;
+    const flush = async (): Promise<void> => {
+      const { frame: bytes, offsets } = encodeFrame(frame, end);
+      await writeAll(file, bytes, end);
+      positions.push(...positionsOf(frame, offsets));
+      end += bytes.length;
+      frame = [];
+      frameBytes = 0;
+    };
+    for (const record of records) {
+      frame.push(await record);
+      frameBytes += frame.at(-1)?.length ?? 0;
+      if (frameBytes > REWRITE_FRAME_BYTES) await flush();
+    }
+    if (frame.length > 0) await flush();
+    await file.sync();
+    return { file, end, positions };
+  } catch (error) {
+    await file.close();
+    throw error;
   }
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+  for (let written = 0; written < bytes.length;) {
+    written += (await file.write(bytes, written, bytes.length - written, offset + written)).bytesWritten;
+  }
+}
+
+function positionsOf(records: readonly Uint8Array[], offsets: readonly number[]): Position[] {
+  return records.map((bytes, at) => positionOf(bytes, offsets[at] ?? 0));
+}
+
+function positionOf(bytes: Uint8Array, offset: number): Position {
+  return { offset, length: bytes.length, checksum: crc32(bytes) };
+}
+
+function positionAt(positions: readonly Position[], at: number): Position {
+  const position = positions[at];
+  if (position === undefined) throw new RangeError(`record ${at} of the frame has no position`);
+  return position;
+}
+
+function unwritable(path: string, cause: unknown): ClientError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ClientError("audit-unavailable", `${path}: could not be written: ${reason}`, { cause, details: { path } });
 }

@@ -37,7 +37,7 @@ const BUNDLE_BYTES_MAX = TILE_WIDTH * (ENTRY_BYTES_MAX + 2);
 /** Reads a log over HTTP. A partial tile that is gone is taken from the full one that replaced it. */
 export function createHttpLogReader(options: HttpLogReaderOptions): LogReader {
   const get = async (path: string, bytesMax: number): Promise<Exchange> =>
-    await exchange({
+    exchange({
       fetch: options.fetch ?? globalThis.fetch,
       url: `${options.url}/${path}`,
       timeoutMs: options.timeoutMs ?? 15_000,

@@ -1,11 +1,14 @@
 /** The folder of a durable outbox: its lock, its secrets, its journal, its receipts. */
 import { createHmac, randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rm } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { decodeHex, encodeHex } from "@tallystick/core";
+import { decodeHex, ed25519PublicKey, encodeHex, equalBytes } from "@tallystick/core";
 import { ClientError } from "./error.ts";
-import { Journal, syncFolder } from "./journal.ts";
-import { Outbox, createMemoryJournal } from "./outbox.ts";
+import { createFile, readIfThere } from "./files.ts";
+import { lockFolder } from "./folder-lock.ts";
+import { Journal } from "./journal.ts";
+import { createMemoryJournal } from "./memory-journal.ts";
+import { Outbox } from "./outbox.ts";
 import { type ReceiptStore, createMemoryReceiptStore, openReceiptStore } from "./receipts.ts";
 
 export interface OpenedOutbox {
@@ -13,8 +16,10 @@ export interface OpenedOutbox {
   readonly receipts: ReceiptStore;
   /** The sender key's seed, 32 bytes. */
   readonly seed: Uint8Array;
-  /** Turns the application's session id into what may stand in an event: a keyed hash, 64 hex digits. */
-  readonly sessionIdOf: (id: string) => string;
+  /** Turns the application's session id into what may stand in an event: a keyed hash, 32 bytes. */
+  readonly hashSession: (id: string) => Uint8Array;
+  /** Whether what waits is still there after the process has ended. */
+  readonly durable: boolean;
   readonly close: () => Promise<void>;
 }
 
@@ -25,6 +30,9 @@ export interface OutboxOptions {
   readonly sessionSecret?: Uint8Array;
 }
 
+/** A receipt, in memory. */
+const RECEIPT_BYTES = 4096;
+
 /**
  * Opens the outbox in a folder, makes it where there is none.
  *
@@ -32,22 +40,25 @@ export interface OutboxOptions {
  */
 export async function openOutboxFolder(folder: string, options: OutboxOptions): Promise<OpenedOutbox> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const unlock = await lock(folder);
+  await chmod(folder, 0o700);
+  const unlock = await lockFolder(folder);
+  const opened: (() => Promise<void>)[] = [unlock];
+  const close = async (): Promise<void> => {
+    for (const step of opened.splice(0).toReversed()) await step();
+  };
   try {
-    const outbox = new Outbox(options.bytesMax);
     const seed = await readOrCreateSecret(folder, "sender.key");
     const secret = options.sessionSecret ?? (await readOrCreateSecret(folder, "session.key"));
+    const outbox = new Outbox(options.bytesMax);
     const journal = await Journal.open(join(folder, "outbox"), (bytes, position) => outbox.replay(bytes, position));
+    opened.push(async () => journal.close());
     outbox.attach(journal);
+    assertKeyOfStream(folder, outbox, seed);
     const receipts = await openReceiptStore(folder, options.receiptBytesMax);
-    const close = async (): Promise<void> => {
-      await receipts.close();
-      await outbox.close();
-      await unlock();
-    };
-    return { outbox, receipts, seed, sessionIdOf: keyedHash(secret), close };
+    opened.push(async () => receipts.close());
+    return { outbox, receipts, seed, hashSession: keyedHash(secret), durable: true, close };
   } catch (error) {
-    await unlock();
+    await close();
     throw error;
   }
 }
@@ -58,73 +69,38 @@ export function createMemoryOutbox(options: OutboxOptions): OpenedOutbox {
   outbox.attach(createMemoryJournal());
   return {
     outbox,
-    receipts: createMemoryReceiptStore(Math.ceil(options.receiptBytesMax / 4096)),
+    receipts: createMemoryReceiptStore(Math.ceil(options.receiptBytesMax / RECEIPT_BYTES)),
     seed: randomBytes(32),
-    sessionIdOf: keyedHash(options.sessionSecret ?? randomBytes(32)),
-    close: async () => await outbox.close(),
+    hashSession: keyedHash(options.sessionSecret ?? randomBytes(32)),
+    durable: false,
+    close: async () => outbox.close(),
   };
 }
 
-function keyedHash(secret: Uint8Array): (id: string) => string {
-  return (id) => createHmac("sha256", secret).update(id, "utf8").digest("hex");
+function keyedHash(secret: Uint8Array): (id: string) => Uint8Array {
+  return (id) => new Uint8Array(createHmac("sha256", secret).update(id, "utf8").digest());
 }
 
 async function readOrCreateSecret(folder: string, name: string): Promise<Uint8Array> {
   const path = join(folder, name);
-  const known = await readFile(path, "utf8").catch(ignoreMissing);
+  const known = await readIfThere(path);
   if (known !== undefined) return parseSecret(path, known);
-  const secret = randomBytes(32);
-  // Written beside, synced and renamed by `wx` alone would leave half a key after a crash: an empty file is refused above.
-  const file = await open(path, "wx", 0o600);
-  await file.writeFile(`${encodeHex(secret)}\n`);
-  await file.sync();
-  await file.close();
-  await syncFolder(folder);
-  return secret;
+  const secret = new Uint8Array(randomBytes(32));
+  if (await createFile(path, `${encodeHex(secret)}\n`)) return secret;
+  return parseSecret(path, (await readIfThere(path)) ?? "");
 }
 
 function parseSecret(path: string, text: string): Uint8Array {
   const hex = text.trimEnd();
   if (/^[0-9a-f]{64}$/.test(hex)) return decodeHex(hex);
-  throw new ClientError("outbox-corrupt", `${path}: expected 64 hex digits; a new key means a new outbox folder`);
+  throw new ClientError("outbox-corrupt", `${path}: expected 64 hex digits; a new key means a new outbox folder`, {
+    details: { path },
+  });
 }
 
-/** One process at a time: the lock names its process, and that of a dead one is taken over. */
-async function lock(folder: string): Promise<() => Promise<void>> {
-  const path = join(folder, "lock");
-  for (let attempt = 0; attempt < 3; attempt += 1) {
-    const file = await open(path, "wx", 0o600).catch(ignoreCode("EEXIST"));
-    if (file !== undefined) {
-      await file.writeFile(String(process.pid));
-      await file.close();
-      return async () => await rm(path, { force: true });
-    }
-    const holder = Number(await readFile(path, "utf8").catch(ignoreMissing));
-    if (isAlive(holder)) {
-      const text = `${folder}: process ${holder} uses this outbox; give each process a folder of its own`;
-      throw new ClientError("outbox-locked", text, { details: { folder, holder } });
-    }
-    await rm(path, { force: true });
-  }
-  throw new ClientError("outbox-locked", `${folder}: several processes try to take this outbox at once`);
+/** The stream's number belongs to its key: events that wait cannot be signed under another one. */
+function assertKeyOfStream(folder: string, { stream }: Outbox, seed: Uint8Array): void {
+  if (stream === undefined || equalBytes(stream.publicKey, ed25519PublicKey(seed))) return;
+  const text = `${folder}: sender.key is not the key of the stream in it; restore it, or move the folder away to begin a new stream`;
+  throw new ClientError("outbox-corrupt", text, { details: { folder } });
 }
-
-function isAlive(processId: number): boolean {
-  if (!Number.isSafeInteger(processId) || processId <= 0) return false;
-  if (processId === process.pid) return true;
-  try {
-    process.kill(processId, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
-  }
-}
-
-function ignoreCode(code: string): (error: unknown) => undefined {
-  return (error) => {
-    if (error instanceof Error && "code" in error && error.code === code) return undefined;
-    throw error;
-  };
-}
-
-const ignoreMissing = ignoreCode("ENOENT");

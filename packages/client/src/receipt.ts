@@ -127,7 +127,7 @@ export function verifyReceipt(input: ReceiptInput): VerifiedReceipt {
   step("as-sent", () => compareAsSent({ leaf, index, event, expect: input.expect ?? {} }));
   step("time", () => compareWithSend(leaf, input.expect?.sentAt));
   const leafHash = hashLeaf(leafBytes);
-  const head = attempt(() => input.verifiedHead ?? verifyHead(input, proof.checkpoint));
+  const head = attempt(() => headOf(input, proof.checkpoint, checkpoint));
   if (head.ok) step("time", () => compareWithCosignatures(leaf, head.value.cosignatures));
   step("inclusion", () => {
     const { size, rootHash } = checkpoint;
@@ -154,6 +154,15 @@ export function verifyReceipt(input: ReceiptInput): VerifiedReceipt {
     quorumNone: input.policy.quorum === "none",
     ...(event === undefined ? {} : { event }),
   };
+}
+
+function headOf(input: ReceiptInput, note: string, checkpoint: Checkpoint): VerifiedHead {
+  const { verifiedHead: known } = input;
+  if (known === undefined) return verifyHead(input, note);
+  const { origin, size, rootHash } = known.checkpoint;
+  const same = origin === checkpoint.origin && size === checkpoint.size && equalBytes(rootHash, checkpoint.rootHash);
+  if (same) return known;
+  throw new TypeError(`verifiedHead: expected the proof's own head (size ${checkpoint.size}), got size ${size}`);
 }
 
 /** A head whose signatures verified. */

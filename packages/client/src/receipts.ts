@@ -8,7 +8,8 @@ import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeCbor, encodeCbor } from "@tallystick/events";
 import { ClientError } from "./error.ts";
-import { Journal, type Position, syncFolder } from "./journal.ts";
+import { syncFolder } from "./files.ts";
+import { Journal, type Position } from "./journal.ts";
 
 export interface KeptReceipt {
   readonly id: string;
@@ -17,7 +18,9 @@ export interface KeptReceipt {
   readonly proof: string;
 }
 
+/** One writer; reads at any time. */
 export interface ReceiptStore {
+  /** Keeps receipts; durable on return, where the store is. */
   keep(receipts: readonly KeptReceipt[]): Promise<void>;
   get(id: string): Promise<KeptReceipt | undefined>;
   close(): Promise<void>;
@@ -28,40 +31,54 @@ interface Generation {
   readonly positions: Map<string, Position>;
 }
 
-/** Opens the receipts in a folder; `bytesMax` bounds both files together. */
+/**
+ * Opens the receipts in a folder; `bytesMax` bounds both files together.
+ *
+ * @throws {ClientError} `outbox-corrupt`: a file is damaged.
+ */
 export async function openReceiptStore(folder: string, bytesMax: number): Promise<ReceiptStore> {
-  const newer = join(folder, "receipts");
-  const older = join(folder, "receipts.old");
-  let generations: Generation[] = [await openGeneration(newer), await openGeneration(older)];
+  const newerPath = join(folder, "receipts");
+  const olderPath = join(folder, "receipts.old");
+  let older = await openGeneration(olderPath);
+  let newer: Generation;
+  try {
+    newer = await openGeneration(newerPath);
+  } catch (error) {
+    await older.journal.close();
+    throw error;
+  }
+  // Open files keep what they hold under any name. Dying between two of these lines loses the older ones at most.
   const turn = async (): Promise<void> => {
-    for (const { journal } of generations) await journal.close();
-    await rm(older, { force: true });
-    await rename(newer, older);
+    const dropped = older;
+    await rm(olderPath, { force: true });
+    await rename(newerPath, olderPath);
     await syncFolder(folder);
-    generations = [await openGeneration(newer), await openGeneration(older)];
+    older = newer;
+    newer = await openGeneration(newerPath);
+    await dropped.journal.close();
   };
   return {
     keep: async (receipts) => {
-      const current = generations[0];
-      if (current === undefined) throw new ClientError("client-closed", "the receipts are closed");
-      await Promise.all(receipts.map(async (receipt) => await keepOne(current, receipt)));
-      if (current.journal.bytes > bytesMax / 2) await turn();
+      if (newer.journal.bytes > bytesMax / 2) await turn();
+      const { journal, positions } = newer;
+      await Promise.all(
+        receipts.map(async ({ id, index, proof }) => {
+          await journal.append(encodeCbor([id, index, proof]), (position) => void positions.set(id, position));
+        }),
+      );
     },
     get: async (id) => {
-      for (const { journal, positions } of generations) {
+      for (const { journal, positions } of [newer, older]) {
         const position = positions.get(id);
         if (position !== undefined) return decodeReceipt(await journal.read(position));
       }
       return undefined;
     },
     close: async () => {
-      for (const { journal } of generations.splice(0)) await journal.close();
+      await newer.journal.close();
+      await older.journal.close();
     },
   };
-}
-
-async function keepOne({ journal, positions }: Generation, receipt: KeptReceipt): Promise<void> {
-  positions.set(receipt.id, await journal.append(encodeCbor([receipt.id, receipt.index, receipt.proof])));
 }
 
 async function openGeneration(path: string): Promise<Generation> {

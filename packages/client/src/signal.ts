@@ -37,7 +37,7 @@ export class Signal {
 const BACKOFF_FIRST_MS = 200;
 const BACKOFF_MAX_MS = 30_000;
 
-/** How long to wait before try number `attempt` (from 0): doubling, at most half a minute, with full jitter. */
+/** How long to wait before try number `attempt` (from 0): doubling up to half a minute, and up to half of it off by chance. */
 export function backoffMs(attempt: number, random: () => number): number {
   const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(attempt, 20));
   return Math.ceil(ceiling * (0.5 + random() / 2));

@@ -1,65 +1,48 @@
 /** The SDK's door: record events, hold a verified receipt for each, go on working while the log is down. */
 import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
-import { type Policy, TallystickError, ed25519PublicKey, parsePolicy } from "@tallystick/core";
+import { type Policy, TallystickError, ed25519PublicKey, encodeHex, parsePolicy } from "@tallystick/core";
 import {
+  EventError,
   type EventInput,
   type TallyEvent,
+  catalogueEntry,
+  decodeEvent,
   encodeEvent,
   encodeOpening,
   newEventId,
+  normaliseSession,
   parseEvent,
+  streamId,
 } from "@tallystick/events";
 import { collectOnce } from "./collection.ts";
-import { type Sending, sendOnce } from "./delivery.ts";
+import { type DeliveryOptions, sendOnce } from "./delivery.ts";
 import { ClientError } from "./error.ts";
-import type { Fetch } from "./http.ts";
-import { createHttpLogReader } from "./log-reader.ts";
-import { type Numbered, type OutboxEntry, type Refusal } from "./outbox.ts";
+import { type LogReader, createHttpLogReader } from "./log-reader.ts";
+import {
+  type RecordState,
+  type ResolvedOptions,
+  type TallystickOptions,
+  resolveOptions,
+  stateOf,
+  timeoutOf,
+} from "./options.ts";
+import type { Numbered, OutboxEntry, Refusal } from "./outbox.ts";
 import { type OpenedOutbox, createMemoryOutbox, openOutboxFolder } from "./outbox-folder.ts";
 import type { KeptReceipt } from "./receipts.ts";
 import { Signal, backoffMs } from "./signal.ts";
-
-/** How far an event has come. `queued`: synced in the outbox; `durable`: synced by the log under an index; `published`
- *  and `witnessed`: a receipt has verified, under a policy without or with a quorum of witnesses. */
-export type RecordState = "queued" | "durable" | "published" | "witnessed";
-
-export interface TallystickOptions {
-  /** The log's prefix, such as `http://127.0.0.1:7420/app`. Else TALLYSTICK_URL. */
-  readonly url?: string;
-  /** A writer's token. Else TALLYSTICK_TOKEN. */
-  readonly token?: string;
-  /** Whom to trust: a tlog-policy, as text (it has line ends) or as a path. Else TALLYSTICK_POLICY. */
-  readonly policy?: string;
-  /** Where events wait: a folder of this process alone (".tallystick-outbox" by default), or "none" for memory. */
-  readonly outbox?: string | "none";
-  /** How much may wait; 256 MiB by default. */
-  readonly outboxBytesMax?: number;
-  /** How much disk verified receipts take; 128 MiB by default. */
-  readonly receiptBytesMax?: number;
-  /** What `record` waits for where the call does not say; "queued" by default. */
-  readonly until?: RecordState;
-  /** For one request to the log; 15,000 by default. */
-  readonly requestTimeoutMs?: number;
-  /** Silence after which the stream reports that it is alive; 900,000 by default, 0 for never. */
-  readonly beatIntervalMs?: number;
-  /** 32 bytes: keys the hashes of session ids. Without it, a key in the outbox folder. */
-  readonly sessionSecret?: Uint8Array;
-  /** Told of everything that goes wrong in the background; an event is never lost because of it. */
-  readonly onError?: (error: Error) => void;
-  readonly fetch?: Fetch;
-  readonly now?: () => number;
-}
+import { type Reached, Waiters, reachedBy } from "./waiters.ts";
 
 /** An event to record: the SDK makes the id and takes the time where they are left out. A session id that is not a keyed
  *  hash yet is hashed here, under a secret that never leaves. */
 export type Report = Omit<EventInput, "id" | "time"> & Partial<Pick<EventInput, "id" | "time">>;
 
 export interface RecordOptions {
-  readonly until?: RecordState;
+  readonly until?: RecordState | undefined;
   /** How long to wait for `until`; 10,000 by default. Then the state that was reached is the answer. */
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
+  readonly timeoutMs?: number | undefined;
+  /** Ends the wait, as the time-out does; the event stays recorded. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Recorded {
@@ -72,14 +55,32 @@ export interface Recorded {
   readonly receipt?: string;
 }
 
+export interface FlushOptions {
+  /** "witnessed" by default: a verified receipt for each. */
+  readonly until?: RecordState | undefined;
+  /** 30,000 by default. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface CloseOptions {
+  /** The stream is over, as `stream.end` says in the log: the next start in this folder begins another. */
+  readonly end?: boolean | undefined;
+  /** How long to go on delivering what waits, where the stream ends here; 5,000 by default. */
+  readonly timeoutMs?: number | undefined;
+}
+
 export interface TallystickStatus {
-  /** `offline`: it will be tried again. `halted`: the log misbehaved; nothing is sent, everything is queued. */
+  /** `offline`: it will be tried again. `halted`: somebody has to look at `lastError`; nothing is sent, everything is queued. */
   readonly state: "ok" | "offline" | "halted";
   /** Events that the log has not acknowledged. */
   readonly queued: number;
   /** Events that it acknowledged and has not proved yet. */
   readonly unproved: number;
+  /** What both count for, of `outboxBytesMax`. */
   readonly bytes: number;
+  /** Why there is no proof yet, where the log was asked and had none. */
+  readonly waitingFor?: string;
   readonly lastError?: { readonly code: string; readonly message: string };
 }
 
@@ -87,9 +88,12 @@ export interface Tallystick {
   /**
    * Reports an event. When it resolves, the event is at least synced in the outbox.
    *
+   * The same event again under an `id` that is still waiting is one event.
+   *
    * @throws {EventError} `event-invalid`: nothing was taken, no number was used up.
-   * @throws {ClientError} `outbox-full`, `client-closed`, `audit-unavailable` (the disk failed): not recorded;
-   *   `log-refused`: the log refused it for good, `stream.refused` stands under its number.
+   * @throws {ClientError} `outbox-full`, `id-reused`, `client-closed`, `audit-unavailable` (the disk failed): not recorded;
+   *   `log-refused`: the log refused it for good, `stream.refused` stands under its number; `log-misbehaved`,
+   *   `log-forked`, `outbox-outdated`: it is in the outbox, but nothing is sent any more.
    */
   record(event: Report, options?: RecordOptions): Promise<Recorded>;
   readonly receipts: {
@@ -99,361 +103,434 @@ export interface Tallystick {
     save(id: string, path: string): Promise<void>;
   };
   status(): TallystickStatus;
-  /** Waits until everything recorded so far has come as far as `until`. @throws {ClientError} `wait-timeout` */
-  flush(options?: { readonly until?: RecordState; readonly timeoutMs?: number }): Promise<void>;
-  /** Stops; what is in a folder's outbox goes on at the next start. */
-  close(): Promise<void>;
+  /**
+   * Waits until everything recorded so far has come as far as `until`, or was refused.
+   *
+   * @throws {ClientError} `wait-timeout`; `client-closed`; what halted the client.
+   */
+  flush(options?: FlushOptions): Promise<void>;
+  /**
+   * Stops. What waits in a folder's outbox goes on at the next start; an outbox in memory ends here, after it had some
+   * time to deliver.
+   *
+   * @throws {ClientError} `wait-timeout`: the outbox was in memory, and events that it held are lost.
+   */
+  close(options?: CloseOptions): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens the SDK. Never throws because a log cannot be reached; what is wrong with its own options it says at once. */
+/**
+ * Opens the SDK. Never throws because a log cannot be reached, nor because the outbox or the policy cannot be read: that
+ * `record` says, and `onError`.
+ *
+ * @throws {TypeError | RangeError} An option is missing, or is not what it should be.
+ */
 export function createTallystick(options: TallystickOptions = {}): Tallystick {
   return new Client(resolveOptions(options));
 }
 
-type Resolved = Required<Omit<TallystickOptions, "sessionSecret">> & Pick<TallystickOptions, "sessionSecret">;
-
-function resolveOptions(options: TallystickOptions): Resolved {
-  const setting = (name: "url" | "token" | "policy"): string => {
-    const value = options[name] ?? process.env[`TALLYSTICK_${name.toUpperCase()}`];
-    if (value !== undefined && value !== "") return value;
-    throw new TypeError(`${name}: expected it in the options or in TALLYSTICK_${name.toUpperCase()}, got neither`);
-  };
-  const url = setting("url").replace(/\/+$/, "");
-  if (!URL.canParse(url)) throw new TypeError(`url: expected the log's address, got ${JSON.stringify(url)}`);
-  return {
-    url,
-    token: setting("token"),
-    policy: setting("policy"),
-    outbox: options.outbox ?? ".tallystick-outbox",
-    outboxBytesMax: options.outboxBytesMax ?? 256 * 1024 * 1024,
-    receiptBytesMax: options.receiptBytesMax ?? 128 * 1024 * 1024,
-    until: options.until ?? "queued",
-    requestTimeoutMs: options.requestTimeoutMs ?? 15_000,
-    beatIntervalMs: options.beatIntervalMs ?? 900_000,
-    onError: options.onError ?? (() => undefined),
-    fetch: options.fetch ?? globalThis.fetch,
-    now: options.now ?? Date.now,
-    ...(options.sessionSecret === undefined ? {} : { sessionSecret: options.sessionSecret }),
-  };
-}
-
-const STATES: readonly RecordState[] = ["queued", "durable", "published", "witnessed"];
-/** How often the head is looked at while something waits for its proof. */
+/** How often the head is looked at while something waits for its proof: at first, and when there was none for long. */
 const COLLECT_INTERVAL_MS = 100;
+const COLLECT_INTERVAL_MAX_MS = 2000;
+/** Nothing to collect: news wakes the loop, this is its pulse. */
+const COLLECT_IDLE_MS = 60_000;
+const FLUSH_CHECK_MS = 200;
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** What cannot be mended by trying again: somebody has to look. */
+const HALTING = new Set<string>(["log-forked", "log-misbehaved", "outbox-corrupt", "outbox-outdated", "client-closed"]);
+/** What somebody has to see to, even where no `onError` was given. */
+const WARNED = new Set<string>([...HALTING, "log-refused", "outbox-locked"]);
 
 interface Opened extends OpenedOutbox {
   readonly policy: Policy;
   readonly origin: string;
+  readonly delivery: DeliveryOptions;
+  readonly reader: LogReader;
 }
 
-interface Waiter {
-  readonly until: RecordState;
-  readonly resolve: (reached: Reached) => void;
-  readonly reject: (error: Error) => void;
-}
-
-interface SendLoopState {
-  readonly failures: number;
-  /** The news when the loop last looked for work. */
-  readonly seen: number;
-  readonly opened: Opened;
-}
-
-interface Reached {
-  readonly state: RecordState;
-  readonly index?: number;
-  readonly receipt?: string;
-}
+/** What comes after one step of a loop. */
+type Next = { readonly failed: false } | { readonly failed: true; readonly afterMs?: number | undefined };
+const GO_ON: Next = { failed: false };
 
 class Client implements Tallystick {
-  readonly #options: Resolved;
+  readonly #options: ResolvedOptions;
   readonly #ready: Promise<Opened>;
   #opened: Opened | undefined;
-  readonly #waiters = new Map<number, Set<Waiter>>();
+  readonly #waiters = new Waiters();
   readonly #send = new Signal();
   readonly #collect = new Signal();
   readonly #moved = new Signal();
-  /** Cuts waits between tries short: at the end, and when there is nothing more to try. */
+  /** Notified once, when there is nothing more to try: it cuts the waits between tries short. */
   readonly #stop = new Signal();
-  readonly #loops: Promise<void>[] = [];
-  #closed = false;
+  readonly #aborter = new AbortController();
+  #loops: Promise<unknown> = Promise.resolve();
+  /** Takes nothing more. */
+  #closing: Promise<void> | undefined;
+  #stopped = false;
   #halted: ClientError | undefined;
   #lastError: ClientError | undefined;
   #offline = false;
+  #waitingFor: string | undefined;
 
-  constructor(options: Resolved) {
+  constructor(options: ResolvedOptions) {
     this.#options = options;
     this.#ready = this.#open();
     // Whoever records sees the failure; where nobody does, onError has.
-    this.#ready.catch((error: unknown) => this.#report(error));
+    this.#ready.catch((error: unknown) => this.#haltAtOpen(error));
   }
 
-  readonly receipts = {
-    get: async (id: string): Promise<KeptReceipt> => {
+  readonly receipts: Tallystick["receipts"] = {
+    get: async (id) => {
       const { receipts, outbox } = await this.#ready;
-      const kept = await receipts.get(id);
+      const kept = await receipts.get(id.toLowerCase());
       if (kept !== undefined) return kept;
-      const waiting = outbox.find(id);
+      const waiting = outbox.find(id.toLowerCase());
       const why = waiting === undefined ? "it is not known here (the log may still give it)" : "it has none yet";
       throw new ClientError("receipt-unknown", `event ${id}: ${why}`, { details: { id } });
     },
-    save: async (id: string, path: string): Promise<void> => {
-      await writeFile(path, (await this.receipts.get(id)).proof);
-    },
+    save: async (id, path) => writeFile(path, (await this.receipts.get(id)).proof),
   };
 
   async record(input: Report, options: RecordOptions = {}): Promise<Recorded> {
-    if (this.#closed) throw new ClientError("client-closed", "record: this client is closed");
+    const until = stateOf(options.until ?? this.#options.until);
+    const timeoutMs = timeoutOf(options.timeoutMs ?? 10_000);
+    this.#assertOpen();
     const opened = this.#opened ?? (await this.#ready);
+    this.#assertOpen();
     const event = this.#complete(input, opened);
-    const numbered = { salt: randomBytes(32), event: encodeEvent(event) };
-    const entry = await opened.outbox.push({ ...numbered, id: event.id, now: this.#options.now() });
+    const numbered = { salt: new Uint8Array(randomBytes(32)), event: encodeEvent(event) };
+    const { entry, ...pushed } = await opened.outbox.push({ ...numbered, id: event.id, now: this.#options.now() });
     this.#send.notify();
-    const reached = await this.#waitFor(entry, options);
-    return { id: event.id, opening: encodeOpening(numbered), ...reached };
+    const reached = await this.#waitFor(opened, entry, { until, timeoutMs, signal: options.signal });
+    return { id: event.id, opening: encodeOpening(pushed), ...reached };
   }
 
   status(): TallystickStatus {
-    const counts = { queued: 0, unproved: 0 };
-    for (const { index } of this.#opened?.outbox.entries() ?? [])
-      counts[index === undefined ? "queued" : "unproved"] += 1;
+    const { outbox } = this.#opened ?? {};
+    const queued = outbox === undefined ? 0 : outbox.nextSequence - outbox.firstUnplaced;
     const error = this.#halted ?? this.#lastError;
     return {
       state: this.#halted !== undefined ? "halted" : this.#offline ? "offline" : "ok",
-      ...counts,
-      bytes: this.#opened?.outbox.bytes ?? 0,
+      queued,
+      unproved: (outbox?.size ?? 0) - queued,
+      bytes: outbox?.bytes ?? 0,
+      ...(this.#waitingFor === undefined ? {} : { waitingFor: this.#waitingFor }),
       ...(error === undefined ? {} : { lastError: { code: error.code, message: error.message } }),
     };
   }
 
-  async flush({
-    until = "witnessed",
-    timeoutMs = 30_000,
-  }: { until?: RecordState; timeoutMs?: number } = {}): Promise<void> {
+  async flush(options: FlushOptions = {}): Promise<void> {
+    const { signal } = options;
+    const until = stateOf(options.until ?? "witnessed");
+    const timeoutMs = timeoutOf(options.timeoutMs ?? 30_000);
+    const deadline = performance.now() + timeoutMs;
     const { outbox } = await this.#ready;
     const last = outbox.nextSequence - 1;
-    const deadline = performance.now() + timeoutMs;
-    while ([...outbox.entries()].some((entry) => entry.sequence <= last && !hasReached(entry, until))) {
+    while (oldestWithout(outbox, until) <= last) {
+      if (this.#halted !== undefined) throw this.#halted;
+      this.#assertRunning();
       const left = deadline - performance.now();
-      if (left <= 0 || this.#closed) {
-        const { queued, unproved, lastError } = this.status();
-        const text = `after ${timeoutMs} ms, ${queued} events wait for the log and ${unproved} for their proof`;
-        throw new ClientError("wait-timeout", text, { details: { queued, unproved, lastError } });
-      }
-      await this.#moved.wait(Math.min(left, 200));
+      if (left <= 0 || signal?.aborted === true) throw this.#timeout(`flush: after ${timeoutMs} ms`);
+      await this.#moved.wait(Math.min(left, FLUSH_CHECK_MS));
     }
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#wakeAll();
-    const opened = await this.#ready.catch(() => undefined);
-    await Promise.all(this.#loops);
-    for (const [sequence] of this.#waiters) {
-      this.#settle(sequence, new ClientError("client-closed", "the client was closed; the event is in the outbox"));
-    }
-    await opened?.close();
+  async close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options);
+    await this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  async #close({ end = false, timeoutMs = 5000 }: CloseOptions): Promise<void> {
+    const opened = await this.#ready.catch(() => undefined);
+    if (opened !== undefined && (end || !opened.durable)) await this.#endStream(opened, timeoutOf(timeoutMs));
+    this.#stopped = true;
+    this.#wakeAll();
+    this.#aborter.abort();
+    await this.#loops;
+    this.#waiters.rejectAll(new ClientError("client-closed", "the client was closed; the event is in the outbox"));
+    const lost =
+      opened?.durable === false && opened.outbox.size > 0 ? this.#timeout("close: lost with the memory") : undefined;
+    await opened?.close();
+    if (lost !== undefined) throw lost;
+  }
+
+  /** Says in the log that this stream is over, and gives what waits the time to get there. */
+  async #endStream({ outbox }: Opened, timeoutMs: number): Promise<void> {
+    try {
+      // A stream of which the log knows nothing needs no end.
+      if (outbox.firstUnplaced > 1 || outbox.nextSequence > 2) {
+        await outbox.push(this.#ownEvent("stream.end", {}));
+        await outbox.end();
+      }
+      this.#send.notify();
+      await this.flush({ timeoutMs });
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
   async #open(): Promise<Opened> {
-    const { policy: given, outbox, outboxBytesMax: bytesMax, receiptBytesMax, sessionSecret } = this.#options;
-    const policy = parsePolicy(given.includes("\n") ? given : await readFile(given));
-    const [log] = policy.logs;
-    if (log === undefined) throw new TypeError("policy: expected a log line, got none");
+    const options = this.#options;
+    const policy = parsePolicy(options.policy.includes("\n") ? options.policy : await readFile(options.policy));
+    const origin = originOf(policy, options.origin);
+    const { outboxBytesMax: bytesMax, receiptBytesMax, sessionSecret } = options;
     const limits = { bytesMax, receiptBytesMax, ...(sessionSecret === undefined ? {} : { sessionSecret }) };
-    const box = outbox === "none" ? createMemoryOutbox(limits) : await openOutboxFolder(outbox, limits);
-    const opened = { ...box, policy, origin: log.origin };
-    await this.#beginStream(opened);
+    const box = options.outbox === "none" ? createMemoryOutbox(limits) : await openOutboxFolder(options.outbox, limits);
+    try {
+      await this.#beginStream(box, origin);
+    } catch (error) {
+      await box.close();
+      throw error;
+    }
+    const opened = { ...box, policy, origin, delivery: this.#deliveryOf(box), reader: this.#createReader() };
     this.#opened = opened;
-    this.#loops.push(this.#sendLoop(opened), this.#collectLoop(opened));
+    this.#loops = Promise.all([
+      this.#loop(async () => this.#sendStep(opened)),
+      this.#loop(this.#collector(opened)),
+    ]);
     return opened;
   }
 
   /** The first event of a stream says so; a stream that is there already goes on under its next number. */
-  async #beginStream({ outbox, seed }: Opened): Promise<void> {
-    if (outbox.stream === undefined)
-      await outbox.begin({ publicKey: ed25519PublicKey(seed), instance: randomBytes(16) });
-    if (outbox.nextSequence === 1) await outbox.push(this.#ownEvent("stream.start", {}));
+  async #beginStream({ outbox, seed }: OpenedOutbox, origin: string): Promise<void> {
+    const { stream: before, nextSequence } = outbox;
+    if (before !== undefined && before.origin !== origin) {
+      const text = `the outbox is of ${before.origin}, the policy's log is ${origin}: give each log an outbox folder of its own`;
+      throw new ClientError("outbox-corrupt", text, { details: { origin: before.origin } });
+    }
+    const over = outbox.ended && outbox.size === 0;
+    if (before === undefined || over) {
+      const instance = new Uint8Array(randomBytes(16));
+      await outbox.begin({ publicKey: ed25519PublicKey(seed), instance, origin });
+    }
+    if (outbox.nextSequence > 1) return;
+    const context =
+      before !== undefined && over ? { previous: encodeHex(streamId(before)), last: nextSequence - 1 } : {};
+    await outbox.push(this.#ownEvent("stream.start", context));
+  }
+
+  #deliveryOf({ outbox, seed }: OpenedOutbox): DeliveryOptions {
+    const { url, token, fetch, requestTimeoutMs: timeoutMs } = this.#options;
+    const replacement = ({ id }: OutboxEntry, original: Numbered, { code: problem }: Refusal): Numbered =>
+      this.#ownEvent("stream.refused", { id, type: decodeEvent(original.event).type, problem });
+    return { url, token, seed, outbox, fetch, timeoutMs, replacement, signal: this.#aborter.signal };
+  }
+
+  #createReader(): LogReader {
+    const { url, token, fetch, requestTimeoutMs: timeoutMs } = this.#options;
+    return createHttpLogReader({ url, token, fetch, timeoutMs, signal: this.#aborter.signal });
   }
 
   #ownEvent(type: string, context: Record<string, string | number>): Numbered & { id: string; now: number } {
     const now = this.#options.now();
     const event = parseEvent({ id: newEventId(now, randomBytes(16)), time: now, type, outcome: "success", context });
-    return { id: event.id, now, salt: randomBytes(32), event: encodeEvent(event) };
+    return { id: event.id, now, salt: new Uint8Array(randomBytes(32)), event: encodeEvent(event) };
   }
 
-  #complete(input: Report, { sessionIdOf }: Opened): TallyEvent {
+  #complete(input: Report, { hashSession }: Opened): TallyEvent {
     const now = this.#options.now();
-    const session = input.session;
-    const hashed =
-      session === undefined || /^[0-9a-f]{64}$/.test(session.id)
-        ? session
-        : { ...session, id: sessionIdOf(session.id) };
-    return parseEvent({
-      ...input,
-      id: input.id ?? newEventId(now, randomBytes(16)),
-      time: input.time ?? now,
-      ...(hashed === undefined ? {} : { session: hashed }),
-    });
+    const given = parseEvent({ ...input, id: input.id ?? newEventId(now, randomBytes(16)), time: input.time ?? now });
+    assertOfApplication(given);
+    return normaliseSession(given, hashSession);
   }
 
-  async #waitFor(entry: OutboxEntry, options: RecordOptions): Promise<Reached> {
-    const { until = this.#options.until, timeoutMs = 10_000, signal } = options;
-    if (until === "queued") return { state: "queued" };
-    const { promise, resolve, reject } = Promise.withResolvers<Reached>();
-    const waiter: Waiter = { until, resolve, reject };
-    const waiters = this.#waiters.get(entry.sequence) ?? new Set();
-    this.#waiters.set(entry.sequence, waiters.add(waiter));
-    const giveUp = (): void => resolve(reachedBy(entry));
-    const timer = setTimeout(giveUp, timeoutMs);
-    signal?.addEventListener("abort", giveUp, { once: true });
+  async #waitFor(
+    { receipts }: Opened,
+    entry: OutboxEntry,
+    options: { until: RecordState; timeoutMs: number; signal: AbortSignal | undefined },
+  ): Promise<Reached> {
+    if (options.until === "queued") return { state: "queued" };
+    // Only an event that was waiting already can have come further than the outbox by now.
+    if (entry.refusal !== undefined) throw refusalOf(entry);
+    const kept = entry.released === true ? await receipts.get(entry.id) : undefined;
+    if (kept !== undefined) return { state: this.#provedState(), index: kept.index, receipt: kept.proof };
+    if (this.#halted !== undefined) throw this.#halted;
+    return this.#waiters.wait(entry, options);
+  }
+
+  /** Repeats a step until the client stops; what it throws is reported and tried again, after a while. */
+  async #loop(step: () => Promise<Next>): Promise<void> {
+    for (let failures = 0; this.#isRunning();) {
+      const next = await this.#guarded(step);
+      failures = next.failed ? failures + 1 : 0;
+      if (next.failed) await this.#pause(Math.max(next.afterMs ?? 0, backoffMs(failures - 1, Math.random)));
+    }
+  }
+
+  async #guarded(step: () => Promise<Next>): Promise<Next> {
     try {
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", giveUp);
-      waiters.delete(waiter);
-      if (waiters.size === 0) this.#waiters.delete(entry.sequence);
+      return await step();
+    } catch (error) {
+      if (!this.#isRunning()) return GO_ON;
+      if (error instanceof ClientError && HALTING.has(error.code)) this.#halt(error);
+      this.#report(error);
+      return { failed: true };
     }
   }
 
-  async #sendLoop(opened: Opened): Promise<void> {
-    const delivery = {
-      url: this.#options.url,
-      token: this.#options.token,
-      origin: opened.origin,
-      seed: opened.seed,
-      outbox: opened.outbox,
-      fetch: this.#options.fetch,
-      timeoutMs: this.#options.requestTimeoutMs,
-      replacement: (entry: OutboxEntry, _original: Numbered, refusal: Refusal): Numbered =>
-        this.#ownEvent("stream.refused", { id: entry.id, problem: refusal.code }),
-    };
-    let failures = 0;
-    while (!this.#closed && this.#halted === undefined) {
-      const seen = this.#send.news;
-      const outcome = await this.#guarded(async () => await sendOnce(delivery));
-      if (outcome === undefined) continue;
-      failures = outcome.kind === "retry" ? failures + 1 : 0;
-      await this.#afterSending(outcome, { failures, seen, opened });
-    }
-  }
-
-  async #afterSending(outcome: Sending, { failures, seen, opened }: SendLoopState): Promise<void> {
+  async #sendStep({ delivery }: Opened): Promise<Next> {
+    const seen = this.#send.news;
+    const outcome = await sendOnce(delivery);
     this.#offline = outcome.kind === "retry";
     switch (outcome.kind) {
       case "idle":
-        return await this.#idle(opened, seen);
+        await this.#idle(delivery, seen);
+        return GO_ON;
       case "placed":
-        for (const entry of outcome.entries) this.#advance(entry, reachedBy(entry));
+        for (const entry of outcome.entries) this.#waiters.advance(entry.sequence, reachedBy(entry));
+        this.#moved.notify();
         this.#collect.notify();
-        return;
-      case "refused":
-        return this.#refuse(outcome.entry);
+        return GO_ON;
+      case "refused": {
+        const error = refusalOf(outcome.entry);
+        this.#waiters.reject(outcome.entry.sequence, error);
+        this.#report(error);
+        return GO_ON;
+      }
       case "retry":
-        this.#report(outcome.error);
-        return await this.#stop.wait(Math.max(outcome.afterMs ?? 0, backoffMs(failures - 1, Math.random)));
+        if (this.#isRunning()) this.#report(outcome.error);
+        return { failed: true, afterMs: outcome.afterMs };
     }
   }
 
   /** Waits for work; a stream that is silent for long says that it is alive, so that a cut tail shows. */
-  async #idle({ outbox }: Opened, seen: number): Promise<void> {
+  async #idle({ outbox }: DeliveryOptions, seen: number): Promise<void> {
     const { beatIntervalMs } = this.#options;
     const before = outbox.nextSequence;
-    await this.#send.wait(beatIntervalMs === 0 ? 2 ** 30 : beatIntervalMs, seen);
-    const silent = beatIntervalMs > 0 && outbox.nextSequence === before && outbox.size === 0;
-    if (silent && !this.#closed) await outbox.push(this.#ownEvent("stream.beat", {}));
+    await this.#send.wait(beatIntervalMs === 0 ? TIMER_MS_MAX : beatIntervalMs, seen);
+    const silent = beatIntervalMs > 0 && this.#send.news === seen && outbox.nextSequence === before;
+    if (silent && this.#isRunning()) await outbox.push(this.#ownEvent("stream.beat", {}));
   }
 
-  async #collectLoop(opened: Opened): Promise<void> {
-    const reader = createHttpLogReader({
-      url: this.#options.url,
-      token: this.#options.token,
-      fetch: this.#options.fetch,
-      timeoutMs: this.#options.requestTimeoutMs,
-    });
-    const state: RecordState = opened.policy.quorum === "none" ? "published" : "witnessed";
-    let failures = 0;
-    while (!this.#closed && this.#halted === undefined) {
+  #collector(opened: Opened): () => Promise<Next> {
+    let intervalMs = COLLECT_INTERVAL_MS;
+    return async () => {
       const seen = this.#collect.news;
-      const outcome = await this.#guarded(async () => await collectOnce({ ...opened, reader, now: this.#options.now }));
-      if (outcome?.kind === "collected") {
-        failures = 0;
-        for (const { entry, receipt } of outcome.entries) {
-          this.#advance(entry, { state, index: receipt.index, receipt: receipt.proof });
-        }
-      } else if (outcome?.kind === "idle") await this.#collect.wait(60_000, seen);
-      else {
-        failures = outcome === undefined ? failures + 1 : 0;
-        await this.#stop.wait(outcome === undefined ? backoffMs(failures, Math.random) : COLLECT_INTERVAL_MS);
+      const outcome = await collectOnce({ ...opened, now: this.#options.now });
+      this.#waitingFor = outcome.kind === "waiting" ? outcome.reason : undefined;
+      switch (outcome.kind) {
+        case "idle":
+          await this.#collect.wait(COLLECT_IDLE_MS, seen);
+          break;
+        case "waiting":
+          await this.#pause(intervalMs);
+          intervalMs = Math.min(COLLECT_INTERVAL_MAX_MS, intervalMs * 1.25);
+          return GO_ON;
+        case "collected":
+          for (const { entry, receipt } of outcome.entries) this.#proved(entry, receipt);
+          this.#moved.notify();
+          await opened.outbox.compact();
       }
-    }
+      intervalMs = COLLECT_INTERVAL_MS;
+      return GO_ON;
+    };
   }
 
-  /** Runs one step of a loop; what it throws is reported, and halts the client where the log misbehaved. */
-  async #guarded<T>(work: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await work();
-    } catch (error) {
-      this.#report(error);
-      if (error instanceof ClientError && HALTING.has(error.code)) this.#halt(error);
-      else await this.#stop.wait(backoffMs(3, Math.random));
-      return undefined;
-    }
+  #proved(entry: OutboxEntry, { index, proof }: KeptReceipt): void {
+    if (entry.refusal !== undefined) return;
+    this.#waiters.advance(entry.sequence, { state: this.#provedState(), index, receipt: proof });
+  }
+
+  #provedState(): RecordState {
+    return this.#opened?.policy.quorum === "none" ? "published" : "witnessed";
+  }
+
+  #isRunning(): boolean {
+    return !this.#stopped && this.#halted === undefined;
+  }
+
+  async #pause(timeoutMs: number): Promise<void> {
+    if (this.#isRunning()) await this.#stop.wait(timeoutMs);
   }
 
   #halt(error: ClientError): void {
-    this.#halted = error;
-    for (const [sequence] of this.#waiters) this.#settle(sequence, error);
+    this.#halted ??= error;
+    this.#waiters.rejectAll(error);
     this.#wakeAll();
   }
 
-  #wakeAll(): void {
-    for (const signal of [this.#send, this.#collect, this.#stop]) signal.notify();
-  }
-
-  #advance(entry: OutboxEntry, reached: Reached): void {
-    this.#moved.notify();
-    if (entry.refusal !== undefined) return this.#refuse(entry);
-    for (const { until, resolve } of this.#waiters.get(entry.sequence) ?? []) {
-      if (STATES.indexOf(reached.state) >= STATES.indexOf(until)) resolve(reached);
-    }
-  }
-
-  #refuse({ id, sequence, refusal }: OutboxEntry): void {
-    const text = `event ${id} was refused for good: ${refusal?.message ?? "no reason given"}`;
-    const error = new ClientError("log-refused", text, { details: { id, problem: refusal?.code } });
-    this.#settle(sequence, error);
+  /** Nothing can be recorded: the policy or the outbox is not to be had. */
+  #haltAtOpen(error: unknown): void {
     this.#report(error);
+    this.#halted = this.#lastError;
   }
 
-  #settle(sequence: number, error: Error): void {
-    for (const { reject } of this.#waiters.get(sequence) ?? []) reject(error);
+  #wakeAll(): void {
+    for (const signal of [this.#send, this.#collect, this.#moved, this.#stop]) signal.notify();
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw new ClientError("client-closed", "this client is closed");
+  }
+
+  #assertRunning(): void {
+    if (this.#stopped) throw new ClientError("client-closed", "this client is closed");
+  }
+
+  #timeout(what: string): ClientError {
+    const { queued, unproved, lastError } = this.status();
+    const text = `${what}, ${queued} events wait for the log and ${unproved} for their proof`;
+    return new ClientError("wait-timeout", text, { details: { queued, unproved, lastError } });
   }
 
   #report(error: unknown): void {
     const known = error instanceof Error ? error : new Error(String(error));
-    if (known instanceof ClientError) this.#lastError = known;
-    else if (known instanceof TallystickError)
-      this.#lastError = new ClientError("log-answer-malformed", known.message, { cause: known });
-    this.#options.onError(known);
+    this.#lastError = asClientError(known);
+    const { onError } = this.#options;
+    if (onError === undefined) {
+      if (WARNED.has(this.#lastError.code))
+        process.emitWarning(known.message, { type: "TallystickWarning", code: this.#lastError.code });
+      return;
+    }
+    try {
+      onError(known);
+    } catch {
+      // What the application's own handler throws must not stop the delivery.
+    }
   }
 }
 
-/** What cannot be mended by trying again: somebody has to look. */
-const HALTING = new Set<string>(["log-forked", "log-misbehaved", "outbox-corrupt", "client-closed"]);
-
-function reachedBy({ index }: OutboxEntry): Reached {
-  return index === undefined ? { state: "queued" } : { state: "durable", index };
+function asClientError(error: Error): ClientError {
+  if (error instanceof ClientError) return error;
+  const code = error instanceof TallystickError ? "log-answer-malformed" : "audit-unavailable";
+  return new ClientError(code, error.message, { cause: error });
 }
 
-/** An entry that is still in the outbox has no verified receipt. */
-function hasReached({ index }: OutboxEntry, until: RecordState): boolean {
-  return until === "queued" || (until === "durable" && index !== undefined);
+/** The number of the oldest event that has not come so far. */
+function oldestWithout(outbox: Opened["outbox"], until: RecordState): number {
+  if (until === "queued") return outbox.nextSequence;
+  return until === "durable" ? outbox.firstUnplaced : outbox.nextSequence - outbox.size;
+}
+
+function originOf({ logs }: Policy, wanted: string | undefined): string {
+  const origins = [...new Set(logs.map(({ origin }) => origin))];
+  const [only] = origins;
+  if (wanted !== undefined && origins.includes(wanted)) return wanted;
+  if (wanted === undefined && only !== undefined && origins.length === 1) return only;
+  const named = origins.join(", ") || "none";
+  if (wanted !== undefined) throw new TypeError(`origin: expected a log of the policy (${named}), got ${wanted}`);
+  throw new TypeError(`policy: expected one log, or the option origin to choose it, got ${named}`);
+}
+
+/** What senders and logs report of themselves, an application does not. */
+function assertOfApplication({ type }: TallyEvent): void {
+  const reporter = catalogueEntry(type)?.reporter;
+  if (reporter === undefined || reporter === "application") return;
+  const defect = {
+    path: "type",
+    message: `${type} is reported by the ${reporter} itself`,
+    expected: "another type",
+    got: type,
+  };
+  throw new EventError("event-invalid", `type: ${defect.message}`, { details: { defects: [defect] } });
+}
+
+function refusalOf({ id, refusal }: OutboxEntry): ClientError {
+  const text = `event ${id} was refused for good: ${refusal?.message ?? "no reason given"}`;
+  return new ClientError("log-refused", text, { details: { id, problem: refusal?.code } });
 }

@@ -29,17 +29,17 @@ export class TileProver {
 
   /** Fetches the tiles that a plan needs and puts the proof together. */
   async prove(plan: ProofPlan): Promise<Hash[]> {
-    return plan.assemble(await Promise.all(plan.nodes.map(async (node) => await this.#node(node))));
+    return plan.assemble(await Promise.all(plan.nodes.map(async (node) => this.#node(node))));
   }
 
   /** The hash of one leaf, as the tiles have it. */
   async leafHash(index: Uint): Promise<Hash> {
-    return await this.#node({ level: 0, index });
+    return this.#node({ level: 0, index });
   }
 
   /** The root hash that the tiles give for an earlier size. */
   async rootHash(size: number): Promise<Hash> {
-    const hashes = await Promise.all(compactRangeNodes(size).map(async (node) => await this.#node(node)));
+    const hashes = await Promise.all(compactRangeNodes(size).map(async (node) => this.#node(node)));
     return CompactRange.of({ size, hashes }).rootHash();
   }
 
@@ -51,11 +51,11 @@ export class TileProver {
   async #tile(tile: TileId): Promise<Uint8Array> {
     const path = tilePath(tile);
     const known = this.#tiles.get(path);
-    if (known !== undefined) return await known;
+    if (known !== undefined) return known;
     const fetched = this.#reader.tile(tile);
     this.#tiles.set(path, fetched);
     const [oldest] = this.#tiles.keys();
     if (this.#tiles.size > TILES_MAX && oldest !== undefined) this.#tiles.delete(oldest);
-    return await fetched;
+    return fetched;
   }
 }

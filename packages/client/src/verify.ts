@@ -1,9 +1,16 @@
 /** The verifying half of the SDK: needs no disk and no Node, so it runs in browsers too. */
+export {
+  type Finding,
+  type FindingCode,
+  LeafAudit,
+  type StreamState,
+  formatEvidence,
+  parseEvidence,
+} from "@tallystick/events";
 export * from "./audit.ts";
 export * from "./error.ts";
 export * from "./fork.ts";
 export * from "./http.ts";
-export { type Finding, type FindingCode, LeafAudit, type StreamState } from "@tallystick/events";
 export * from "./log-reader.ts";
 export * from "./receipt.ts";
 export * from "./tile-prover.ts";

@@ -1,0 +1,111 @@
+/** The SDK's options, with their defaults, checked once at the door. */
+import type { Fetch } from "./http.ts";
+
+/** How far an event has come. `queued`: synced in the outbox; `durable`: synced by the log under an index; `published`
+ *  and `witnessed`: a receipt has verified, under a policy without or with a quorum of witnesses. */
+export type RecordState = "queued" | "durable" | "published" | "witnessed";
+
+export interface TallystickOptions {
+  /** The log's prefix, such as `http://127.0.0.1:7420/app`. Else TALLYSTICK_URL. */
+  readonly url?: string | undefined;
+  /** A writer's token. Else TALLYSTICK_TOKEN. */
+  readonly token?: string | undefined;
+  /** Whom to trust: a tlog-policy, as text (it has line ends) or as a path. Else TALLYSTICK_POLICY. */
+  readonly policy?: string | undefined;
+  /** Which log of the policy; needed where it names more than one. */
+  readonly origin?: string | undefined;
+  /** Where events wait: a folder of this process alone (".tallystick-outbox" by default), or "none" for memory. */
+  readonly outbox?: string | undefined;
+  /** How much may wait, each event with 512 bytes for its bookkeeping; 256 MiB by default. */
+  readonly outboxBytesMax?: number | undefined;
+  /** How much disk verified receipts take; 128 MiB by default. */
+  readonly receiptBytesMax?: number | undefined;
+  /** What `record` waits for where the call does not say; "queued" by default. */
+  readonly until?: RecordState | undefined;
+  /** For one request to the log; 15,000 by default. */
+  readonly requestTimeoutMs?: number | undefined;
+  /** Silence after which the stream reports that it is alive; 900,000 by default, 0 for never. */
+  readonly beatIntervalMs?: number | undefined;
+  /** 32 bytes or more: keys the hashes of session ids. Without it, a key in the outbox folder. */
+  readonly sessionSecret?: Uint8Array | undefined;
+  /** Told of everything that goes wrong in the background. By default a process warning for what somebody has to see to. */
+  readonly onError?: ((error: Error) => void) | undefined;
+  readonly fetch?: Fetch | undefined;
+  /** Ms since 1970. */
+  readonly now?: (() => number) | undefined;
+}
+
+type Optional = "sessionSecret" | "origin" | "onError";
+
+/** Every option but those that may stay away, which are `undefined` then. */
+export type ResolvedOptions = {
+  readonly [K in Exclude<keyof TallystickOptions, Optional>]-?: NonNullable<TallystickOptions[K]>;
+} & {
+  readonly [K in Optional]: TallystickOptions[K] | undefined;
+};
+
+export const STATES: readonly RecordState[] = ["queued", "durable", "published", "witnessed"];
+/** Timers take no more. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+const SECRET_BYTES_MIN = 32;
+
+/**
+ * Completes the options from the environment and the defaults.
+ *
+ * @throws {TypeError} one is missing, or is not what it should be. @throws {RangeError} a number is out of range.
+ */
+export function resolveOptions(options: TallystickOptions): ResolvedOptions {
+  const { sessionSecret } = options;
+  if (sessionSecret !== undefined && sessionSecret.length < SECRET_BYTES_MIN) {
+    throw new RangeError(`sessionSecret: expected ${SECRET_BYTES_MIN} bytes or more, got ${sessionSecret.length}`);
+  }
+  return {
+    url: urlOf(settingOf(options, "url")),
+    token: settingOf(options, "token"),
+    policy: settingOf(options, "policy"),
+    origin: options.origin,
+    outbox: options.outbox ?? ".tallystick-outbox",
+    outboxBytesMax: within("outboxBytesMax", options.outboxBytesMax ?? 256 * 1024 * 1024, { min: 65_536 }),
+    receiptBytesMax: within("receiptBytesMax", options.receiptBytesMax ?? 128 * 1024 * 1024, { min: 65_536 }),
+    until: stateOf(options.until ?? "queued"),
+    requestTimeoutMs: within("requestTimeoutMs", options.requestTimeoutMs ?? 15_000, { min: 1, max: TIMER_MS_MAX }),
+    beatIntervalMs: within("beatIntervalMs", options.beatIntervalMs ?? 900_000, { max: TIMER_MS_MAX }),
+    sessionSecret,
+    onError: options.onError,
+    fetch: options.fetch ?? globalThis.fetch,
+    now: options.now ?? Date.now,
+  };
+}
+
+/** @throws {TypeError} */
+export function stateOf(until: RecordState): RecordState {
+  if (STATES.includes(until)) return until;
+  throw new TypeError(`until: expected ${STATES.join(", ")}, got ${JSON.stringify(until)}`);
+}
+
+/** @throws {RangeError} */
+export function timeoutOf(timeoutMs: number): number {
+  return within("timeoutMs", timeoutMs, { max: TIMER_MS_MAX });
+}
+
+function settingOf(options: TallystickOptions, name: "url" | "token" | "policy"): string {
+  const variable = `TALLYSTICK_${name.toUpperCase()}`;
+  const value = options[name] ?? process.env[variable];
+  if (value !== undefined && value !== "") return value;
+  throw new TypeError(`${name}: expected it in the options or in ${variable}, got neither`);
+}
+
+function urlOf(text: string): string {
+  const url = text.replace(/\/+$/, "");
+  if (/^https?:\/\//.test(url) && URL.canParse(url) && !/[?#]/.test(url)) return url;
+  throw new TypeError(`url: expected the log's http(s) address, without a query, got ${JSON.stringify(text)}`);
+}
+
+function within(
+  name: string,
+  value: number,
+  { min = 0, max = Number.MAX_SAFE_INTEGER }: { min?: number; max?: number },
+): number {
+  if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
+  throw new RangeError(`${name}: expected a whole number from ${min} to ${max}, got ${value}`);
+}
