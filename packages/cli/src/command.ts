@@ -25,9 +25,9 @@ export interface Invocation {
   readonly terminal: Terminal;
   /** Ends at Ctrl-C or SIGTERM. */
   readonly signal: AbortSignal;
-  text(option: string): string | undefined;
-  texts(option: string): readonly string[];
-  flag(option: string): boolean;
+  readonly text: (option: string) => string | undefined;
+  readonly texts: (option: string) => readonly string[];
+  readonly flag: (option: string) => boolean;
 }
 
 export interface Command {

@@ -1,6 +1,6 @@
 /** Evidence in words: the few lines that `verify` and others print. */
-import { encodeBase64, encodeHex } from "@tallystick/core";
-import type { VerifiedReceipt } from "@tallystick/client";
+import { type Policy, encodeBase64, encodeHex, formatKeyId } from "@tallystick/core";
+import type { VerifiedCosignature, VerifiedReceipt } from "@tallystick/client";
 import type { TallyEvent } from "@tallystick/events";
 
 /** `auth.login failure by user:u_81`, and from where. */
@@ -19,41 +19,61 @@ export function describeTime(timeMs: number, now: number = Date.now()): string {
   return sameDay ? text.slice(11, -1) : text.replace("T", " ").slice(0, -1);
 }
 
-/** `778629b1`: a key ID as notes show it. */
-export function describeKeyId(keyId: number): string {
-  return keyId.toString(16).padStart(8, "0");
-}
-
 /** `8kyi…`: enough of a root hash to compare by eye. */
 export function describeHash(hash: Uint8Array): string {
   return `${encodeBase64(hash).slice(0, 8)}…`;
 }
 
 /** What a receipt proves, line by line. */
-export function describeReceipt(receipt: VerifiedReceipt): string[] {
+export function describeReceipt(receipt: VerifiedReceipt, policy: Policy): string[] {
   const { origin, index, size, rootHash, leaf, event, cosignatures } = receipt;
   const contents = event === undefined ? "not shown (no opening given)" : "matches its commitment";
   const times = cosignatures.map(({ timestamp }) => Number(timestamp) * 1000);
-  const witnessed = times.length === 0 ? "not witnessed" : `witnessed ${describeTime(Math.max(...times))}`;
+  // Witnesses sign whole seconds.
+  const witnessed = times.length === 0 ? "not witnessed" : `witnessed ${describeTime(Math.max(...times)).slice(0, -4)}`;
   return [
     `  event    ${contents}`,
     `  in log   ${origin}, index ${index} of ${size}, root ${describeHash(rootHash)}`,
-    `  time     logged ${describeTime(leaf.loggedAt)}, ${witnessed} UTC`,
+    `  time     logged ${describeTime(leaf.loggedAt)}, ${witnessed} (UTC)`,
     `  filed    class ${leaf.class}, ${describeSender(receipt)}`,
-    `  signed   log ${receipt.logKeyIds.map(describeKeyId).join(", ")}; ${describeWitnesses(receipt)}`,
+    `  signed   log ${receipt.logKeyIds.map(formatKeyId).join(", ")}; ${describeWitnesses(receipt, policy)}`,
     `  not shown: that the application told the truth${event === undefined ? ", and what the event says" : ""}`,
   ];
 }
 
 function describeSender({ leaf }: VerifiedReceipt): string {
   if (leaf.sequence === null) return "not signed by its sender";
-  const stream = encodeHex(leaf.stream.subarray(0, 4));
-  return `sequence ${leaf.sequence} of stream ${stream}…`;
+  return `sequence ${leaf.sequence} of stream ${encodeHex(leaf.stream.subarray(0, 4))}…`;
 }
 
-function describeWitnesses({ cosignatures, quorumMet, quorumNone }: VerifiedReceipt): string {
+function describeWitnesses({ cosignatures, quorumNone }: VerifiedReceipt, policy: Policy): string {
   if (quorumNone) return "the policy asks for no witness";
-  const names = [...new Set(cosignatures.map(({ witness }) => witness))];
+  const names = [...new Set(cosignatures.map(({ witness }) => ownerOf(witness, policy)))];
   const list = names.length === 0 ? "no witness" : `witness${names.length === 1 ? "" : "es"} ${names.join(", ")}`;
-  return `${list} (${quorumMet ? "quorum met" : "quorum not met"})`;
+  const group = policy.groups.find(({ name }) => name === policy.quorum);
+  if (group === undefined) return `${list} (required ${policy.quorum})`;
+  const counted = group.members.filter((member) => names.includes(member)).length;
+  return `${list} (${counted} of ${group.members.length}, required ${group.threshold})`;
+}
+
+/** A witness with several keys is a group in the policy: its name says more than that of one key. */
+function ownerOf(witness: string, { groups, quorum }: Policy): string {
+  const owner = groups.find(
+    ({ members, threshold, name }) => threshold === 1 && name !== quorum && members.includes(witness),
+  );
+  return owner?.name ?? witness;
+}
+
+/** The witnesses of a head and when they cosigned it, each once. */
+export function describeCosigners(cosignatures: readonly VerifiedCosignature[], policy: Policy): string {
+  const newest = new Map<string, number>();
+  for (const { witness, timestamp } of cosignatures) {
+    const owner = ownerOf(witness, policy);
+    newest.set(owner, Math.max(newest.get(owner) ?? 0, Number(timestamp) * 1000));
+  }
+  if (newest.size === 0) return "cosigned by nobody that the policy knows";
+  const list = [...newest]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, time]) => `${name} ${describeTime(time).slice(0, -4)}`);
+  return `cosigned by ${list.join(", ")} (UTC)`;
 }

@@ -8,11 +8,11 @@ import {
   exchange,
   parseForkEvidence,
 } from "@tallystick/client";
-import { decodeBase64, decodeUtf8, parseTlogProof } from "@tallystick/core";
+import { type Policy, decodeBase64, decodeUtf8, parseTlogProof } from "@tallystick/core";
 import { parseEvidence } from "@tallystick/events";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
 import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
-import { describeHash, describeTime } from "../words.ts";
+import { describeCosigners, describeHash } from "../words.ts";
 
 const FINDINGS_SHOWN = 20;
 
@@ -47,7 +47,7 @@ export const auditCommand: Command = {
       onProgress: (done, total) => invocation.terminal.progress("audit", done, total),
       ...(invocation.flag("contents") ? { openingOf: openingReader(target) } : {}),
     });
-    return show(invocation, report);
+    return show(invocation, report, policy);
   },
 };
 
@@ -87,7 +87,7 @@ function openingReader({ url, token }: Target): (index: number) => Promise<Uint8
   };
 }
 
-function show({ terminal }: Invocation, report: AuditReport): ExitCode {
+function show({ terminal }: Invocation, report: AuditReport, policy: Policy): ExitCode {
   const { verdict, origin, size, rootHash, counts, cosignatures, findings, findingsTotal } = report;
   terminal.line(`${terminal.bold(verdict)}  ${origin}, ${size} entries, root ${describeHash(rootHash)}`);
   terminal.line(
@@ -97,12 +97,7 @@ function show({ terminal }: Invocation, report: AuditReport): ExitCode {
   terminal.line(
     `  contents ${counts.opened === 0 ? "not opened (--contents opens them)" : `${counts.opened} opened, each matches its leaf`}`,
   );
-  const witnessed = cosignatures.map(
-    ({ witness, timestamp }) => `${witness} ${describeTime(Number(timestamp) * 1000)}`,
-  );
-  terminal.line(
-    `  head     ${witnessed.length === 0 ? "cosigned by nobody that the policy knows" : `cosigned by ${witnessed.join(", ")} UTC`}`,
-  );
+  terminal.line(`  head     ${describeCosigners(cosignatures, policy)}`);
   for (const { code, index, message } of findings.slice(0, FINDINGS_SHOWN)) {
     terminal.line(`  ${index === undefined ? "log" : `index ${index}`}: ${message} (${code})`);
   }

@@ -119,7 +119,7 @@ async function startWitnesses(
   before: DevFile | undefined,
   invocation: Invocation,
 ): Promise<RunningWitness[]> {
-  return await Promise.all(
+  return Promise.all(
     WITNESSES.map(async (name) => {
       const folder = witnessDir(dir, name);
       const { vkeys } = await readWitnessKeys({ dir: folder });
@@ -161,7 +161,7 @@ async function startWitness(folder: string, port: number): Promise<{ child: Chil
 
 /** The port if nobody has it, else 0: any that is free. */
 async function freePort(port: number): Promise<number> {
-  return await new Promise((resolve) => {
+  return new Promise((resolve) => {
     const probe = createServer();
     probe.once("error", () => resolve(0));
     probe.listen(port, HOST, () => probe.close(() => resolve(port)));
@@ -181,7 +181,7 @@ async function startLog({ dir, witnesses, setup, port }: StartLog): Promise<Serv
   const signers = setup.vkeys.map((vkey) => ({ vkey }));
   await writePolicy({ layout, signers, witnesses, quorum: QUORUM });
   const witnessUrls = Object.fromEntries(witnesses.map(({ name, url }) => [name, url]));
-  return await serveLogs({ dir: logDir, host: HOST, port: await freePort(port), witnessUrls });
+  return serveLogs({ dir: logDir, host: HOST, port: await freePort(port), witnessUrls });
 }
 
 interface Running {
@@ -236,7 +236,7 @@ function commandLine(): string {
 }
 
 async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
+  return access(path).then(
     () => true,
     () => false,
   );

@@ -47,7 +47,7 @@ export const importCommand: Command = {
     const lines = decodeLines(await readFile(path));
     const progress = await openProgress(path, target.url);
     const plan = await planOf({ invocation, path, lines, progress });
-    return await importLines({ invocation, target, lines, plan, progress });
+    return importLines({ invocation, target, lines, plan, progress });
   },
 };
 
@@ -209,16 +209,14 @@ interface Sending {
 
 async function send({ target, imported, wait, counts, signal }: Sending): Promise<void> {
   const body = utf8(JSON.stringify(imported.map(({ event }) => eventToJson(event))));
-  const answer = await withRetries(
-    signal,
-    async () =>
-      await requestLog(target, {
-        path: `v1/events?wait=${wait}`,
-        method: "POST",
-        contentType: "application/json",
-        body,
-        signal,
-      }),
+  const answer = await withRetries(signal, async () =>
+    requestLog(target, {
+      path: `v1/events?wait=${wait}`,
+      method: "POST",
+      contentType: "application/json",
+      body,
+      signal,
+    }),
   );
   const entries = jsonOf(answer) as readonly {
     readonly index: number;

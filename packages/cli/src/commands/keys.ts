@@ -22,7 +22,7 @@ export const keysCommand: Command = {
     const act = ACTIONS[action];
     if (act === undefined)
       throw new UsageError(`expected ${Object.keys(ACTIONS).join(", ")}, got ${JSON.stringify(action)}`);
-    return await act(invocation, words);
+    return act(invocation, words);
   },
 };
 
@@ -78,7 +78,7 @@ function folderOf(invocation: Invocation): string {
 }
 
 async function witnessKeys(dir: string): Promise<{ name: string; vkeys: readonly string[] }> {
-  return await readWitnessKeys({ dir });
+  return readWitnessKeys({ dir });
 }
 
 function describe(vkey: string): { vkey: string; keyId: string; type: number; fingerprint: string } {
@@ -94,7 +94,7 @@ function showKey({ terminal }: Invocation, name: string, vkey: string): void {
 }
 
 async function isThere(path: string): Promise<boolean> {
-  return await access(path).then(
+  return access(path).then(
     () => true,
     () => false,
   );

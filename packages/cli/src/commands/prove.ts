@@ -31,8 +31,8 @@ export const proveCommand: Command = {
       prover: new TileProver(reader, checkpoint.size),
     };
     if (!quorumMet) invocation.terminal.trouble("the published head does not meet the policy's quorum");
-    if (kind === "inclusion") return await proveInclusionOf(invocation, wholeNumber(word, "INDEX"), head);
-    if (kind === "consistency") return await proveConsistencyFrom(invocation, wholeNumber(word, "FROM"), head);
+    if (kind === "inclusion") return proveInclusionOf(invocation, wholeNumber(word, "INDEX"), head);
+    if (kind === "consistency") return proveConsistencyFrom(invocation, wholeNumber(word, "FROM"), head);
     throw new UsageError(`expected inclusion or consistency, got ${JSON.stringify(kind)}`);
   },
 };

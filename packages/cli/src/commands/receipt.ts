@@ -54,7 +54,7 @@ export const receiptCommand: Command = {
     terminal.line(
       `${terminal.bold(path)}  ${receipt.quorumMet ? "verified" : "verified as the log's word alone: no quorum"}`,
     );
-    for (const line of describeReceipt(receipt)) terminal.line(line);
+    for (const line of describeReceipt(receipt, policy)) terminal.line(line);
     terminal.value({ file: path, index, origin: receipt.origin, size: receipt.size, quorumMet: receipt.quorumMet });
     return receipt.quorumMet ? EXIT.ok : EXIT.unknown;
   },

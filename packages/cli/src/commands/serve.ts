@@ -33,7 +33,7 @@ export const serveCommand: Command = {
   run: async (invocation) => {
     const dir = invocation.text("dir");
     if (dir === undefined) throw new UsageError("--dir: expected the server's folder");
-    return invocation.flag("init") ? await init(invocation, dir) : await serve(invocation, dir);
+    return invocation.flag("init") ? init(invocation, dir) : serve(invocation, dir);
   },
 };
 

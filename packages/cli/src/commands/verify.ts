@@ -67,7 +67,7 @@ async function verifyFile({ bytes, policy, invocation }: FileToVerify): Promise<
     now: Date.now(),
     ...(opening === undefined ? {} : { opening }),
   });
-  return showReceipt(invocation, receipt);
+  return showReceipt(invocation, receipt, policy);
 }
 
 /** Only tells the kinds of files apart; each is parsed strictly by its own parser. */
@@ -81,12 +81,12 @@ async function plainReceipt(invocation: Invocation, proof: string): Promise<{ pr
   return { proof, opening: decodeBase64((await readFile(path, "utf8")).trim()) };
 }
 
-function showReceipt({ terminal }: Invocation, receipt: VerifiedReceipt): ExitCode {
+function showReceipt({ terminal }: Invocation, receipt: VerifiedReceipt, policy: Policy): ExitCode {
   const verdict = receipt.quorumMet && !receipt.quorumNone ? "VERIFIED" : "LOG-ONLY";
   const { event, leaf } = receipt;
   const what = event === undefined ? `an entry of class ${leaf.class}` : describeEvent(event);
   terminal.line(`${terminal.bold(verdict)}  ${what}`);
-  for (const line of describeReceipt(receipt)) terminal.line(line);
+  for (const line of describeReceipt(receipt, policy)) terminal.line(line);
   terminal.value({
     verdict,
     origin: receipt.origin,

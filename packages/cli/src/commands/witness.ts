@@ -39,7 +39,7 @@ export const witnessCommand: Command = {
     const act = ACTIONS[action];
     if (act === undefined)
       throw new UsageError(`expected ${Object.keys(ACTIONS).join(", ")}, got ${JSON.stringify(action)}`);
-    return await act(invocation, dir, words);
+    return act(invocation, dir, words);
   },
 };
 
