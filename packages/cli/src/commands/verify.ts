@@ -87,7 +87,8 @@ function showReceipt({ terminal }: Invocation, receipt: VerifiedReceipt, policy:
   const what = event === undefined ? `an entry of class ${leaf.class}` : describeEvent(event);
   terminal.line(`${terminal.bold(verdict)}  ${what}`);
   for (const line of describeReceipt(receipt, policy)) terminal.line(line);
-  if (!receipt.quorumMet) terminal.line("  refused at step quorum: the log alone says so, without the witnesses that the policy asks for");
+  if (!receipt.quorumMet)
+    terminal.line("  refused at step quorum: the log alone says so, without the witnesses that the policy asks for");
   terminal.value({
     verdict,
     origin: receipt.origin,
