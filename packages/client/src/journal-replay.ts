@@ -48,7 +48,10 @@ export async function replayFrames(
   return offset;
 }
 
-interface Body { readonly records: readonly { bytes: Uint8Array; at: number }[]; readonly length: number }
+interface Body {
+  readonly records: readonly { bytes: Uint8Array; at: number }[];
+  readonly length: number;
+}
 
 /** What follows a frame's header; `undefined` where the frame is the torn last one. */
 async function readBody(place: Place): Promise<Body | undefined> {

@@ -12,7 +12,8 @@ export function createMemoryJournal(): JournalLike {
     return { offset: parts.push(bytes) - 1, length: bytes.length, checksum: 0 };
   };
   const rewrite: JournalLike["rewrite"] = async (records, onMoved) => {
-    const kept = await Promise.all(records());
+    const kept: Uint8Array[] = [];
+    for (const record of [...records()]) kept.push(await record);
     parts = [];
     total = 0;
     onMoved(kept.map(keep));

@@ -279,12 +279,20 @@ export class Outbox {
       case KIND.ended:
         this.ended = true;
         return;
-      case undefined: { throw new Error('Not implemented yet: undefined case') }
-      case null: { throw new Error('Not implemented yet: null case') }
-      case false: { throw new Error('Not implemented yet: false case') }
-      case true: { throw new Error('Not implemented yet: true case') }
+      case undefined: {
+        throw new Error("Not implemented yet: undefined case");
+      }
+      case null: {
+        throw new Error("Not implemented yet: null case");
+      }
+      case false: {
+        throw new Error("Not implemented yet: false case");
+      }
+      case true: {
+        throw new Error("Not implemented yet: true case");
+      }
       default: {
-        const text = `outbox: unknown kind ${String(fields[0])}: was it written by a newer version?`;
+        const text = `outbox: unknown kind ${JSON.stringify(fields[0])}: was it written by a newer version?`;
         throw new ClientError("outbox-corrupt", text);
       }
     }

@@ -15,7 +15,7 @@ export class Signal {
   /** Wakes everybody who waits now, and whoever has not waited since. */
   notify(): void {
     this.#news += 1;
-    for (const wake of [...this.#waiting]) wake();
+    for (const wake of this.#waiting) wake();
   }
 
   /** Resolves when there is other news than `seen`, or after `timeoutMs`. Its timer does not keep the process alive. */

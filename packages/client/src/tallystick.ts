@@ -289,10 +289,7 @@ class Client implements Tallystick {
     }
     const opened = { ...box, policy, origin, delivery: this.#deliveryOf(box), reader: this.#createReader() };
     this.#opened = opened;
-    this.#loops = Promise.all([
-      this.#loop(async () => this.#sendStep(opened)),
-      this.#loop(this.#collector(opened)),
-    ]);
+    this.#loops = Promise.all([this.#loop(async () => this.#sendStep(opened)), this.#loop(this.#collector(opened))]);
     return opened;
   }
 
@@ -392,7 +389,7 @@ class Client implements Tallystick {
         this.#report(error);
         return GO_ON;
       }
-      case "retry":
+      default:
         if (this.#isRunning()) this.#report(outcome.error);
         return { failed: true, afterMs: outcome.afterMs };
     }

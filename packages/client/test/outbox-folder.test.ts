@@ -1,0 +1,163 @@
+import { spawn } from "node:child_process";
+import { mkdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { decodeBatch, decodeLeaf } from "@tallystick/events";
+import { createSigner, encodeHex } from "@tallystick/core";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { rejectionCode } from "../../../test/support/errors.ts";
+import { lockFolder } from "../src/folder-lock.ts";
+import { openOutboxFolder } from "../src/outbox-folder.ts";
+import { LogDouble } from "./support/log-double.ts";
+import { createFolder, login, startClient } from "./support/setup.ts";
+
+const LIMITS = { bytesMax: 1e6, receiptBytesMax: 1e6 };
+
+async function openCode(folder: string): Promise<string | undefined> {
+  return await rejectionCode(openOutboxFolder(folder, LIMITS).then(async ({ close }) => await close()));
+}
+
+/** The number of a process that is there, or of one that has just gone. */
+async function processNumber(alive: boolean): Promise<number> {
+  const child = spawn(process.execPath, ["-e", alive ? "setInterval(() => {}, 1000)" : ""], { stdio: "ignore" });
+  onTestFinished(() => void child.kill());
+  if (!alive) await new Promise((resolve) => child.once("exit", resolve));
+  return child.pid ?? 0;
+}
+
+describe("the folder of an outbox", () => {
+  test("is for one client at a time, in one process or two", async () => {
+    const folder = await createFolder();
+    const opened = await openOutboxFolder(folder, LIMITS);
+    expect(await openCode(folder)).toBe("outbox-locked");
+    await opened.close();
+    expect(await openCode(folder)).toBeUndefined();
+  });
+
+  test("another process's lock holds for as long as it lives", async () => {
+    const folder = await createFolder();
+    const release = await lockFolder(folder);
+    const own = await readFile(join(folder, "lock"), "utf8");
+    await release();
+    const [, , space] = own.trim().split(" ");
+    for (const alive of [true, false]) {
+      await writeFile(join(folder, "lock"), `${await processNumber(alive)} ? ${space ?? ""}\n`);
+      expect(await openCode(folder)).toBe(alive ? "outbox-locked" : undefined);
+    }
+  });
+
+  test("a lock of a process before us that had our number is taken over", async () => {
+    const folder = await createFolder();
+    const release = await lockFolder(folder);
+    const own = await readFile(join(folder, "lock"), "utf8");
+    await release();
+    const [pid, , space] = own.trim().split(" ");
+    await writeFile(join(folder, "lock"), `${pid ?? ""} 1 ${space ?? ""}\n`);
+    expect(await openCode(folder)).toBeUndefined();
+  });
+
+  test("a lock from another space of numbers is taken over once nobody touches it", async () => {
+    const folder = await createFolder();
+    const path = join(folder, "lock");
+    await writeFile(path, "1 1 elsewhere\n");
+    const old = new Date(Date.now() - 60_000);
+    await utimes(path, old, old);
+    expect(await openCode(folder)).toBeUndefined();
+  });
+
+  test("only one of many that come at once gets it", async () => {
+    const folder = await createFolder();
+    await writeFile(join(folder, "lock"), `${await processNumber(false)} ? ${(await spaceOf(folder)) ?? ""}\n`);
+    const script = `
+      const { lockFolder } = await import(${JSON.stringify(new URL("../src/folder-lock.ts", import.meta.url).href)});
+      await lockFolder(${JSON.stringify(folder)}).then(() => console.log("held"), () => console.log("refused"));
+      await new Promise((resolve) => setTimeout(resolve, 1500));`;
+    const outputs = await Promise.all(Array.from({ length: 4 }, () => run(script)));
+    expect(outputs.filter((output) => output === "held\n")).toHaveLength(1);
+  });
+
+  test("and what is in it, is for its owner alone", async () => {
+    const folder = join(await createFolder(), "outbox");
+    const { close } = await openOutboxFolder(folder, LIMITS);
+    expect((await stat(folder)).mode & 0o777).toBe(0o700);
+    for (const name of ["sender.key", "session.key", "outbox", "receipts", "lock"]) {
+      expect((await stat(join(folder, name))).mode & 0o077, name).toBe(0);
+    }
+    await close();
+  });
+
+  test.each(["", "zz", "00".repeat(31), "00".repeat(33)])("refuses %j as a key", async (text) => {
+    const folder = await createFolder();
+    await writeFile(join(folder, "sender.key"), text);
+    expect(await openCode(folder)).toBe("outbox-corrupt");
+    // It let go of the lock.
+    await rm(join(folder, "sender.key"));
+    expect(await openCode(folder)).toBeUndefined();
+  });
+
+  test("refuses another key than its stream's", async () => {
+    const folder = await createFolder();
+    const log = new LogDouble();
+    const first = startClient(log, { outbox: folder });
+    await first.client.flush();
+    await first.client.close();
+    await writeFile(join(folder, "sender.key"), `${"ab".repeat(32)}\n`);
+    expect(await openCode(folder)).toBe("outbox-corrupt");
+  });
+
+  test("refuses to go on for another log", async () => {
+    const folder = await createFolder();
+    const log = new LogDouble();
+    const first = startClient(log, { outbox: folder });
+    await first.client.flush();
+    await first.client.close();
+    const { vkey } = createSigner({ name: "log.example/other", type: "ed25519", seed: new Uint8Array(32) });
+    const second = startClient(log, { outbox: folder, policy: `log ${vkey}\nquorum none\n` });
+    expect(await rejectionCode(second.client.record(login()))).toBe("outbox-corrupt");
+  });
+
+  test("that is lost gives a new stream from sequence 1", async () => {
+    const folder = await createFolder();
+    const log = new LogDouble();
+    for (let life = 0; life < 2; life += 1) {
+      const { client } = startClient(log, { outbox: folder });
+      await client.record(login(), { until: "witnessed" });
+      await client.close();
+      await rm(folder, { recursive: true });
+    }
+    expect(log.leaves.map((leaf) => decodeLeaf(leaf).sequence)).toEqual([1, 2, 1, 2]);
+    const keys = new Set(log.posts.map((body) => encodeHex(decodeBatch(body).publicKey)));
+    expect(keys.size).toBe(2);
+  });
+
+  test("whose journal alone is lost gives a new stream of the same key", async () => {
+    const folder = await createFolder();
+    const log = new LogDouble();
+    for (let life = 0; life < 2; life += 1) {
+      const { client } = startClient(log, { outbox: folder });
+      await client.record(login(), { until: "witnessed" });
+      await client.close();
+      await rm(join(folder, "outbox"));
+    }
+    expect(log.leaves.map((leaf) => decodeLeaf(leaf).sequence)).toEqual([1, 2, 1, 2]);
+    const batches = log.posts.map(decodeBatch);
+    expect(new Set(batches.map(({ publicKey }) => encodeHex(publicKey))).size).toBe(1);
+    expect(new Set(batches.map(({ instance }) => encodeHex(instance))).size).toBe(2);
+  });
+});
+
+async function spaceOf(folder: string): Promise<string | undefined> {
+  const beside = join(folder, "beside");
+  await mkdir(beside);
+  const release = await lockFolder(beside);
+  const text = await readFile(join(beside, "lock"), "utf8");
+  await release();
+  return text.trim().split(" ")[2];
+}
+
+async function run(script: string): Promise<string> {
+  const child = spawn(process.execPath, ["--conditions=ws-source", "--input-type=module", "-e", script]);
+  let output = "";
+  child.stdout.on("data", (part) => (output += String(part)));
+  await new Promise((resolve) => child.once("exit", resolve));
+  return output;
+}
