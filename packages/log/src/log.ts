@@ -206,7 +206,7 @@ class OpenLog implements Log {
       const enough = asked.missing.length === 0;
       if (enough || startWithoutWitnesses) {
         for (const worker of this.#publisher.workers) worker.learnSize(asked.sizes.get(worker.target.name) ?? 0);
-        return await this.#go(enough ? [] : asked.missing);
+        return this.#go(enough ? [] : asked.missing);
       }
       const message = `waits for ${asked.missing.join(", ")}: without an answer nobody can tell whether this log was put back to an older state`;
       this.#reasons = [{ code: "log-starting", message }, ...asked.reasons];
@@ -236,7 +236,7 @@ class OpenLog implements Log {
     readonly events: readonly TallyEvent[];
   }): Promise<readonly Acknowledgement[]> {
     if (events.length === 0) throw new RangeError("events: expected at least one, got none");
-    return await this.#counted(async () => {
+    return this.#counted(async () => {
       const candidates = events.map((event) =>
         unsignedCandidate(this.#hashSession(event), writer, this.#options.random(32)),
       );
@@ -254,7 +254,7 @@ class OpenLog implements Log {
     readonly writer: string;
     readonly batch: Uint8Array;
   }): Promise<BatchAcknowledgement> {
-    return await this.#counted(async () => {
+    return this.#counted(async () => {
       const verified = batchCandidates(batch, this.origin);
       const { entries, tagKeys } = await new Promise<BatchAcknowledgement>((resolve, reject) =>
         this.#sequencer.submit({ kind: "signed", writer, batch: verified, resolve, reject }),
@@ -293,7 +293,7 @@ class OpenLog implements Log {
     this.#assertIndex(input.index);
     const signal =
       input.signal === undefined ? this.#closing.signal : AbortSignal.any([input.signal, this.#closing.signal]);
-    return await this.#published.waitFor({ ...input, signal });
+    return this.#published.waitFor({ ...input, signal });
   }
 
   stateOf(index: number): EntryState {
@@ -330,7 +330,7 @@ class OpenLog implements Log {
   }
 
   async readTile(tile: TileId): Promise<Uint8Array | undefined> {
-    return (await this.#isPublishedTile(tile)) ? await this.#tiles.read(tile) : undefined;
+    return (await this.#isPublishedTile(tile)) ? this.#tiles.read(tile) : undefined;
   }
 
   async readBundle({
@@ -452,7 +452,7 @@ class OpenLog implements Log {
   async consistencyProof({ from, to }: { readonly from: number; readonly to: number }): Promise<readonly Hash[]> {
     this.#assertPublishedSize(to);
     if (from > to) throw new LogError("size-unknown", `from: expected at most ${to}, got ${from}`);
-    return await this.#tiles.prove(planConsistency({ from, to }), to);
+    return this.#tiles.prove(planConsistency({ from, to }), to);
   }
 
   #assertPublishedSize(size: number): void {

@@ -88,7 +88,7 @@ export class Publisher {
           monotonic,
           random: Math.random,
           onCosignature: (_worker, head, lines) => this.#takeLines(head, lines),
-          onContradiction: async (worker) => await this.#examine(worker, sequencer),
+          onContradiction: async (worker) => this.#examine(worker, sequencer),
         }),
     );
   }
@@ -161,7 +161,7 @@ export class Publisher {
     const enough = Promise.withResolvers<void>();
     this.#onPublished = enough.resolve;
     // A witness that hangs is waited for only while the quorum is open.
-    await Promise.race([Promise.all(this.workers.map(async (worker) => await worker.ask(head))), enough.promise]);
+    await Promise.race([Promise.all(this.workers.map(async (worker) => worker.ask(head))), enough.promise]);
     await this.#publishing;
     this.#noteMissing(head);
   }
@@ -207,7 +207,7 @@ export class Publisher {
     if (head !== this.#signed) return;
     for (const line of lines) this.#lines.set(line.verifier.vkey, line);
     this.#publishing = this.#publishing
-      .then(async () => await this.#publishIfMet(head))
+      .then(async () => this.#publishIfMet(head))
       .catch((cause: unknown) => {
         const message = cause instanceof Error ? cause.message : String(cause);
         this.#options.sequencer.stop(

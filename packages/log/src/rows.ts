@@ -1,5 +1,5 @@
 /** The tables of a log: what is under which key, and how it is encoded. docs/reference/storage-layout.md */
-import { type Hash, encodeHex, sha256, utf8 } from "@tallystick/core";
+import { encodeHex, sha256, utf8 } from "@tallystick/core";
 import { decodeCbor, encodeCbor } from "@tallystick/events";
 import { bytesOf, listOf, numberOf } from "./heads.ts";
 
@@ -94,9 +94,4 @@ export function encodePlacedBatch({ firstIndex, count }: PlacedBatch): Uint8Arra
 export function decodePlacedBatch(bytes: Uint8Array): PlacedBatch {
   const [firstIndex, count] = listOf(decodeCbor(bytes), "batch");
   return { firstIndex: numberOf(firstIndex, "batch index"), count: numberOf(count, "batch count") };
-}
-
-/** The hashes in a row of the edge. */
-export function splitHashes(bytes: Uint8Array): Hash[] {
-  return Array.from({ length: bytes.length / 32 }, (_, at) => bytes.slice(32 * at, 32 * at + 32));
 }

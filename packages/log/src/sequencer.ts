@@ -4,7 +4,7 @@
  * Order: compute in memory, make keys durable, commit (entries, indexes and head in one step), then answer. Whatever goes
  * wrong while a commit is under way leaves its outcome unknown: the loop stops for good, and the next start finds out.
  */
-import type { CompactRange, Hash } from "@tallystick/core";
+import type { CompactRange } from "@tallystick/core";
 import { concatBytes } from "@tallystick/core";
 import { type Blob, type LogStorage, type Row, StorageError } from "@tallystick/storage";
 import type { OwnEvent } from "./candidate.ts";
@@ -95,7 +95,7 @@ export class Sequencer {
 
   /** Logs an event of the log's own. */
   async report(event: OwnEvent): Promise<Acknowledgement> {
-    return await new Promise((resolve, reject) => this.submit({ kind: "own", event, resolve, reject }));
+    return new Promise((resolve, reject) => this.submit({ kind: "own", event, resolve, reject }));
   }
 
   /** Stops for good: somebody has to look. Everything that waits is refused. */
@@ -161,7 +161,7 @@ export class Sequencer {
   async #commit(built: Built): Promise<void> {
     const { storage, draft, onCommit } = this.#options;
     const { version, headDue } = this.#state;
-    const { tree, tiles, changed } = integrate(this.#state.tree, built.leafHashes as readonly Hash[]);
+    const { tree, tiles, changed } = integrate(this.#state.tree, built.leafHashes);
     const blobs: Blob[] = tiles.map(({ level, index, bytes }) => ({ key: tileKey(level, index), bytes }));
     const edges: Row[] = changed.map((level) => {
       const hashes = tree.edge[level] ?? [];

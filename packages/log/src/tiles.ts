@@ -65,11 +65,11 @@ export class StoredTiles {
 
   /** The compact range that the tiles give for a size. */
   async rangeAt(size: number): Promise<Hash[]> {
-    return await Promise.all(compactRangeNodes(size).map(async (node) => await this.node(node, size)));
+    return Promise.all(compactRangeNodes(size).map(async (node) => this.node(node, size)));
   }
 
   async prove(plan: ProofPlan, size: number): Promise<Hash[]> {
-    return plan.assemble(await Promise.all(plan.nodes.map(async (node) => await this.node(node, size))));
+    return plan.assemble(await Promise.all(plan.nodes.map(async (node) => this.node(node, size))));
   }
 
   async #readFull(level: number, index: number): Promise<Uint8Array | undefined> {

@@ -78,11 +78,11 @@ export class WitnessWorker {
   async #askNow(head: SignedHead): Promise<void> {
     for (let conflicts = 0; conflicts <= CONFLICTS_MAX; conflicts += 1) {
       if (this.#knownSize > head.size)
-        return await this.#contradict(`it holds size ${this.#knownSize}, we signed ${head.size}`);
+        return this.#contradict(`it holds size ${this.#knownSize}, we signed ${head.size}`);
       const answer = await this.#submit(head);
-      if (answer.kind !== "conflict") return await this.#take(answer, head);
+      if (answer.kind !== "conflict") return this.#take(answer, head);
       if (answer.size > BigInt(head.size))
-        return await this.#contradict(`it holds size ${answer.size}, we signed ${head.size}`);
+        return this.#contradict(`it holds size ${answer.size}, we signed ${head.size}`);
       this.#knownSize = Number(answer.size);
     }
     this.#fail("faulty", "it names another size each time it is asked");
@@ -94,7 +94,7 @@ export class WitnessWorker {
     const empty: readonly Hash[] = [];
     const proof =
       from === 0 || from === head.size ? empty : await tiles.prove(planConsistency({ from, to: head.size }), head.size);
-    return await addCheckpoint({ target, from, proof, note: head.note, fetch, timeoutMs });
+    return addCheckpoint({ target, from, proof, note: head.note, fetch, timeoutMs });
   }
 
   async #take(answer: Exclude<WitnessAnswer, { kind: "conflict" }>, head: SignedHead): Promise<void> {
@@ -108,8 +108,9 @@ export class WitnessWorker {
         this.#options.onCosignature(this, head, answer.lines);
         return;
       case "refused":
-        return await this.#contradict(`it does not accept size ${head.size} after size ${this.#knownSize}`);
-      default:
+        return this.#contradict(`it does not accept size ${head.size} after size ${this.#knownSize}`);
+      case "faulty":
+      case "unreachable":
         this.#fail(answer.kind, answer.message);
     }
   }
