@@ -18,7 +18,12 @@ export interface Checkpoint {
 /** An ML-DSA-44 cosignature cannot carry a longer origin or name. c2sp.org/tlog-cosignature */
 export const ORIGIN_BYTES_MAX = 255;
 
-/** Writes the text of a checkpoint. @throws {TypeError} the origin or an extension is empty or has a line end in it. */
+/**
+ * Writes the text of a checkpoint.
+ *
+ * @throws {TypeError} The origin or an extension is empty or has a line end in it; the root hash is not 32 bytes.
+ * @throws {RangeError} The size is not a whole number from 0 to 2^63 - 1.
+ */
 export function formatCheckpoint(
   checkpoint: Omit<Checkpoint, "size" | "extensions"> & {
     readonly size: number | bigint;
@@ -35,7 +40,7 @@ export function formatCheckpoint(
 }
 
 /**
- * Parses the text of a checkpoint: exactly what `formatCheckpoint` writes.
+ * Parses the text of a checkpoint: exactly what `formatCheckpoint` writes. The origin is any text, of any length.
  *
  * @throws {TlogError} `checkpoint-malformed`: names the line.
  */

@@ -2,13 +2,18 @@
 import { concatBytes, readU64, u64, u8, utf8 } from "./bytes.ts";
 import { ORIGIN_BYTES_MAX, parseCheckpoint } from "./checkpoint.ts";
 import { TlogError, quote } from "./error.ts";
-import type { Hash } from "./hash.ts";
+import { type Hash, assertHash } from "./hash.ts";
 import { UINT_MAX, type Uint, formatUint, toBigInt } from "./uint.ts";
 
 const TIMESTAMP_BYTES = 8;
 const LABEL = utf8("subtree/v1\n\0");
 
-/** What an Ed25519 cosignature signs: the time, and the whole text of the note. */
+/**
+ * What an Ed25519 cosignature signs: the time, and the whole text of the note, extension lines included. Not the name of
+ * the cosigner.
+ *
+ * @throws {RangeError} The time is not a whole number from 0 to 2^63 - 1.
+ */
 export function ed25519CosignatureMessage({
   timestamp,
   noteText,
@@ -27,18 +32,33 @@ export interface CosignedSubtree {
   readonly hash: Hash;
 }
 
-/** What an ML-DSA-44 cosignature signs. @throws {RangeError} name or origin of 0 or over 255 bytes; a time with a start. */
+/**
+ * What an ML-DSA-44 cosignature signs: no extension lines, but the name of the cosigner.
+ *
+ * @throws {RangeError} A name or an origin of 0 or over 255 bytes; an end below the start; a time with a start; a number
+ *   that is not a whole one from 0 to 2^63 - 1.
+ * @throws {TypeError} The hash is not 32 bytes.
+ */
 export function mldsa44CosignatureMessage(
   message: CosignedSubtree & { readonly name: string; readonly timestamp: Uint },
 ): Uint8Array {
   const { name, timestamp, origin, start, end, hash } = message;
-  if (toBigInt(start, "start") !== 0n && toBigInt(timestamp, "timestamp") !== 0n) {
+  if (toBigInt(timestamp, "timestamp") !== 0n && toBigInt(start, "start") !== 0n) {
     throw new RangeError(`timestamp: expected 0 where start is ${start}, got ${timestamp}`);
   }
+  if (toBigInt(end, "end") < toBigInt(start, "start")) {
+    throw new RangeError(`end: expected at least the start, ${start}, got ${end}`);
+  }
+  assertHash(hash);
   return concatBytes(LABEL, opaque(name, "name"), u64(timestamp), opaque(origin, "origin"), u64(start), u64(end), hash);
 }
 
-/** The same for a whole checkpoint, read from the text of its note. */
+/**
+ * The same for a whole checkpoint, read from the text of its note.
+ *
+ * @throws {TlogError} `checkpoint-malformed`
+ * @throws {RangeError} A name or an origin of over 255 bytes; a time that is not a whole number from 0 to 2^63 - 1.
+ */
 export function checkpointCosignatureMessage({
   name,
   timestamp,
@@ -52,7 +72,11 @@ export function checkpointCosignatureMessage({
   return mldsa44CosignatureMessage({ name, timestamp, origin, start: 0, end: size, hash: rootHash });
 }
 
-/** `timestamped_signature`: eight bytes of time before the signature itself. */
+/**
+ * `timestamped_signature`: eight bytes of time before the signature itself.
+ *
+ * @throws {RangeError} The time is not a whole number from 0 to 2^63 - 1.
+ */
 export function encodeTimestamped({
   timestamp,
   signature,
@@ -60,7 +84,7 @@ export function encodeTimestamped({
   readonly timestamp: Uint;
   readonly signature: Uint8Array;
 }): Uint8Array {
-  return concatBytes(u64(timestamp), signature);
+  return concatBytes(u64(toBigInt(timestamp, "timestamp")), signature);
 }
 
 /**

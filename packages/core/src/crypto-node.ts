@@ -1,8 +1,10 @@
 /** The primitives that a platform can speed up, on node:crypto. */
 import { type KeyObject, createPrivateKey, createPublicKey, hash, sign, verify } from "node:crypto";
+import { Buffer } from "node:buffer";
 import { concatBytes, decodeHex, encodeHex } from "./bytes.ts";
 import * as portable from "./crypto-portable.ts";
 import { isStrictEd25519 } from "./ed25519-strict.ts";
+import { assertSeed } from "./seed.ts";
 
 const SHA256_BYTES = 32;
 
@@ -30,12 +32,17 @@ const PREFIX = {
 const KEYS_MAX = 256;
 const keys = new Map<string, KeyObject>();
 
+/** node:crypto takes DER in nothing else. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 function keyOf(kind: "public" | "private", prefix: Uint8Array, bytes: Uint8Array): KeyObject {
   // One seed may serve both algorithms, so the algorithm, in the prefix, is part of the name.
   const name = encodeHex(concatBytes(prefix, bytes));
   const known = keys.get(name);
   if (known !== undefined) return known;
-  const key = Buffer.from(concatBytes(prefix, bytes));
+  const key = bufferOf(concatBytes(prefix, bytes));
   const parsed =
     kind === "public"
       ? createPublicKey({ key, format: "der", type: "spki" })
@@ -51,13 +58,15 @@ function publicKeyOf(privateKey: KeyObject, prefixBytes: number): Uint8Array {
   return new Uint8Array(createPublicKey(privateKey).export({ format: "der", type: "spki" }).subarray(prefixBytes));
 }
 
-/** The public key, 32 bytes, of a 32-byte seed. RFC 8032 §5.1.5. */
+/** The public key, 32 bytes, of a 32-byte seed. RFC 8032 §5.1.5. @throws {RangeError} The seed is of another length. */
 export function ed25519PublicKey(seed: Uint8Array): Uint8Array {
+  assertSeed(seed);
   return publicKeyOf(keyOf("private", PREFIX.ed25519Private, seed), PREFIX.ed25519Public.length);
 }
 
-/** The signature, 64 bytes; the same for the same input. RFC 8032 §5.1.6. */
+/** The signature, 64 bytes; the same for the same input. RFC 8032 §5.1.6. @throws {RangeError} The seed is of another length. */
 export function ed25519Sign(seed: Uint8Array, message: Uint8Array): Uint8Array {
+  assertSeed(seed);
   return new Uint8Array(sign(null, message, keyOf("private", PREFIX.ed25519Private, seed)));
 }
 
@@ -78,7 +87,7 @@ const hasMldsa44: boolean = (() => {
   try {
     return (
       createPrivateKey({
-        key: Buffer.from(concatBytes(PREFIX.mldsa44Private, new Uint8Array(32))),
+        key: bufferOf(concatBytes(PREFIX.mldsa44Private, new Uint8Array(32))),
         format: "der",
         type: "pkcs8",
       }).asymmetricKeyType !== undefined
@@ -88,14 +97,20 @@ const hasMldsa44: boolean = (() => {
   }
 })();
 
-/** The public key, 1312 bytes, of a 32-byte seed. FIPS 204 §5.1. */
+/** The public key, 1312 bytes, of a 32-byte seed. FIPS 204 §5.1. @throws {RangeError} The seed is of another length. */
 export function mldsa44PublicKey(seed: Uint8Array): Uint8Array {
+  assertSeed(seed);
   if (!hasMldsa44) return portable.mldsa44PublicKey(seed);
   return publicKeyOf(keyOf("private", PREFIX.mldsa44Private, seed), PREFIX.mldsa44Public.length);
 }
 
-/** A signature, 2420 bytes, in pure mode with an empty context; another one each time. FIPS 204 §5.2. */
+/**
+ * A signature, 2420 bytes, in pure mode with an empty context; another one each time. FIPS 204 §5.2.
+ *
+ * @throws {RangeError} The seed is not 32 bytes.
+ */
 export function mldsa44Sign(seed: Uint8Array, message: Uint8Array): Uint8Array {
+  assertSeed(seed);
   if (!hasMldsa44) return portable.mldsa44Sign(seed, message);
   return new Uint8Array(sign(null, message, keyOf("private", PREFIX.mldsa44Private, seed)));
 }

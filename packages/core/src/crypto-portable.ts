@@ -4,18 +4,21 @@ import { sha512 } from "@noble/hashes/sha2.js";
 import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
 import { concatBytes, equalBytes } from "./bytes.ts";
 import { isStrictEd25519, littleEndian } from "./ed25519-strict.ts";
+import { assertSeed } from "./seed.ts";
 
 export { sha256 } from "@noble/hashes/sha2.js";
 
 hashes.sha512 = sha512;
 
-/** The public key, 32 bytes, of a 32-byte seed. RFC 8032 §5.1.5. */
+/** The public key, 32 bytes, of a 32-byte seed. RFC 8032 §5.1.5. @throws {RangeError} The seed is of another length. */
 export function ed25519PublicKey(seed: Uint8Array): Uint8Array {
+  assertSeed(seed);
   return getPublicKey(seed);
 }
 
-/** The signature, 64 bytes; the same for the same input. RFC 8032 §5.1.6. */
+/** The signature, 64 bytes; the same for the same input. RFC 8032 §5.1.6. @throws {RangeError} The seed is of another length. */
 export function ed25519Sign(seed: Uint8Array, message: Uint8Array): Uint8Array {
+  assertSeed(seed);
   return sign(message, seed);
 }
 
@@ -42,13 +45,19 @@ function pointOf(publicKey: Uint8Array): Point | undefined {
   }
 }
 
-/** The public key, 1312 bytes, of a 32-byte seed. FIPS 204 §5.1. */
+/** The public key, 1312 bytes, of a 32-byte seed. FIPS 204 §5.1. @throws {RangeError} The seed is of another length. */
 export function mldsa44PublicKey(seed: Uint8Array): Uint8Array {
+  assertSeed(seed);
   return ml_dsa44.keygen(seed).publicKey;
 }
 
-/** A signature, 2420 bytes, in pure mode with an empty context; another one each time. FIPS 204 §5.2. */
+/**
+ * A signature, 2420 bytes, in pure mode with an empty context; another one each time. FIPS 204 §5.2.
+ *
+ * @throws {RangeError} The seed is not 32 bytes.
+ */
 export function mldsa44Sign(seed: Uint8Array, message: Uint8Array): Uint8Array {
+  assertSeed(seed);
   return ml_dsa44.sign(message, ml_dsa44.keygen(seed).secretKey);
 }
 

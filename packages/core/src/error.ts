@@ -74,10 +74,15 @@ export function invariant(condition: unknown, message: string): asserts conditio
   if (!condition) throw new Error(`internal error: ${message}`);
 }
 
+/** What JSON leaves as it is although it ends a line or steers a terminal. */
+const STEERING = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+
 /** Puts a value from outside into an error message: quoted, on one line, at most about a hundred characters. */
 export function quote(text: string): string {
   const QUOTED_CHARS_MAX = 80;
-  return text.length <= QUOTED_CHARS_MAX
-    ? JSON.stringify(text)
-    : `${JSON.stringify(text.slice(0, QUOTED_CHARS_MAX))}… (${text.length} characters)`;
+  const quoted = JSON.stringify(text.slice(0, QUOTED_CHARS_MAX)).replace(
+    STEERING,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  return text.length <= QUOTED_CHARS_MAX ? quoted : `${quoted}… (${text.length} characters)`;
 }

@@ -70,7 +70,12 @@ export function parseSignatureLine(line: string): NoteSignature {
   return { name, keyId: readKeyId(bytes), signature: bytes.subarray(KEY_ID_BYTES), line };
 }
 
-/** Writes a note. @throws {TlogError} `note-malformed`: the result would not parse. */
+/**
+ * Writes a note: the text with its final newline, an empty line, the signature lines.
+ *
+ * @param signatures - Lines without their newlines.
+ * @throws {TlogError} `note-malformed`: the result would not parse.
+ */
 export function formatNote({
   text,
   signatures,
@@ -84,14 +89,18 @@ export function formatNote({
   return note;
 }
 
-/** Writes one signature line, without its newline. */
+/**
+ * Writes one signature line, without its newline.
+ *
+ * @throws {RangeError} The key ID is not from 0 to 2^32 - 1.
+ */
 export function formatSignatureLine(signature: Pick<NoteSignature, "name" | "keyId" | "signature">): string {
   return `${DASH}${signature.name} ${encodeBase64(concatBytes(u32(signature.keyId), signature.signature))}`;
 }
 
-/** Whether a name can name a key: not empty, no Unicode space, no plus, no control character. */
+/** Whether a name can name a key: not empty, no Unicode space, no plus, no control character, text that UTF-8 can hold. */
 export function isKeyName(name: string): boolean {
-  return name !== "" && !NOT_IN_NAMES.test(name);
+  return name !== "" && name.isWellFormed() && !NOT_IN_NAMES.test(name);
 }
 
 /** JavaScript's own class of spaces has U+FEFF and lacks U+0085, so the table is written out. */

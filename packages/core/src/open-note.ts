@@ -16,6 +16,8 @@ export interface VerifiedSignature {
 export interface OpenedNote extends Note {
   /** One for each known key that signed: the newest, where a key signed more than once. */
   readonly verified: readonly VerifiedSignature[];
+  /** The other signatures of these keys, older ones, that hold as well. */
+  readonly older: readonly VerifiedSignature[];
   /** Lines of keys that are not known: neither counted nor held against the note. */
   readonly unknown: readonly NoteSignature[];
 }
@@ -33,7 +35,11 @@ export function openNote(note: Uint8Array | string, verifiers: readonly Verifier
   throw new TlogError("signature-untrusted", `note: no signature of a known key, only of ${names.join(", ")}`);
 }
 
-/** The same for a note that is parsed, and allowed to bear no known signature. */
+/**
+ * The same for a note that is parsed, and allowed to bear no known signature.
+ *
+ * @throws {TlogError} `signature-invalid`
+ */
 export function openSignatures(note: Note, verifiers: readonly Verifier[]): OpenedNote {
   const unknown: NoteSignature[] = [];
   const known: { verifier: Verifier; signature: NoteSignature }[] = [];
@@ -43,21 +49,21 @@ export function openSignatures(note: Note, verifiers: readonly Verifier[]): Open
     else known.push({ verifier, signature });
   }
   known.sort((a, b) => a.verifier.type - b.verifier.type);
-  const verified = new Map<Verifier, VerifiedSignature>();
-  const lines = new Map<Verifier, Set<string>>();
+  const byKey = new Map<Verifier, VerifiedSignature[]>();
   for (const { verifier, signature } of known) {
-    const seen = lines.get(verifier) ?? new Set();
-    lines.set(verifier, seen);
-    if (seen.has(signature.line)) continue;
-    seen.add(signature.line);
-    if (seen.size > LINES_PER_KEY_MAX)
+    const before = byKey.get(verifier) ?? [];
+    if (before.some(({ line }) => line === signature.line)) continue;
+    if (before.length === LINES_PER_KEY_MAX)
       throw invalid(signature, `more than ${LINES_PER_KEY_MAX} signatures of this key`);
-    const candidate = verifyLine(note, verifier, signature);
-    const before = verified.get(verifier);
-    if (before === undefined || (candidate.timestamp ?? 0n) > (before.timestamp ?? 0n))
-      verified.set(verifier, candidate);
+    byKey.set(verifier, [...before, verifyLine(note, verifier, signature)]);
   }
-  return { ...note, verified: [...verified.values()], unknown };
+  const newestFirst = [...byKey.values()].map((signatures) => signatures.toSorted(compareAge));
+  const verified = newestFirst.flatMap((signatures) => signatures.slice(0, 1));
+  return { ...note, verified, older: newestFirst.flatMap((signatures) => signatures.slice(1)), unknown };
+}
+
+function compareAge({ timestamp: a = 0n }: VerifiedSignature, { timestamp: b = 0n }: VerifiedSignature): number {
+  return Number(b - a);
 }
 
 function verifyLine(note: Note, verifier: Verifier, signature: NoteSignature): VerifiedSignature {

@@ -1,5 +1,5 @@
 /** Policies: whom a verifier trusts, as a file of lines. c2sp.org/tlog-policy */
-import { decodeUtf8, encodeHex, utf8 } from "./bytes.ts";
+import { decodeUtf8, encodeBase64, encodeHex, utf8 } from "./bytes.ts";
 import { TallystickError, TlogError, quote } from "./error.ts";
 import { type Verifier, parseVkey } from "./vkey.ts";
 
@@ -70,6 +70,8 @@ class PolicyParser {
   readonly #groups: PolicyGroup[] = [];
   readonly #names = new Set<string>();
   readonly #members = new Set<string>();
+  readonly #logKeys = new Set<string>();
+  readonly #witnessKeys = new Set<string>();
   #quorum: string | undefined;
   #line = 0;
 
@@ -102,7 +104,7 @@ class PolicyParser {
     if (vkey === undefined || more.length > 0) this.#fail("expected log <vkey> [<url>]");
     const verifier = this.#parseKey(vkey);
     if (verifier.type === 4) this.#fail("a log's key has signature type 1 or 6, this one has 4");
-    this.#refuseKnown(this.#logs, verifier, "log");
+    this.#addKey(this.#logKeys, verifier, "log");
     this.#logs.push({ verifier, origin: verifier.name, ...(url === undefined ? {} : { url }) });
   }
 
@@ -111,7 +113,7 @@ class PolicyParser {
       this.#fail("expected witness <name> <vkey> [<url>]");
     const verifier = this.#parseKey(vkey);
     if (verifier.type === 1) this.#fail("a witness's key has signature type 4 or 6, this one has 1");
-    this.#refuseKnown(this.#witnesses, verifier, "witness");
+    this.#addKey(this.#witnessKeys, verifier, "witness");
     this.#define(name);
     this.#witnesses.push({ name, verifier, ...(url === undefined ? {} : { url }) });
   }
@@ -141,7 +143,7 @@ class PolicyParser {
     if (text === "all") return count;
     const threshold = Number(text);
     if (/^[1-9]\d{0,8}$/.test(text) && threshold <= count) return threshold;
-    this.#fail(`expected all, any or 1 to ${count}, got ${quote(text)}`);
+    return this.#fail(`expected all, any or 1 to ${count}, got ${quote(text)}`);
   }
 
   #parseKey(text: string): Verifier {
@@ -157,10 +159,11 @@ class PolicyParser {
     }
   }
 
-  #refuseKnown(known: readonly { readonly verifier: Verifier }[], { publicKey }: Verifier, what: string): void {
-    const key = encodeHex(publicKey);
-    if (known.some(({ verifier }) => encodeHex(verifier.publicKey) === key))
-      this.#fail(`a second ${what} with this key`);
+  /** Keys are told apart by themselves, not by the name and the type that a vkey adds. */
+  #addKey(keys: Set<string>, { publicKey }: Verifier, what: string): void {
+    const key = encodeBase64(publicKey);
+    if (keys.has(key)) this.#fail(`a second ${what} with this key`);
+    keys.add(key);
   }
 
   #define(name: string): void {
@@ -198,6 +201,7 @@ function opaqueText(octets: Uint8Array): string {
   }
 }
 
+/** What {@link formatPolicy} writes. */
 export interface PolicyInput {
   readonly logs: readonly { readonly vkey: string; readonly url?: string }[];
   readonly witnesses: readonly { readonly name: string; readonly vkeys: readonly string[]; readonly url?: string }[];
@@ -209,7 +213,8 @@ export interface PolicyInput {
  * Writes a policy: k of n witnesses, each of one key or more. A witness with several keys becomes a group of which any
  * key is enough, so that it counts once.
  *
- * @throws {TlogError} `policy-malformed`: what it would write does not parse.
+ * @throws {TlogError} `policy-malformed`: what it would write does not parse; `vkey-malformed` or `vkey-unsupported`.
+ * @throws {TypeError} A name, a vkey or a URL is empty or holds a space, a tab or a newline.
  */
 export function formatPolicy({ logs, witnesses, quorum }: PolicyInput): string {
   const lines = logs.map(({ vkey, url }) => words("log", vkey, url));
@@ -233,5 +238,9 @@ export function formatPolicy({ logs, witnesses, quorum }: PolicyInput): string {
 }
 
 function words(...parts: readonly (string | undefined)[]): string {
-  return parts.filter((part) => part !== undefined).join(" ");
+  const present = parts.filter((part) => part !== undefined);
+  for (const part of present) {
+    if (!/^[^ \t\n]+$/.test(part)) throw new TypeError(`policy: expected one word, got ${quote(part)}`);
+  }
+  return present.join(" ");
 }

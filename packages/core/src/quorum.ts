@@ -4,6 +4,7 @@ import { TlogError, quote } from "./error.ts";
 import { formatNote, parseNote } from "./note.ts";
 import { type OpenedNote, type VerifiedSignature, openSignatures } from "./open-note.ts";
 import type { Policy, PolicyGroup } from "./policy.ts";
+import { UINT_MAX, toBigInt } from "./uint.ts";
 import type { Verifier } from "./vkey.ts";
 
 /** Cosignatures this far in the future are still taken: clocks differ. */
@@ -46,14 +47,17 @@ export interface VerifyCheckpointInput {
 /**
  * Verifies a head: signed by a log of the policy under its own origin, and cosigned by the quorum.
  *
- * A log's signature is never counted as a witness's, nor the reverse.
+ * A log's signature is never counted as a witness's, nor the reverse. Of several cosignatures of a witness the newest
+ * timely one counts. Without `nowSeconds` every time will do: the base procedure of c2sp.org/tlog-proof ignores it.
  *
  * @throws {TlogError} `note-malformed`, `checkpoint-malformed`; `origin-unknown`: no log of the policy has this origin;
  *   `signature-invalid`: a known key's signature does not hold; `signature-untrusted`: the log did not sign;
  *   `quorum-not-met`: `details.missing` names witnesses that did not cosign.
+ * @throws {RangeError} A time in `input` is not a whole number of seconds.
  */
 export function verifyCheckpoint(input: VerifyCheckpointInput): VerifiedCheckpoint {
   const { policy, requireQuorum = true } = input;
+  const timely = timeWindow(input);
   const parsed = parseNote(input.note);
   const checkpoint = parseCheckpoint(parsed.text);
   const logs = policy.logs.filter(({ origin }) => origin === checkpoint.origin).map(({ verifier }) => verifier);
@@ -69,7 +73,7 @@ export function verifyCheckpoint(input: VerifyCheckpointInput): VerifiedCheckpoi
       `checkpoint of ${quote(checkpoint.origin)}: not signed by the log's key`,
     );
   }
-  const cosignatures = cosignaturesOf(note, input);
+  const cosignatures = cosignaturesOf(note, policy, timely);
   const { met: quorumMet, missing } = evaluateQuorum(policy, new Set(cosignatures.map(({ name }) => name)));
   if (requireQuorum && !quorumMet) {
     const text = `checkpoint of ${quote(checkpoint.origin)}, size ${checkpoint.size}: the quorum is not met; missing: ${missing.map(quote).join(", ")}`;
@@ -78,21 +82,32 @@ export function verifyCheckpoint(input: VerifyCheckpointInput): VerifiedCheckpoi
   return { checkpoint, note, logSignatures, cosignatures, quorumMet };
 }
 
-function cosignaturesOf({ verified }: OpenedNote, input: VerifyCheckpointInput): Cosignature[] {
-  const cosignatures: Cosignature[] = [];
-  for (const { verifier, timestamp, line } of verified) {
-    const witness = input.policy.witnesses.find((known) => known.verifier === verifier);
-    if (witness === undefined || timestamp === undefined || !isTimely(timestamp, input)) continue;
-    cosignatures.push({ name: witness.name, verifier, timestamp, line });
-  }
-  return cosignatures;
+/** The earliest and the latest time that count, both included. */
+interface TimeWindow {
+  readonly from: bigint;
+  readonly to: bigint;
 }
 
-function isTimely(timestamp: bigint, input: VerifyCheckpointInput): boolean {
+function timeWindow(input: VerifyCheckpointInput): TimeWindow {
   const { nowSeconds, futureSecondsMax = FUTURE_SECONDS_MAX, ageSecondsMax } = input;
-  if (nowSeconds === undefined) return true;
-  if (timestamp > BigInt(nowSeconds + futureSecondsMax)) return false;
-  return ageSecondsMax === undefined || timestamp >= BigInt(nowSeconds - ageSecondsMax);
+  if (nowSeconds === undefined) return { from: 0n, to: UINT_MAX };
+  const now = toBigInt(nowSeconds, "nowSeconds");
+  return {
+    from: ageSecondsMax === undefined ? 0n : now - toBigInt(ageSecondsMax, "ageSecondsMax"),
+    to: now + toBigInt(futureSecondsMax, "futureSecondsMax"),
+  };
+}
+
+/** One for each witness. A newer one out of the window does not hide an older one within it. */
+function cosignaturesOf({ verified, older }: OpenedNote, policy: Policy, { from, to }: TimeWindow): Cosignature[] {
+  const witnesses = new Map(policy.witnesses.map(({ verifier, name }) => [verifier, name]));
+  const cosignatures = new Map<string, Cosignature>();
+  for (const { verifier, timestamp, line } of [...verified, ...older]) {
+    const name = witnesses.get(verifier);
+    if (name === undefined || timestamp === undefined || cosignatures.has(name)) continue;
+    if (timestamp >= from && timestamp <= to) cosignatures.set(name, { name, verifier, timestamp, line });
+  }
+  return [...cosignatures.values()];
 }
 
 /** Whether these witnesses, by their names in the policy, are a quorum; if not, which others could make it one. */
@@ -101,21 +116,42 @@ export function evaluateQuorum(
   witnesses: ReadonlySet<string>,
 ): { readonly met: boolean; readonly missing: readonly string[] } {
   if (policy.quorum === "none") return { met: true, missing: [] };
-  if (smallestWitnessSet(policy, witnesses) !== undefined) return { met: true, missing: [] };
-  const needed = membersBelow(policy, policy.quorum);
-  return { met: false, missing: needed.filter((name) => !witnesses.has(name)) };
+  const met = chooseMembers(policy, witnesses).has(policy.quorum);
+  if (met) return { met, missing: [] };
+  const members = new Map(policy.groups.map((group) => [group.name, group.members]));
+  return { met, missing: witnessesBelow(policy.quorum, members).filter((name) => !witnesses.has(name)) };
 }
 
-function membersBelow(policy: Policy, name: string): string[] {
-  const groups = new Map(policy.groups.map((group) => [group.name, group]));
+/** The witnesses that a name comes down to, in the order of the lines; groups may be nested to any depth. */
+function witnessesBelow(name: string, members: ReadonlyMap<string, readonly string[]>): string[] {
   const names = [name];
   const witnesses: string[] = [];
   for (let next = names.pop(); next !== undefined; next = names.pop()) {
-    const group = groups.get(next);
-    if (group === undefined) witnesses.push(next);
-    else names.push(...group.members.toReversed());
+    const below = members.get(next);
+    if (below === undefined) witnesses.push(next);
+    else for (const member of below.toReversed()) names.push(member);
   }
   return witnesses;
+}
+
+/** For each group that these witnesses meet, the members by which they do with the fewest of them; nothing below a witness. */
+function chooseMembers(
+  policy: Policy,
+  witnesses: ReadonlySet<string>,
+): ReadonlyMap<string, { readonly cost: number; readonly members?: readonly string[] }> {
+  const choices = new Map<string, { readonly cost: number; readonly members?: readonly string[] }>();
+  for (const { name } of policy.witnesses) if (witnesses.has(name)) choices.set(name, { cost: 1 });
+  for (const { name, threshold, members } of policy.groups) {
+    const costs = members.flatMap((member) => {
+      const choice = choices.get(member);
+      return choice === undefined ? [] : [{ member, cost: choice.cost }];
+    });
+    const cheapest = costs.toSorted((a, b) => a.cost - b.cost).slice(0, threshold);
+    if (cheapest.length < threshold) continue;
+    const cost = cheapest.reduce((sum, choice) => sum + choice.cost, 0);
+    choices.set(name, { cost, members: cheapest.map(({ member }) => member) });
+  }
+  return choices;
 }
 
 /**
@@ -125,14 +161,12 @@ function membersBelow(policy: Policy, name: string): string[] {
  */
 export function smallestWitnessSet(policy: Policy, witnesses: ReadonlySet<string>): readonly string[] | undefined {
   if (policy.quorum === "none") return [];
-  const sets = new Map<string, readonly string[]>();
-  for (const { name } of policy.witnesses) if (witnesses.has(name)) sets.set(name, [name]);
-  for (const { name, threshold, members } of policy.groups) {
-    const met = members.map((member) => sets.get(member)).filter((set) => set !== undefined);
-    const cheapest = met.toSorted((a, b) => a.length - b.length).slice(0, threshold);
-    if (cheapest.length === threshold) sets.set(name, cheapest.flat());
-  }
-  return sets.get(policy.quorum);
+  const choices = chooseMembers(policy, witnesses);
+  if (!choices.has(policy.quorum)) return undefined;
+  const chosen = new Map(
+    [...choices].flatMap(([name, { members }]) => (members === undefined ? [] : [[name, members]])),
+  );
+  return witnessesBelow(policy.quorum, chosen);
 }
 
 /** Every set of witnesses that is enough and of which none can be left out, up to a thousand. */
@@ -153,10 +187,21 @@ function groupSets(
     const own = sets.get(member) ?? [];
     chosen = chosen.map((without, k) => {
       const before = k === 0 ? [] : (chosen[k - 1] ?? []);
-      return [...without, ...before.flatMap((set) => own.map((more) => [...set, ...more]))].slice(0, SETS_MAX);
+      const room = SETS_MAX - without.length;
+      return [...without, ...pairs(before, own, room)];
     });
   }
   return chosen[threshold] ?? [];
+}
+
+/** At most `most` unions of a set of `left` with one of `right`. */
+function pairs(
+  left: readonly (readonly string[])[],
+  right: readonly (readonly string[])[],
+  most: number,
+): readonly (readonly string[])[] {
+  const rows = right.length === 0 ? [] : left.slice(0, Math.ceil(most / right.length));
+  return rows.flatMap((set) => right.map((more) => [...set, ...more])).slice(0, most);
 }
 
 /**

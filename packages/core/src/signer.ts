@@ -8,7 +8,7 @@ import {
   encodeTimestamped,
   mldsa44CosignatureMessage,
 } from "./cosignature.ts";
-import { TlogError } from "./error.ts";
+import { TlogError, quote } from "./error.ts";
 import { formatNote, formatSignatureLine } from "./note.ts";
 import type { Uint } from "./uint.ts";
 import { type KeyType, type Verifier, createVerifier, formatKeyId } from "./vkey.ts";
@@ -17,8 +17,9 @@ import { type KeyType, type Verifier, createVerifier, formatKeyId } from "./vkey
 export type SignerType = "ed25519" | "ed25519-cosigner" | "mldsa44";
 
 const TYPES: Readonly<Record<SignerType, KeyType>> = { ed25519: 1, "ed25519-cosigner": 4, mldsa44: 6 };
-const SEED_BYTES = 32;
 const PREFIX = "PRIVATE+KEY+";
+/** DEL and C1: notes of others may have them, ours do not. */
+const UNSEEN = /[\u007f-\u009f]/;
 
 export interface Signer {
   readonly name: string;
@@ -30,7 +31,12 @@ export interface Signer {
   readonly seed: Uint8Array;
 }
 
-/** Makes a signer. @throws {RangeError} the seed is not 32 bytes long. @throws {TypeError} the name cannot name a key. */
+/**
+ * Makes a signer.
+ *
+ * @throws {RangeError} The seed is not 32 bytes; the name of an ML-DSA-44 signer is over 255 bytes.
+ * @throws {TypeError} The name cannot name a key, or has a control character above U+007E.
+ */
 export function createSigner({
   name,
   type,
@@ -40,7 +46,7 @@ export function createSigner({
   readonly type: SignerType;
   readonly seed: Uint8Array;
 }): Signer {
-  if (seed.length !== SEED_BYTES) throw new RangeError(`seed: expected ${SEED_BYTES} bytes, got ${seed.length}`);
+  if (UNSEEN.test(name)) throw new TypeError(`name: expected no control character, got ${quote(name)}`);
   const publicKey = type === "mldsa44" ? mldsa44PublicKey(seed) : ed25519PublicKey(seed);
   const verifier = createVerifier({ name, type: TYPES[type], publicKey });
   return { name, keyId: verifier.keyId, type, verifier, vkey: verifier.vkey, seed };
@@ -62,8 +68,7 @@ export function parseSignerKey(text: string): Signer {
   const bytes = decodeSecret(rest.join("+"));
   const type = (Object.keys(TYPES) as SignerType[]).find((known) => TYPES[known] === bytes[0]);
   if (type === undefined) throw malformed("its signature type is none of 1, 4, 6");
-  if (bytes.length !== 1 + SEED_BYTES) throw malformed(`expected a seed of ${SEED_BYTES} bytes`);
-  const signer = createNamed({ name, type, seed: bytes.slice(1) });
+  const signer = createParsed({ name, type, seed: bytes.slice(1) });
   if (formatKeyId(signer.keyId) !== hex) throw malformed("its ID is not that of its key");
   return signer;
 }
@@ -77,11 +82,12 @@ function decodeSecret(text: string): Uint8Array {
   }
 }
 
-function createNamed(parts: { readonly name: string; readonly type: SignerType; readonly seed: Uint8Array }): Signer {
+function createParsed(parts: { readonly name: string; readonly type: SignerType; readonly seed: Uint8Array }): Signer {
   try {
     return createSigner(parts);
   } catch (cause) {
-    if (cause instanceof TypeError) throw malformed("its name cannot name a key");
+    // Neither message holds the seed.
+    if (cause instanceof TypeError || cause instanceof RangeError) throw malformed(cause.message);
     throw cause;
   }
 }
@@ -91,6 +97,7 @@ function createNamed(parts: { readonly name: string; readonly type: SignerType; 
  *
  * @param timestamp - Seconds since 1970; needed by cosignatures and only by them.
  * @throws {TlogError} `checkpoint-malformed`: ML-DSA-44 signs checkpoints only.
+ * @throws {RangeError} The timestamp is not a whole number from 0 to 2^63 - 1; ML-DSA-44: an origin of over 255 bytes.
  */
 export function signatureLine({
   signer,
@@ -102,29 +109,26 @@ export function signatureLine({
   readonly timestamp?: Uint;
 }): string {
   const { name, keyId } = signer;
-  return formatSignatureLine({ name, keyId, signature: signatureOf(signer, noteText, timestamp) });
+  return formatSignatureLine({ name, keyId, signature: SIGN[signer.type](signer, noteText, timestamp) });
 }
 
-function signatureOf(signer: Signer, noteText: string, timestamp: Uint): Uint8Array {
-  const { name, type, seed } = signer;
-  switch (type) {
-    case "ed25519":
-      return ed25519Sign(seed, utf8(noteText));
-    case "ed25519-cosigner": {
-      const message = ed25519CosignatureMessage({ timestamp, noteText: utf8(noteText) });
-      return encodeTimestamped({ timestamp, signature: ed25519Sign(seed, message) });
-    }
-    case "mldsa44": {
-      const message = checkpointCosignatureMessage({ name, timestamp, noteText });
-      return encodeTimestamped({ timestamp, signature: mldsa44Sign(seed, message) });
-    }
-  }
-}
+const SIGN: Readonly<Record<SignerType, (signer: Signer, noteText: string, timestamp: Uint) => Uint8Array>> = {
+  ed25519: ({ seed }, noteText) => ed25519Sign(seed, utf8(noteText)),
+  "ed25519-cosigner": ({ seed }, noteText, timestamp) => {
+    const message = ed25519CosignatureMessage({ timestamp, noteText: utf8(noteText) });
+    return encodeTimestamped({ timestamp, signature: ed25519Sign(seed, message) });
+  },
+  mldsa44: ({ name, seed }, noteText, timestamp) => {
+    const message = checkpointCosignatureMessage({ name, timestamp, noteText });
+    return encodeTimestamped({ timestamp, signature: mldsa44Sign(seed, message) });
+  },
+};
 
 /**
  * Signs a note with every signer.
  *
- * @throws {TlogError} `note-malformed`: the text has no final newline, or bytes that a note cannot have.
+ * @throws {TlogError} `note-malformed`: the text has no final newline, or characters that a note of ours does not have;
+ *   what {@link signatureLine} throws.
  */
 export function signNote({
   text,
@@ -136,13 +140,21 @@ export function signNote({
   readonly timestamp?: Uint;
 }): string {
   if (!text.endsWith("\n")) throw new TlogError("note-malformed", "note: the text has no newline at its end");
+  const [unseen] = UNSEEN.exec(text) ?? [];
+  if (unseen !== undefined)
+    throw new TlogError("note-malformed", `note: control character ${quote(unseen)} in the text`);
   return formatNote({
     text,
     signatures: signers.map((signer) => signatureLine({ signer, noteText: text, timestamp })),
   });
 }
 
-/** Signs a subtree, with time 0; gives the signature line. ML-DSA-44 only. c2sp.org/tlog-witness, sign-subtree */
+/**
+ * Signs a subtree, with time 0; gives the signature line. c2sp.org/tlog-witness, sign-subtree
+ *
+ * @throws {TypeError} The signer is none of ML-DSA-44, or the hash is not 32 bytes.
+ * @throws {RangeError} The origin is of 0 or over 255 bytes; the end is below the start.
+ */
 export function signSubtree({ signer, ...subtree }: CosignedSubtree & { readonly signer: Signer }): string {
   const { name, keyId, type, seed } = signer;
   if (type !== "mldsa44") throw new TypeError(`signer: expected an ML-DSA-44 key, got ${type}`);

@@ -64,7 +64,12 @@ function parseHash(line: string, at: number): Hash {
   return hash;
 }
 
-/** Writes a proof. @throws {TlogError} `proof-malformed`: it would not parse. */
+/**
+ * Writes a proof.
+ *
+ * @throws {TlogError} What parseTlogProof() throws: it would not parse.
+ * @throws {RangeError} The index is not from 0 to 2^63 - 1.
+ */
 export function formatTlogProof({ extra, index, hashes, checkpoint }: TlogProof): string {
   const lines = [
     HEADER,
@@ -93,13 +98,17 @@ export function verifyTlogProof(
     readonly policy: Policy;
   },
 ): VerifiedCheckpoint & { readonly index: bigint } {
-  const proof =
-    typeof input.proof === "string" || input.proof instanceof Uint8Array ? parseTlogProof(input.proof) : input.proof;
+  const proof = isEncoded(input.proof) ? parseTlogProof(input.proof) : input.proof;
   const verified = verifyCheckpoint({ ...input, note: proof.checkpoint });
   const { size, rootHash } = verified.checkpoint;
   if (proof.index >= size) throw malformed(`index ${proof.index} is not below the tree size ${size}`);
   verifyInclusion({ index: proof.index, size, leafHash: input.leafHash, rootHash, proof: proof.hashes });
   return { ...verified, index: proof.index };
+}
+
+/** Bytes of another realm (a worker's, a test's) are no instance of this one's Uint8Array. */
+function isEncoded(proof: TlogProof | Uint8Array | string): proof is Uint8Array | string {
+  return typeof proof === "string" || ArrayBuffer.isView(proof);
 }
 
 function malformed(text: string): TlogError {

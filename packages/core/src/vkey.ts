@@ -1,6 +1,7 @@
 /** Verifier keys: a name, a key ID and a public key in one line of text, and what verifies under them. c2sp.org/signed-note */
 import { ed25519Verify, mldsa44Verify, sha256 } from "#crypto";
 import { concatBytes, decodeBase64, encodeBase64, u8, utf8 } from "./bytes.ts";
+import { ORIGIN_BYTES_MAX } from "./checkpoint.ts";
 import { checkpointCosignatureMessage, decodeTimestamped, ed25519CosignatureMessage } from "./cosignature.ts";
 import { TallystickError, TlogError, quote } from "./error.ts";
 import { type Note, isKeyName } from "./note.ts";
@@ -44,7 +45,12 @@ export function computeKeyId({
   return new DataView(digest.buffer, digest.byteOffset, 4).getUint32(0);
 }
 
-/** Makes a verifier from its parts. @throws {TypeError} the name cannot name a key. @throws {RangeError} the key's length */
+/**
+ * Makes a verifier from its parts.
+ *
+ * @throws {TypeError} The name cannot name a key.
+ * @throws {RangeError} The key has another length than its type asks for; the name of an ML-DSA-44 key is over 255 bytes.
+ */
 export function createVerifier({
   name,
   type,
@@ -60,13 +66,18 @@ export function createVerifier({
       `publicKey: expected ${PUBLIC_KEY_BYTES[type]} bytes for type ${type}, got ${publicKey.length}`,
     );
   }
+  // What an ML-DSA-44 key signs gives the length of its name in one byte.
+  const nameBytes = utf8(name).length;
+  if (type === 6 && nameBytes > ORIGIN_BYTES_MAX) {
+    throw new RangeError(`name: expected at most ${ORIGIN_BYTES_MAX} bytes for type 6, got ${nameBytes}`);
+  }
   const keyId = computeKeyId({ name, type, publicKey });
   const vkey = formatVkey({ name, type, publicKey });
   const key = { name, publicKey };
   return { name, keyId, type, publicKey, vkey, verify: (note, signature) => VERIFY[type](key, note, signature) };
 }
 
-/** Writes a vkey. */
+/** Writes a vkey. Checks neither name nor key: those of a {@link Verifier} are in order. */
 export function formatVkey({
   name,
   type,
@@ -106,6 +117,9 @@ export function parseVkey(text: string): Verifier {
   const publicKey = bytes.slice(1);
   if (publicKey.length !== PUBLIC_KEY_BYTES[type]) {
     throw malformed(text, `expected a key of ${PUBLIC_KEY_BYTES[type]} bytes, got ${publicKey.length}`);
+  }
+  if (type === 6 && utf8(name).length > ORIGIN_BYTES_MAX) {
+    throw malformed(text, `expected a name of at most ${ORIGIN_BYTES_MAX} bytes for type 6`);
   }
   const verifier = createVerifier({ name, type, publicKey });
   if (formatKeyId(verifier.keyId) !== hex) throw malformed(text, `its ID should be ${formatKeyId(verifier.keyId)}`);
