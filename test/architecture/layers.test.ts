@@ -38,7 +38,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 
 /** Single files that may import more than their package. */
 const fileMayImport: Readonly<Record<string, readonly string[]>> = {
-  "packages/core/src/crypto-node.ts": ["node:crypto"],
+  "packages/core/src/crypto-node.ts": ["node:buffer", "node:crypto"],
 };
 
 function matches(name: string, patterns: readonly string[]): boolean {

@@ -17,8 +17,12 @@ export interface Finished {
 /** Starts the command. npm's variables are left out: they would move it to another folder. */
 export function startCommand(cwd: string, args: readonly string[], prefix: readonly string[] = []): ChildProcess {
   const { INIT_CWD: _, npm_lifecycle_event: __, ...env } = process.env;
-  const [program = process.execPath, ...before] = [...prefix, process.execPath];
-  return spawn(program, [...before, ...FLAGS, MAIN, ...args], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  const [program, ...before] = [...prefix, process.execPath];
+  return spawn(program ?? process.execPath, [...before, ...FLAGS, MAIN, ...args], {
+    cwd,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
 }
 
 /** Runs the command to its end. */

@@ -2,6 +2,7 @@
 import type { Command } from "../command.ts";
 import { auditCommand } from "./audit.ts";
 import { devCommand } from "./dev.ts";
+import { fsckCommand } from "./fsck.ts";
 import { importCommand } from "./import.ts";
 import { keysCommand } from "./keys.ts";
 import { proveCommand } from "./prove.ts";
@@ -24,4 +25,5 @@ export const COMMANDS: readonly Command[] = [
   serveCommand,
   witnessCommand,
   keysCommand,
+  fsckCommand,
 ];

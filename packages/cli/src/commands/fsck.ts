@@ -1,0 +1,76 @@
+/** `fsck`: the operator's check of a stopped log's disk. */
+import { access } from "node:fs/promises";
+import { type FsckReport, fsckLog } from "@tallystick/log";
+import { logLayoutOf, masterKeyOf, readLogKeys, readServer } from "@tallystick/server";
+import { openKeyStore, openLevelStorage } from "@tallystick/storage";
+import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
+
+const FINDINGS_SHOWN = 20;
+
+export const fsckCommand: Command = {
+  name: "fsck",
+  summary: "checks the disk of a stopped log: every entry, tile, head, index and sealed event",
+  usage: "--dir DIR [--name LOG]",
+  options: {
+    dir: { type: "string", value: "DIR", help: "the server's folder (.tallystick/log for that of dev)" },
+    name: { type: "string", value: "LOG", help: "the log, where the server has several" },
+  },
+  notes: ["Exit codes: 0 whole, 1 damaged, 2 could not be checked (the log is running, say), 3 wrong usage."],
+  run: async (invocation) => {
+    const dir = invocation.text("dir");
+    if (dir === undefined) throw new UsageError("--dir: expected the server's folder");
+    const { config } = await readServer(dir);
+    const wanted = invocation.text("name") ?? (config.logs.length === 1 ? config.logs[0]?.name : undefined);
+    const log = config.logs.find(({ name }) => name === wanted);
+    if (log === undefined)
+      throw new UsageError(`--name: expected one of ${config.logs.map(({ name }) => name).join(", ")}`);
+    return check(invocation, { dir, name: log.name, origin: log.origin });
+  },
+};
+
+interface LogToCheck {
+  readonly dir: string;
+  readonly name: string;
+  readonly origin: string;
+}
+
+async function check(invocation: Invocation, { dir, name, origin }: LogToCheck): Promise<ExitCode> {
+  const { terminal, signal } = invocation;
+  const layout = logLayoutOf(dir, name);
+  const { signers } = await readLogKeys(layout);
+  // A folder that is not there would be made anew, and an empty log found whole.
+  for (const path of [layout.data, layout.keyStore]) await access(path);
+  const storage = await openLevelStorage({ path: layout.data });
+  try {
+    const keyStore = await openKeyStore({ path: layout.keyStore, masterKey: await masterKeyOf(dir) });
+    try {
+      const report = await fsckLog({
+        storage,
+        keyStore,
+        origin,
+        verifiers: signers.map(({ verifier }) => verifier),
+        signal,
+        onProgress: (done, total) => terminal.progress("fsck", done, total),
+      });
+      return show(invocation, report);
+    } finally {
+      await keyStore.close();
+    }
+  } finally {
+    await storage.close();
+  }
+}
+
+function show({ terminal }: Invocation, { ok, origin, size, findings, findingsTotal, counts }: FsckReport): ExitCode {
+  terminal.line(
+    `${terminal.bold(ok ? "WHOLE" : "DAMAGED")}  ${origin}, ${size} entries, ${counts.opened} opened, ${counts.erased} erased, ${counts.streams} streams, ${counts.tags} tags`,
+  );
+  for (const { code, index, message, remedy } of findings.slice(0, FINDINGS_SHOWN)) {
+    terminal.line(`  ${index === undefined ? "log" : `index ${index}`}: ${message} (${code})`);
+    terminal.line(`    next: ${remedy}`);
+  }
+  if (findingsTotal > FINDINGS_SHOWN)
+    terminal.line(`  and ${findingsTotal - FINDINGS_SHOWN} more; --json lists a thousand`);
+  terminal.value({ ok, origin, size, counts, findings, findingsTotal });
+  return ok ? EXIT.ok : EXIT.refuted;
+}
