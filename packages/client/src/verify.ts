@@ -1,4 +1,5 @@
 /** The verifying half of the SDK: needs no disk and no Node, so it runs in browsers too. */
+export { type Policy, parsePolicy } from "@tallystick/core";
 export {
   type Finding,
   type FindingCode,

@@ -149,7 +149,7 @@ describe("Journal", () => {
     during.push(journal.append(utf8("g")));
     await rewriting;
     const moved = await Promise.all(positions.slice(0, 2).map((position) => journal.read(position)));
-    expect(moved.map(decodeUtf8)).toEqual(["b", "c"]);
+    expect(moved.map((bytes) => decodeUtf8(bytes))).toEqual(["b", "c"]);
     await Promise.all(during);
     await journal.close();
     const records = await recordsOf(path);

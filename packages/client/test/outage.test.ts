@@ -19,7 +19,7 @@ test("an outage of six hours: few requests, bounded outbox, then everything once
     const log = new LogDouble();
     let down = true;
     log.hooks.intercept = () => (down ? new Response(null, { status: 503 }) : undefined);
-    const { client } = startClient(log, { outbox: await createFolder(), outboxBytesMax: 500_000 });
+    const { client } = startClient(log, { outbox: await createFolder(), outboxBytesMax: 500_000, beatIntervalMs: 0 });
     let refused = 0;
     for (let minute = 0; minute < 360; minute += 1) {
       const recorded = [0, 1, 2].map((at) => client.record(login(`u_${minute}_${at}`)).catch(() => (refused += 1)));
