@@ -22,7 +22,7 @@ beforeAll(async () => {
 }, 60_000);
 
 afterAll(async () => {
-  await dev.stop();
+  await (dev as Dev | undefined)?.stop();
   await removeFolder(folder);
 });
 
