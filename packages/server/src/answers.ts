@@ -1,24 +1,31 @@
-/** Bodies of answers, in JSON or, where the client prefers it, in CBOR. */
+/** Bodies of answers: values in JSON or CBOR, and bytes that can be asked for in part or only when they changed. */
 import { createHash } from "node:crypto";
-import { type CborValue, encodeCbor } from "@tallystick/events";
+import { type CborValue, EventError, encodeCbor } from "@tallystick/events";
+import type { Format } from "./accept.ts";
 
-/** A value as JSON, or as CBOR with the same fields. */
-export function valueResponse(
-  request: Request,
-  value: unknown,
-  init: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
-): Response {
-  const { status = 200, headers = {} } = init;
-  const plain: unknown = JSON.parse(JSON.stringify(value));
-  const shared = { "cache-control": "no-store", vary: "accept", ...headers };
-  if (!prefersCbor(request)) return Response.json(plain, { status, headers: shared });
-  const bytes = encodeCbor(plain as CborValue);
-  return new Response(new Uint8Array(bytes), { status, headers: { ...shared, "content-type": "application/cbor" } });
+interface ValueOptions {
+  readonly format: Format;
+  readonly status?: number;
 }
 
-function prefersCbor(request: Request): boolean {
-  const [first = ""] = (request.headers.get("accept") ?? "").split(",");
-  return first.split(";", 1)[0]?.trim() === "application/cbor";
+/** A value as JSON, or as CBOR with the same fields. */
+export function valueResponse(value: unknown, { format, status = 200 }: ValueOptions): Response {
+  const headers = { "cache-control": "no-store", vary: "accept" };
+  const json = JSON.stringify(value);
+  const cbor = format === "cbor" ? cborOf(json) : undefined;
+  if (cbor === undefined)
+    return new Response(json, { status, headers: { ...headers, "content-type": "application/json" } });
+  return new Response(cbor, { status, headers: { ...headers, "content-type": "application/cbor" } });
+}
+
+/** `undefined` for the few events that nest as deep as CBOR of ours may, and one deeper in an answer: those stay JSON. */
+function cborOf(json: string): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    return new Uint8Array(encodeCbor(JSON.parse(json) as CborValue));
+  } catch (error) {
+    if (error instanceof EventError && error.code === "cbor-unencodable") return undefined;
+    throw error;
+  }
 }
 
 export interface Resource {
@@ -27,12 +34,41 @@ export interface Resource {
   readonly cacheControl: string;
 }
 
-/** Bytes with an entity tag; 304 where the client has them. */
+/** Bytes with an entity tag: 304 where the client has them, 206 for a part. RFC 9110 §13, §14 */
 export function resourceResponse(request: Request, { body, contentType, cacheControl }: Resource): Response {
-  const etag = `"${createHash("sha256").update(body).digest("hex").slice(0, 32)}"`;
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : new Uint8Array(body);
+  const etag = `"${createHash("sha256").update(bytes).digest("hex").slice(0, 32)}"`;
   const headers = { etag, "cache-control": cacheControl };
   const known = (request.headers.get("if-none-match") ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
   if (known.includes(etag) || known.includes("*")) return new Response(null, { status: 304, headers });
-  const bytes = typeof body === "string" ? body : new Uint8Array(body);
-  return new Response(bytes, { headers: { ...headers, "content-type": contentType } });
+  const described = { ...headers, "content-type": contentType, "accept-ranges": "bytes" };
+  const part = partOf(request, bytes.length, etag);
+  if (part === undefined)
+    return new Response(bytes, { headers: { ...described, "content-length": String(bytes.length) } });
+  const { first, last } = part;
+  return new Response(bytes.subarray(first, last + 1), {
+    status: 206,
+    headers: {
+      ...described,
+      "content-length": String(last + 1 - first),
+      "content-range": `bytes ${first}-${last}/${bytes.length}`,
+    },
+  });
+}
+
+/** The one range that is asked for; what does not make sense is ignored, as RFC 9110 §14.2 allows. */
+function partOf(
+  request: Request,
+  size: number,
+  etag: string,
+): { readonly first: number; readonly last: number } | undefined {
+  const condition = request.headers.get("if-range");
+  if (condition !== null && condition !== etag) return undefined;
+  const match = /^bytes=(\d{1,15})?-(\d{1,15})?$/.exec(request.headers.get("range") ?? "");
+  if (match === null) return undefined;
+  const [from, to] = [match[1], match[2]].map((text) => (text === undefined ? undefined : Number(text)));
+  if (from === undefined)
+    return to === undefined || to === 0 ? undefined : { first: Math.max(0, size - to), last: size - 1 };
+  const last = Math.min(to ?? size - 1, size - 1);
+  return from <= last ? { first: from, last } : undefined;
 }

@@ -1,19 +1,16 @@
 /** The v1 API of a log: events in, receipts and proofs out. */
 import { encodeBase64 } from "@tallystick/core";
-import { eventToJson } from "@tallystick/events";
-import type { Acknowledgement, EntryState, Log } from "@tallystick/log";
+import { type TallyEvent, eventToJson } from "@tallystick/events";
+import type { Acknowledgement, EntryState, Log, TagKeys } from "@tallystick/log";
 import { resourceResponse, valueResponse } from "./answers.ts";
-import { readBody } from "./body.ts";
 import { ServerError } from "./error.ts";
-import { statusOf } from "./hosted-log.ts";
 import { type Route, type RouteCall, route } from "./route.ts";
 import * as schemas from "./schemas.ts";
-import { BODY_BYTES_MAX, readSubmission } from "./submission.ts";
+import { mediaTypeOf, readSubmission, withEntry } from "./submission.ts";
 import { tailResponse } from "./tail.ts";
 
 const JSON_TYPE = "application/json";
 const TEXT = "text/plain; charset=utf-8";
-const BODY_TIMEOUT_MS = 30_000;
 const WAIT_DEFAULT_MS = 10_000;
 /** Receipts made side by side for one answer. */
 const RECEIPTS_AT_ONCE = 32;
@@ -39,6 +36,7 @@ export const API_ROUTES: readonly Route[] = [
       "batch-malformed",
       "signature-invalid",
       "sender-key-unknown",
+      "batch-refused",
       "id-conflict",
       "sequence-gap",
       "erased",
@@ -53,6 +51,7 @@ export const API_ROUTES: readonly Route[] = [
       "log-stopped",
       "outcome-unknown",
       "clock-jumped",
+      "log-closed",
     ],
     handle: submit,
   }),
@@ -64,19 +63,21 @@ export const API_ROUTES: readonly Route[] = [
     query: schemas.eventQuery,
     answers: { 200: { description: "Leaf, opening and event", mediaType: JSON_TYPE, schema: schemas.readEvent } },
     problems: ["index-unknown", "erased", "log-overloaded", "log-stopped"],
-    handle: async ({ log, request, credential, parameter, query }) => {
+    handle: async ({ log, format, credential, parameter, query }) => {
       const read = await log.readEvent({
         index: indexOf(parameter),
         reader: credential?.id ?? "",
         ...(query.purpose === undefined ? {} : { purpose: query.purpose }),
       });
-      return valueResponse(request, {
+      const { leaf, opening, event, state } = read;
+      const value = {
         index: read.index,
-        leaf: encodeBase64(read.leaf),
-        opening: encodeBase64(read.opening),
-        event: eventToJson(read.event),
-        state: read.state,
-      });
+        leaf: encodeBase64(leaf),
+        opening: encodeBase64(opening),
+        event: eventToJson(event),
+        state,
+      };
+      return valueResponse(value, { format });
     },
   }),
   route({
@@ -98,15 +99,15 @@ export const API_ROUTES: readonly Route[] = [
     summary: "An inclusion proof; a convenience, since tiles give it too",
     access: "public",
     query: schemas.inclusionQuery,
-    answers: { 200: { description: "Hashes from leaf to root", mediaType: JSON_TYPE, schema: schemas.proof } },
+    answers: { 200: { description: "Hashes from leaf to root", mediaType: JSON_TYPE, schema: schemas.inclusionProof } },
     problems: ["index-unknown", "size-unknown"],
-    handle: async ({ log, request, query }) => {
+    handle: async ({ log, format, query }) => {
       const { index } = query;
       const { size, hashes } = await log.inclusionProof({
         index,
         ...(query.size === undefined ? {} : { size: query.size }),
       });
-      return valueResponse(request, { index, size, hashes: hashes.map(encodeBase64) });
+      return valueResponse({ index, size, hashes: hashes.map(encodeBase64) }, { format });
     },
   }),
   route({
@@ -115,11 +116,11 @@ export const API_ROUTES: readonly Route[] = [
     summary: "A consistency proof; a convenience, since tiles give it too",
     access: "public",
     query: schemas.consistencyQuery,
-    answers: { 200: { description: "Hashes", mediaType: JSON_TYPE, schema: schemas.proof } },
+    answers: { 200: { description: "Hashes", mediaType: JSON_TYPE, schema: schemas.consistencyProof } },
     problems: ["size-unknown"],
-    handle: async ({ log, request, query }) => {
+    handle: async ({ log, format, query }) => {
       const hashes = await log.consistencyProof(query);
-      return valueResponse(request, { ...query, hashes: hashes.map(encodeBase64) });
+      return valueResponse({ ...query, hashes: hashes.map(encodeBase64) }, { format });
     },
   }),
   route({
@@ -130,7 +131,7 @@ export const API_ROUTES: readonly Route[] = [
     query: schemas.checkpointsQuery,
     answers: { 200: { description: "Signed notes", mediaType: JSON_TYPE, schema: schemas.checkpoints } },
     problems: [],
-    handle: async ({ log, request, query }) => {
+    handle: async ({ log, format, query }) => {
       const heads = await log.checkpoints({
         ...(query.limit === undefined ? {} : { limit: query.limit }),
         ...(query.before === undefined ? {} : { before: query.before }),
@@ -141,7 +142,7 @@ export const API_ROUTES: readonly Route[] = [
         note,
         publishedAt: new Date(publishedAt).toISOString(),
       }));
-      return valueResponse(request, { checkpoints });
+      return valueResponse({ checkpoints }, { format });
     },
   }),
   route({
@@ -152,7 +153,7 @@ export const API_ROUTES: readonly Route[] = [
     query: schemas.tailQuery,
     answers: { 200: { description: "Events `entry` and `checkpoint`", mediaType: "text/event-stream" } },
     problems: ["log-overloaded", "log-stopped"],
-    handle: async (call) => await tailResponse(call),
+    handle: async (call) => tailResponse(call),
   }),
   route({
     method: "GET",
@@ -162,7 +163,7 @@ export const API_ROUTES: readonly Route[] = [
     query: schemas.noQuery,
     answers: { 200: { description: "State, sizes, witnesses", mediaType: JSON_TYPE, schema: schemas.status } },
     problems: [],
-    handle: async ({ hosted, log, request }) => valueResponse(request, { ...log.status(), ...statusOf(hosted) }),
+    handle: async ({ log, format }) => valueResponse(log.status(), { format }),
   }),
   route({
     method: "GET",
@@ -186,28 +187,42 @@ function indexOf(text: string): number {
   );
 }
 
-async function submit({ log, request, credential, query, signal }: SubmitCall): Promise<Response> {
-  const body = await readBody(request, { bytesMax: BODY_BYTES_MAX, timeoutMs: BODY_TIMEOUT_MS });
-  const submitted = readSubmission(body, request.headers.get("content-type") ?? undefined);
+async function submit(call: SubmitCall): Promise<Response> {
+  const { log, request, credential, query, format } = call;
+  const mediaType = mediaTypeOf(request.headers);
+  const submitted = readSubmission(await call.readBody(), mediaType);
   const writer = credential?.id ?? "";
-  const wait = query.wait ?? "durable";
-  const waitFor = async (answers: readonly Acknowledgement[]): Promise<readonly Acknowledgement[]> =>
-    await reached(log, answers, { wait, timeoutMs: query.timeout ?? WAIT_DEFAULT_MS, signal });
+  const timeoutMs = query.timeout ?? WAIT_DEFAULT_MS;
+  const wait: Wait = { wait: query.wait ?? "durable", timeoutMs, signal: call.signal };
   if (submitted.kind === "batch") {
     const { entries, tagKeys } = await log.appendBatch({ writer, batch: submitted.batch });
-    const answers = await waitFor(entries);
-    const value = {
-      entries: await describeAll(log, answers),
-      tagKeys: {
-        personDays: tagKeys.personDays.map(({ id, day, key }) => ({ id, day, key: encodeBase64(key) })),
-        tenants: tagKeys.tenants.map(({ id, key }) => ({ id, key: encodeBase64(key) })),
-      },
-    };
-    return valueResponse(request, value, { status: statusFor(answers, wait) });
+    const answers = await reached(log, entries, wait);
+    const value = { entries: await describeAll(log, answers), tagKeys: describeTagKeys(tagKeys) };
+    return valueResponse(value, { format, status: statusFor(answers, wait.wait) });
   }
-  const answers = await waitFor(await log.appendEvents({ writer, events: submitted.events }));
+  const answers = await reached(log, await appendEvents(log, writer, submitted.events), wait);
   const described = await describeAll(log, answers);
-  return valueResponse(request, submitted.single ? described[0] : described, { status: statusFor(answers, wait) });
+  const value = submitted.single ? described[0] : described;
+  return valueResponse(value, { format, status: statusFor(answers, wait.wait) });
+}
+
+async function appendEvents(
+  log: Log,
+  writer: string,
+  events: readonly TallyEvent[],
+): Promise<readonly Acknowledgement[]> {
+  try {
+    return await log.appendEvents({ writer, events });
+  } catch (error) {
+    throw withEntry(error, events);
+  }
+}
+
+function describeTagKeys({ personDays, tenants }: TagKeys): unknown {
+  return {
+    personDays: personDays.map(({ id, day, key }) => ({ id, day, key: encodeBase64(key) })),
+    tenants: tenants.map(({ id, key }) => ({ id, key: encodeBase64(key) })),
+  };
 }
 
 interface Wait {
@@ -238,7 +253,7 @@ async function describeAll(log: Log, answers: readonly Acknowledgement[]): Promi
   for (let first = 0; first < answers.length; first += RECEIPTS_AT_ONCE) {
     described.push(
       ...(await Promise.all(
-        answers.slice(first, first + RECEIPTS_AT_ONCE).map(async (answer) => await describe(log, answer)),
+        answers.slice(first, first + RECEIPTS_AT_ONCE).map(async (answer) => describe(log, answer)),
       )),
     );
   }

@@ -1,5 +1,7 @@
 /** The server's configuration: one JSON file, checked whole before anything is opened. docs/reference/config.md */
 import { readFile } from "node:fs/promises";
+import { parseVkey } from "@tallystick/core";
+import { parseJson } from "@tallystick/events";
 import * as z from "zod";
 import { ServerError } from "./error.ts";
 
@@ -36,12 +38,25 @@ export interface LogConfig {
 export interface ServerConfig {
   readonly listen: { readonly host: string; readonly port: number };
   readonly logs: readonly LogConfig[];
+  /** For each token. */
   readonly rateLimit: { readonly requestsPerSecond: number; readonly burst: number };
+  /** For one request's body to arrive. */
+  readonly bodyTimeoutMs: number;
+  /** Of all bodies under way: bounds what clients can take of the memory. */
+  readonly bodiesBytesMax: number;
+  readonly connectionsMax: number;
   /** How long requests under way may take at the end. */
   readonly graceMs: number;
 }
 
-const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, { error: "expected a-z, 0-9 and dashes, at most 63" });
+/** Paths of the server itself. */
+const RESERVED_NAMES = ["console", "healthz", "metrics", "readyz"];
+
+const name = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, { error: "expected a-z, 0-9 and dashes, at most 63" })
+  .refine((text) => !RESERVED_NAMES.includes(text), { error: `expected none of ${RESERVED_NAMES.join(", ")}` });
+const vkey = z.string().refine(isVkey, { error: "expected a verifier key, such as name+hash+key" });
 const url = z
   .url({ protocol: /^https?$/ })
   .refine((text) => !text.endsWith("/"), { error: "expected no slash at the end" });
@@ -49,7 +64,7 @@ const milliseconds = z.int().min(10).max(86_400_000);
 
 const witnessSchema = z.strictObject({
   name: z.string().min(1).max(255),
-  vkeys: z.array(z.string()).min(1).max(4),
+  vkeys: z.array(vkey).min(1).max(4),
   url,
   monitoringUrl: url.optional(),
 });
@@ -76,44 +91,66 @@ const logSchema = z.strictObject({
   queueEntriesMax: z.int().min(1).max(1_000_000).default(20_000),
 });
 
-const configSchema: z.ZodType<ServerConfig, unknown> = z.strictObject({
-  listen: z.strictObject({
-    host: z.string().min(1).default("127.0.0.1"),
-    port: z.int().min(0).max(65_535).default(7420),
-  }),
+const listenSchema = z.strictObject({
+  host: z.string().min(1).default("127.0.0.1"),
+  port: z.int().min(0).max(65_535).default(7420),
+});
+
+const rateLimitSchema = z.strictObject({
+  requestsPerSecond: z.number().positive().default(2000),
+  burst: z.number().min(1).default(4000),
+});
+
+const configSchema: z.ZodType<ServerConfig> = z.strictObject({
+  listen: listenSchema.prefault({}),
   logs: z.array(logSchema).min(1).max(100),
-  rateLimit: z
-    .strictObject({ requestsPerSecond: z.number().positive(), burst: z.number().positive() })
-    .default({ requestsPerSecond: 2000, burst: 4000 }),
+  rateLimit: rateLimitSchema.prefault({}),
+  bodyTimeoutMs: milliseconds.default(30_000),
+  bodiesBytesMax: z.int().min(4_194_304).default(268_435_456),
+  connectionsMax: z.int().min(1).max(1_000_000).default(20_000),
   graceMs: milliseconds.default(5000),
 });
 
-/** @throws {ServerError} `config-malformed`: names the field. */
-export function parseConfig(text: string, where: string): ServerConfig {
-  let value: unknown;
+function isVkey(text: string): boolean {
   try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new ServerError("config-malformed", `${where}: not JSON: ${cause instanceof Error ? cause.message : ""}`, {
-      cause,
-    });
+    parseVkey(text);
+    return true;
+  } catch {
+    return false;
   }
-  const parsed = configSchema.safeParse(value);
+}
+
+/** @throws {ServerError} `config-malformed`: names every field that is wrong. */
+export function parseConfig(text: string, where: string): ServerConfig {
+  const parsed = configSchema.safeParse(parseText(text, where));
   if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new ServerError(
-      "config-malformed",
-      `${where}: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "not valid"}`,
-    );
+    const defects = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`.replace(/^: /, ""));
+    throw new ServerError("config-malformed", `${where}: ${defects.join("; ")}`);
   }
   const names = parsed.data.logs.map((log) => log.name);
   const origins = parsed.data.logs.map(({ origin }) => origin);
-  if (new Set(names).size < names.length || new Set(origins).size < origins.length) {
+  if (new Set(names).size < names.length || new Set(origins).size < origins.length)
     throw new ServerError("config-malformed", `${where}: logs: expected a name and an origin of its own for each`);
-  }
   return parsed.data;
 }
 
+function parseText(text: string, where: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new ServerError("config-malformed", `${where}: ${why}`, { cause });
+  }
+}
+
+/** @throws {ServerError} `config-malformed`: also where there is no file. */
 export async function readConfig(path: string): Promise<ServerConfig> {
-  return parseConfig(await readFile(path, "utf8"), path);
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new ServerError("config-malformed", `${path} cannot be read (${why}); --init sets up a server`, { cause });
+  }
+  return parseConfig(text, path);
 }

@@ -1,8 +1,13 @@
-/** The errors of the server itself: requests that do not reach a log. */
+/** The errors of the server itself: requests that do not reach a log, and servers that cannot be set up. */
 import { TallystickError } from "@tallystick/core";
 
+/**
+ * Requests: `unauthenticated`, `forbidden`, `rate-limited`, `log-unknown`, `log-unavailable`, `not-found`,
+ * `method-not-allowed`, `not-acceptable`, `media-type-unsupported`, `request-malformed`, `body-too-large`,
+ * `body-too-slow`. Of these `rate-limited` and `log-unavailable` can be tried again.
+ * Folders: `config-malformed`, `server-exists`, `tokens-malformed`, `token-unknown`.
+ */
 export type ServerErrorCode =
-  | "authentication-required"
   | "body-too-large"
   | "body-too-slow"
   | "config-malformed"
@@ -11,11 +16,14 @@ export type ServerErrorCode =
   | "log-unknown"
   | "media-type-unsupported"
   | "method-not-allowed"
+  | "not-acceptable"
   | "not-found"
   | "rate-limited"
   | "request-malformed"
   | "server-exists"
-  | "tokens-malformed";
+  | "token-unknown"
+  | "tokens-malformed"
+  | "unauthenticated";
 
 /** A request that the server refused, or a server that could not be set up. */
 export class ServerError extends TallystickError<ServerErrorCode> {

@@ -1,4 +1,4 @@
-/** Setting up a server: folders, keys, tokens, configuration. Nothing that is there is ever overwritten. */
+/** Setting up a server: folders, keys, tokens, configuration. Keys that are there are never overwritten. */
 import { randomBytes } from "node:crypto";
 import { access, mkdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -18,7 +18,7 @@ import { createMasterKeyFile, readSecretFile, writeFileDurably } from "@tallysti
 import { type LogConfig, type ServerConfig, parseConfig, readConfig } from "./config.ts";
 import { ServerError } from "./error.ts";
 import { type LogLayout, layoutOf, logLayoutOf } from "./layout.ts";
-import { type CreatedToken, ROLES, type Role, createToken } from "./tokens.ts";
+import { ROLES, type Role, createToken } from "./tokens.ts";
 
 export interface InitServerOptions {
   readonly dir: string;
@@ -42,20 +42,20 @@ export interface InitializedServer {
 }
 
 /**
- * Makes a server with one log.
+ * Makes a server with one log; in the folder of a server, adds a log to it.
  *
- * @throws {ServerError} `server-exists`: the folder holds one; `config-malformed`: name, origin or a witness.
+ * @throws {ServerError} `server-exists`: there is a log of this name, or what is left of one; `config-malformed`:
+ * name, origin or a witness.
  */
 export async function initServer(options: InitServerOptions): Promise<InitializedServer> {
-  const { dir, name, origin, host = "127.0.0.1", port = 7420, witnesses = [] } = options;
+  const { dir, name, origin, witnesses = [] } = options;
   const paths = layoutOf(dir);
-  const log = { name, origin, witnesses, pinFirstSenderKey: options.pinFirstSenderKey ?? false };
-  const text = `${JSON.stringify({ listen: { host, port }, logs: [log] }, undefined, 2)}\n`;
-  parseConfig(text, "server.json");
-  if (await exists(paths.config))
-    throw new ServerError("server-exists", `${dir} holds a server already; choose another folder, or start it`);
-  await mkdir(dir, { recursive: true, mode: 0o700 });
   const layout = logLayoutOf(dir, name);
+  const text = await configWith(paths.config, options);
+  for (const path of [layout.ed25519Key, layout.mldsa44Key, layout.senderKey, layout.policy, layout.data]) {
+    if (await exists(path))
+      throw new ServerError("server-exists", `${path} is there already: keys are never replaced; choose another name`);
+  }
   for (const path of [layout.data, layout.keyStore, dirname(layout.policy), dirname(layout.senderKey)])
     await mkdir(path, { recursive: true, mode: 0o700 });
   const signers = [
@@ -65,12 +65,34 @@ export async function initServer(options: InitServerOptions): Promise<Initialize
   await writeKeys(layout, signers);
   if (!(await exists(paths.masterKey))) await createMasterKeyFile(paths.masterKey);
   await writePolicy({ layout, signers, witnesses, quorum: options.quorum ?? defaultQuorum(witnesses.length) });
-  const tokens: Partial<Record<Role, CreatedToken>> = {};
-  for (const role of ROLES) tokens[role] = await createToken(paths.tokens, { log: name, role });
-  // Last: with the configuration the server is complete.
+  const tokens: Partial<Record<Role, string>> = {};
+  for (const role of ROLES) tokens[role] = (await createToken(paths.tokens, { log: name, role })).token;
+  // Last: with the configuration the log is complete.
   await writeFileDurably(paths.config, utf8(text), { mode: 0o600 });
-  const shown = Object.fromEntries(ROLES.map((role) => [role, tokens[role]?.token ?? ""])) as Record<Role, string>;
-  return { configPath: paths.config, policyPath: layout.policy, vkeys: signers.map(({ vkey }) => vkey), tokens: shown };
+  return {
+    configPath: paths.config,
+    policyPath: layout.policy,
+    vkeys: signers.map(({ vkey }) => vkey),
+    tokens: tokens as Record<Role, string>,
+  };
+}
+
+/** The configuration with the new log in it. What stands in the file stays as it is. */
+async function configWith(path: string, options: InitServerOptions): Promise<string> {
+  const { name, origin, host = "127.0.0.1", port = 7420, witnesses = [], pinFirstSenderKey = false } = options;
+  const log = { name, origin, witnesses, pinFirstSenderKey };
+  const before = (await exists(path)) ? await readConfigValue(path) : { listen: { host, port }, logs: [] };
+  if (before.logs.some((known) => known.name === name))
+    throw new ServerError("server-exists", `${path}: there is a log ${name} already; start it, or choose another name`);
+  const text = `${JSON.stringify({ ...before, logs: [...before.logs, log] }, undefined, 2)}\n`;
+  parseConfig(text, path);
+  return text;
+}
+
+async function readConfigValue(path: string): Promise<{ readonly logs: readonly { readonly name: string }[] }> {
+  const text = await readFile(path, "utf8");
+  parseConfig(text, path);
+  return JSON.parse(text) as { logs: { name: string }[] };
 }
 
 /** More than half, and one more from four on: 1 of 1, 2 of 2, 2 of 3, 3 of 4, 4 of 5. */
@@ -149,8 +171,10 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** The words of an error that somebody has to read. */
+/** The words of an error that somebody has to read. A wrong argument comes from the configuration. */
 export function reasonOf(error: unknown): { readonly code: string; readonly message: string } {
   const message = error instanceof Error ? error.message : String(error);
-  return { code: error instanceof TallystickError ? error.code : "internal", message };
+  if (error instanceof TallystickError) return { code: error.code, message };
+  const isArgument = error instanceof TypeError || error instanceof RangeError;
+  return { code: isArgument ? "config-malformed" : "internal", message };
 }

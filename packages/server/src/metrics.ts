@@ -32,7 +32,7 @@ export class ServerMetrics {
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       registers,
     });
-    addLogGauges(this.#registry, logs);
+    addLogMetrics(registers, logs);
     const state = new Gauge({
       name: "tallystick_log_state",
       help: "1 for the state that a log is in",
@@ -67,38 +67,66 @@ export class ServerMetrics {
   }
 
   async text(): Promise<string> {
-    return await this.#registry.metrics();
+    return this.#registry.metrics();
   }
 }
 
-/** What each log counts and is, read when it is asked for. */
-function addLogGauges(registry: Registry, logs: readonly HostedLog[]): void {
-  const gauge = (name: string, help: string, read: (log: Log) => number): void => {
-    const made: Gauge<"log"> = new Gauge({
+/** What each log is and counts, read when it is asked for. */
+function addLogMetrics(registers: Registry[], hosted: readonly HostedLog[]): void {
+  const labelNames = ["log"] as const;
+  const read = (set: (log: string, value: number) => void, value: (log: Log) => number): void => {
+    for (const { name, log } of hosted) if (log !== undefined) set(name, value(log));
+  };
+  for (const { name, help, value } of GAUGES) {
+    const gauge: Gauge<"log"> = new Gauge({
       name: `tallystick_log_${name}`,
       help,
-      labelNames: ["log"],
-      registers: [registry],
+      labelNames,
+      registers,
+      collect: () => read((log, number) => gauge.set({ log }, number), value),
+    });
+  }
+  for (const { name, help, value } of COUNTERS) {
+    const counter: Counter<"log"> = new Counter({
+      name: `tallystick_log_${name}_total`,
+      help,
+      labelNames,
+      registers,
       collect: () => {
-        for (const hosted of logs) if (hosted.log !== undefined) made.set({ log: hosted.name }, read(hosted.log));
+        counter.reset();
+        read((log, number) => counter.inc({ log }, number), value);
       },
     });
-  };
-  gauge("size", "Entries that are durable", (log) => log.size());
-  gauge("published_size", "Entries under the published head", (log) => log.publishedSize());
-  gauge("queued_entries", "Entries that wait to be sequenced", (log) => log.status().queuedEntries);
-  gauge("entries_total", "Entries logged since the start", (log) => log.counters().entries);
-  gauge("commits_total", "Commits since the start", (log) => log.counters().commits);
-  gauge("duplicates_total", "Events that were there already", (log) => log.counters().duplicates);
-  gauge("refused_total", "Submissions refused", (log) => log.counters().refused);
-  gauge("overloaded_total", "Submissions refused for load", (log) => log.counters().overloaded);
-  gauge("heads_total", "Heads signed", (log) => log.counters().heads);
-  gauge("cosignatures_total", "Cosignatures received", (log) => log.counters().cosignatures);
-  gauge("witness_errors_total", "Failed requests to witnesses", (log) => log.counters().witnessErrors);
-  gauge("reads_total", "Contents read", (log) => log.counters().reads);
-  gauge(
-    "witnesses_ok",
-    "Witnesses that cosigned the last head they were asked for",
-    (log) => log.status().witnesses.filter(({ state }) => state === "ok").length,
-  );
+  }
 }
+
+interface LogMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly value: (log: Log) => number;
+}
+
+const GAUGES: readonly LogMetric[] = [
+  { name: "size", help: "Entries that are durable", value: (log) => log.size() },
+  { name: "published_size", help: "Entries under the published head", value: (log) => log.publishedSize() },
+  { name: "queued_entries", help: "Entries that wait to be sequenced", value: (log) => log.status().queuedEntries },
+  { name: "witnesses", help: "Witnesses that are asked", value: (log) => log.status().witnesses.length },
+  {
+    name: "witnesses_ok",
+    help: "Witnesses that cosigned the last head they were asked for",
+    value: (log) => log.status().witnesses.filter(({ state }) => state === "ok").length,
+  },
+];
+
+/** Since the start. */
+const COUNTERS: readonly LogMetric[] = [
+  { name: "entries", help: "Entries logged", value: (log) => log.counters().entries },
+  { name: "commits", help: "Commits", value: (log) => log.counters().commits },
+  { name: "duplicates", help: "Events that were there already", value: (log) => log.counters().duplicates },
+  { name: "refused", help: "Submissions refused", value: (log) => log.counters().refused },
+  { name: "overloaded", help: "Submissions refused for load", value: (log) => log.counters().overloaded },
+  { name: "heads", help: "Heads signed", value: (log) => log.counters().heads },
+  { name: "cosignatures", help: "Cosignatures received", value: (log) => log.counters().cosignatures },
+  { name: "witness_errors", help: "Failed requests to witnesses", value: (log) => log.counters().witnessErrors },
+  { name: "reads", help: "Contents read", value: (log) => log.counters().reads },
+];

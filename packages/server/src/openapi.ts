@@ -1,19 +1,28 @@
 /** The OpenAPI 3.1 document, made from the routes and the schemas that validate. */
 import { eventJsonSchema } from "@tallystick/events";
 import * as z from "zod";
-import { API_ROUTES } from "./api-routes.ts";
 import { PROBLEMS, PROBLEM_TYPE, type ProblemCode } from "./problem.ts";
-import type { Route } from "./route.ts";
+import type { Answer, Route } from "./route.ts";
+import { LOG_ROUTES } from "./routing.ts";
 import * as schemas from "./schemas.ts";
 import { EVENT_MEDIA_TYPES, type EventMediaType } from "./submission.ts";
-import { TILE_ROUTES } from "./tiles-routes.ts";
 
-/** Every route of a log. */
-export const LOG_ROUTES: readonly Route[] = [...TILE_ROUTES, ...API_ROUTES];
-
-/** Problems that every route with a token has. */
-const GENERAL: readonly ProblemCode[] = ["log-unknown", "log-unavailable", "request-malformed"];
-const GUARDED: readonly ProblemCode[] = ["authentication-required", "forbidden", "rate-limited"];
+/** Problems that every route of a log has. */
+const GENERAL: readonly ProblemCode[] = [
+  "log-unknown",
+  "not-found",
+  "method-not-allowed",
+  "log-unavailable",
+  "log-closed",
+  "request-malformed",
+  "storage-unavailable",
+  "log-corrupt",
+  "internal",
+];
+/** And those with a token. */
+const GUARDED: readonly ProblemCode[] = ["unauthenticated", "forbidden", "rate-limited"];
+/** And those whose answer is a value. */
+const NEGOTIATED: readonly ProblemCode[] = ["not-acceptable"];
 
 /** The document, as a JSON value. */
 export function openApiDocument(): Record<string, unknown> {
@@ -45,7 +54,7 @@ function operationOf(route: Route): Record<string, unknown> {
     ...(route.access === "public" ? {} : { "x-roles": route.access }),
     parameters: [pathParameter("log"), ...pathParameters(route.path), ...queryParameters(route.query)],
     ...(route.method === "POST" ? { requestBody: requestBody() } : {}),
-    responses: { ...answersOf(route), ...problemsOf(route, isPublic ? GENERAL : [...GENERAL, ...GUARDED]) },
+    responses: { ...answersOf(route), ...problemsOf(route) },
   };
 }
 
@@ -84,18 +93,35 @@ function requestBody(): Record<string, unknown> {
   };
 }
 
-function answersOf({ answers }: Route): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(answers).map(([status, { description, mediaType, schema }]) => [
-      status,
-      { description, content: { [mediaType]: schema === undefined ? {} : { schema: schemaOf(schema) } } },
-    ]),
-  );
+function answersOf({ answers, path }: Route): Record<string, unknown> {
+  const isResource = path === "checkpoint" || path.startsWith("tile/");
+  const part = { 206: { description: "The range that was asked for" }, 304: { description: "Unchanged" } };
+  return {
+    ...Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, describeAnswer(answer)])),
+    ...(isResource ? part : {}),
+  };
 }
 
-function problemsOf({ problems }: Route, general: readonly ProblemCode[]): Record<string, unknown> {
+function describeAnswer({ description, mediaType, schema }: Answer): Record<string, unknown> {
+  if (schema === undefined) return { description, content: { [mediaType]: {} } };
+  const described = { schema: schemaOf(schema) };
+  return { description, content: { [mediaType]: described, "application/cbor": described } };
+}
+
+/** The codes of the problems that a route can answer with. */
+export function problemCodesOf({ access, answers, problems }: Route): ReadonlySet<ProblemCode> {
+  const isNegotiated = Object.values(answers).some(({ schema }) => schema !== undefined);
+  return new Set([
+    ...GENERAL,
+    ...(access === "public" ? [] : GUARDED),
+    ...(isNegotiated ? NEGOTIATED : []),
+    ...problems,
+  ]);
+}
+
+function problemsOf(route: Route): Record<string, unknown> {
   const byStatus = new Map<number, string[]>();
-  for (const code of new Set([...general, ...(problems as readonly ProblemCode[])])) {
+  for (const code of problemCodesOf(route)) {
     const { status } = PROBLEMS[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }

@@ -1,8 +1,7 @@
 /** Refusals over HTTP: RFC 9457 problems with a stable code, a status for every code there is. */
-import { randomUUID } from "node:crypto";
 import { TallystickError, type TlogErrorCode } from "@tallystick/core";
 import type { EventErrorCode } from "@tallystick/events";
-import type { LogErrorCode } from "@tallystick/log";
+import type { LogErrorCode, Reason } from "@tallystick/log";
 import type { StorageErrorCode } from "@tallystick/storage";
 import type { ServerErrorCode } from "./error.ts";
 
@@ -15,7 +14,7 @@ export type ProblemCode =
   | "internal";
 
 interface Kind {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 410 | 413 | 415 | 422 | 429 | 500 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 406 | 408 | 409 | 410 | 413 | 415 | 422 | 429 | 500 | 503;
   readonly title: string;
 }
 
@@ -26,7 +25,6 @@ const STORAGE: Kind = { status: 503, title: "The log's storage does not work" };
 
 /** Of every code its status and title: a code without one does not compile. */
 export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
-  "authentication-required": { status: 401, title: "A valid token is needed" },
   "batch-malformed": { status: 400, title: "The signed batch does not parse" },
   "batch-refused": { status: 422, title: "The signed batch is refused" },
   "body-too-large": { status: 413, title: "The body is too large" },
@@ -69,11 +67,12 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "master-key-wrong": STORAGE,
   "media-type-unsupported": { status: 415, title: "This media type is not taken" },
   "method-not-allowed": { status: 405, title: "The method is not allowed here" },
+  "not-acceptable": { status: 406, title: "No form of the answer is accepted" },
   "not-found": { status: 404, title: "There is nothing here" },
   "note-malformed": BAD_PROOF,
   "opening-malformed": OURS,
   "origin-unknown": BAD_PROOF,
-  "outcome-unknown": { status: 503, title: "Whether it was logged is not known" },
+  "outcome-unknown": { status: 503, title: "Whether it was logged is not known: send it again with the same id" },
   "policy-malformed": BAD_PROOF,
   "proof-invalid": BAD_PROOF,
   "proof-malformed": BAD_PROOF,
@@ -98,7 +97,9 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "storage-unavailable": STORAGE,
   "stream-malformed": { status: 422, title: "The stream does not begin as it must" },
   "tile-malformed": MALFORMED,
+  "token-unknown": { status: 404, title: "There is no such token" },
   "tokens-malformed": OURS,
+  unauthenticated: { status: 401, title: "A valid token is needed" },
   "vkey-malformed": BAD_PROOF,
   "vkey-unsupported": BAD_PROOF,
 };
@@ -106,46 +107,38 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
 export const PROBLEM_TYPE = "application/problem+json";
 
 /** Details that a client may see, by name. Whatever else an error knows stays here. */
-const PUBLIC_DETAILS = [
-  "defects",
-  "entry",
-  "index",
-  "expected",
-  "state",
-  "bytesMax",
-  "offset",
-  "line",
-  "column",
-  "allow",
-];
+const PUBLIC_DETAILS = ["entry", "index", "expected", "state", "bytesMax", "offset", "line", "column", "allow"];
 
 /** A client that waits as told must not come back with all the others. */
 const JITTER_SECONDS = 2;
 
-/** Turns whatever was thrown into a response; what is not ours to show is for the operator's log only. */
-export function problemResponse(error: unknown, headers: Readonly<Record<string, string>> = {}): Response {
+/** 5xx whose words are meant for whoever asks: they say what to wait for, and name no file. */
+const TOLD: ReadonlySet<string> = new Set<ProblemCode>([
+  "clock-jumped",
+  "log-closed",
+  "log-forked",
+  "log-overloaded",
+  "log-rolled-back",
+  "log-starting",
+  "log-unavailable",
+]);
+
+/** Turns whatever was thrown into a response. `id` is a UUID, by which the operator finds the rest in the server's log. */
+export function problemResponse(error: unknown, id: string): Response {
   const code = codeOf(error);
-  const { status, title } = PROBLEMS[code];
+  const { status, title }: Kind = PROBLEMS[code];
+  const told = toldOf(error, code);
   const body = {
     type: `/problems/${code}`,
     title,
     status,
-    ...(isTellable(error, code) ? { detail: error.message } : {}),
-    instance: `urn:uuid:${randomUUID()}`,
+    ...(told === undefined ? {} : { detail: told.message }),
+    instance: `urn:uuid:${id}`,
     code,
-    ...publicDetails(error),
+    ...(told === undefined ? {} : publicDetails(told)),
   };
-  return Response.json(body, {
-    status,
-    headers: {
-      "content-type": PROBLEM_TYPE,
-      "cache-control": "no-store",
-      ...waitHeader(error, status),
-      ...authHeader(status),
-      ...allowHeader(error),
-      ...headers,
-    },
-  });
+  const headers = { "content-type": PROBLEM_TYPE, "cache-control": "no-store", ...headersFor(error, code) };
+  return new Response(JSON.stringify(body), { status, headers });
 }
 
 export function codeOf(error: unknown): ProblemCode {
@@ -153,39 +146,44 @@ export function codeOf(error: unknown): ProblemCode {
   return "internal";
 }
 
-/** 5xx are ours: their messages can name files. Those that say why a log takes nothing are meant to be read. */
-function isTellable(error: unknown, code: ProblemCode): error is TallystickError {
-  if (!(error instanceof TallystickError)) return false;
-  return PROBLEMS[code].status < 500 || WAITING.has(code);
+/** What may be told of an error. 5xx are ours: their messages can name files, and are for the server's log. */
+function toldOf(error: unknown, code: ProblemCode): TallystickError | undefined {
+  if (!(error instanceof TallystickError)) return undefined;
+  return PROBLEMS[code].status < 500 || TOLD.has(code) ? error : undefined;
 }
 
-const WAITING: ReadonlySet<ProblemCode> = new Set([
-  "log-overloaded",
-  "log-starting",
-  "clock-jumped",
-  "log-closed",
-  "outcome-unknown",
-]);
+/** The words for a reason of trouble where anybody may read them: the reason's own, or what its code says in general. */
+export function toldReason({ code, message }: Reason): Reason {
+  if (TOLD.has(code) || ["quorum-not-met", "witness-unreachable"].includes(code)) return { code, message };
+  const title = Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode].title : PROBLEMS.internal.title;
+  return { code, message: `${title}; the server's log says more` };
+}
 
-function publicDetails(error: unknown): Record<string, unknown> {
-  if (!(error instanceof TallystickError)) return {};
-  return Object.fromEntries(
-    PUBLIC_DETAILS.flatMap((name) => (error.details[name] === undefined ? [] : [[name, error.details[name]]])),
+function publicDetails({ details }: TallystickError): Record<string, unknown> {
+  const told = Object.fromEntries(
+    PUBLIC_DETAILS.flatMap((name) => (details[name] === undefined ? [] : [[name, details[name]]])),
   );
+  const { defects, entry = 0 } = details;
+  if (!Array.isArray(defects)) return told;
+  return { ...told, defects: defects.map((defect: Readonly<Record<string, unknown>>) => ({ entry, ...defect })) };
 }
 
-function waitHeader(error: unknown, status: number): Record<string, string> {
-  const known = error instanceof TallystickError ? error.details["retryAfterSeconds"] : undefined;
-  if (status !== 503 && status !== 429 && known === undefined) return {};
+function headersFor(error: unknown, code: ProblemCode): Record<string, string> {
+  const details = error instanceof TallystickError ? error.details : {};
+  const { status }: Kind = PROBLEMS[code];
+  const { allow, retryAfterSeconds } = details;
+  return {
+    ...(status === 503 || status === 429 || retryAfterSeconds !== undefined ? retryAfter(retryAfterSeconds) : {}),
+    ...(status === 401 ? { "www-authenticate": 'Bearer realm="tallystick"' } : {}),
+    ...(typeof allow === "string" ? { allow } : {}),
+    // What is left of the body will not be read, so the connection is of no more use.
+    ...(CUTTING.has(code) ? { connection: "close" } : {}),
+  };
+}
+
+const CUTTING: ReadonlySet<ProblemCode> = new Set(["body-too-large", "body-too-slow", "log-closed"]);
+
+function retryAfter(known: unknown): Record<string, string> {
   const seconds = typeof known === "number" ? known : 5;
   return { "retry-after": String(Math.max(1, Math.ceil(seconds + Math.random() * JITTER_SECONDS))) };
-}
-
-function authHeader(status: number): Record<string, string> {
-  return status === 401 ? { "www-authenticate": 'Bearer realm="tallystick"' } : {};
-}
-
-function allowHeader(error: unknown): Record<string, string> {
-  const allow = error instanceof TallystickError ? error.details["allow"] : undefined;
-  return typeof allow === "string" ? { allow } : {};
 }

@@ -1,7 +1,9 @@
 /** What a route is: who may use it, what it asks, what it answers, and what it does. */
 import type { Log } from "@tallystick/log";
 import type * as z from "zod";
+import type { Format } from "./accept.ts";
 import type { HostedLog } from "./hosted-log.ts";
+import type { ProblemCode } from "./problem.ts";
 import type { Credential, Role } from "./tokens.ts";
 
 export interface RouteCall<Query> {
@@ -13,7 +15,11 @@ export interface RouteCall<Query> {
   readonly query: Query;
   /** The last part of the path, where the route has a parameter. */
   readonly parameter: string;
-  /** Ends when the client goes away. */
+  /** Of answers that are values. */
+  readonly format: Format;
+  /** @throws {ServerError} `body-too-large`, `body-too-slow`, `request-malformed` @throws {LogError} `log-overloaded`, `log-closed` */
+  readonly readBody: () => Promise<Uint8Array>;
+  /** Fires when the client goes away. */
   readonly signal: AbortSignal;
 }
 
@@ -33,7 +39,7 @@ export interface Route<Query = unknown> {
   readonly query: z.ZodType<Query>;
   readonly answers: Readonly<Record<number, Answer>>;
   /** Codes of problems, beyond those that every route has. */
-  readonly problems: readonly string[];
+  readonly problems: readonly ProblemCode[];
   readonly handle: (call: RouteCall<Query>) => Promise<Response>;
 }
 

@@ -73,13 +73,9 @@ export const readEvent: z.ZodType = z.strictObject({
   event: z.record(z.string(), z.unknown()).describe("The event in JSON: event.schema.json"),
   state,
 });
-export const proof: z.ZodType = z.strictObject({
-  size: z.int().optional(),
-  from: z.int().optional(),
-  to: z.int().optional(),
-  index: index.optional(),
-  hashes: z.array(base64),
-});
+const hashes = z.array(base64).describe("32 bytes each");
+export const inclusionProof: z.ZodType = z.strictObject({ index, size: z.int().min(1), hashes });
+export const consistencyProof: z.ZodType = z.strictObject({ from: z.int().min(0), to: z.int().min(0), hashes });
 export const checkpoints: z.ZodType = z.strictObject({
   checkpoints: z.array(
     z.strictObject({ size: z.int(), rootHash: base64, note: z.string(), publishedAt: z.iso.datetime() }),
@@ -110,6 +106,6 @@ export const problem: z.ZodType = z.looseObject({
   title: z.string(),
   status: z.int(),
   detail: z.string().optional(),
-  instance: z.string(),
-  code: z.string(),
+  instance: z.string().describe("By which the operator finds more in the server's log"),
+  code: z.string().describe("Stable; docs/reference/errors.md"),
 });

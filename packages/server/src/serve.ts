@@ -18,7 +18,7 @@ import { type LogConfig, type ServerConfig, readConfig } from "./config.ts";
 import type { HostedLog } from "./hosted-log.ts";
 import { readLogKeys, reasonOf } from "./init.ts";
 import { layoutOf, logLayoutOf } from "./layout.ts";
-import { Tokens } from "./tokens.ts";
+import { TokenFile } from "./token-file.ts";
 
 export interface ServeLogsOptions {
   readonly dir: string;
@@ -41,10 +41,13 @@ export interface ServedLogs {
   close(): Promise<void>;
 }
 
+/** Slow senders of headers are cut; node looks for them this often. */
 const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 60_000;
+const LOOK_INTERVAL_MS = 1000;
+/** Longer than the usual 60 seconds of proxies, so that it is they who close idle connections. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-const CONNECTIONS_MAX = 20_000;
+/** At the end, for answers that are ready to get out. */
+const LAST_WORDS_MS = 250;
 
 interface Opened {
   readonly hosted: HostedLog;
@@ -61,35 +64,61 @@ interface Opened {
 export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> {
   const paths = layoutOf(options.dir);
   const config = await readConfig(paths.config);
-  const tokens = await Tokens.read(paths.tokens);
+  const tokens = await TokenFile.open(paths.tokens, {
+    onTrouble: (error) =>
+      options.logger?.warn("the tokens file cannot be used; those known before go on", reasonOf(error)),
+  });
   const opened: Opened[] = [];
   for (const log of config.logs) opened.push(await openHosted(log, options));
-  const logs = opened.map(({ hosted }) => hosted);
-  const app = createServerApp({
-    logs,
-    tokens,
-    rateLimit: config.rateLimit,
-    ...(options.logger === undefined ? {} : { logger: options.logger }),
-  });
-  const serverOptions = {
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+  const closing = new AbortController();
+  const server = createHttpServer({ config, tokens, opened, closing: closing.signal, options });
+  const end = async (graceMs: number): Promise<void> => {
+    tokens.close();
+    await closeAll(server, { opened, graceMs, closing });
   };
-  const server = createAdaptorServer({ fetch: app.fetch, createServer, serverOptions }) as Server;
-  server.maxConnections = CONNECTIONS_MAX;
   try {
     await listen(server, config, options);
   } catch (cause) {
-    for (const log of opened) await log.close(0);
+    await end(0);
     throw cause;
   }
   let closed: Promise<void> | undefined;
   return {
     url: urlOf(server),
-    logs,
-    close: () => (closed ??= closeAll(server, opened, config.graceMs)),
+    logs: opened.map(({ hosted }) => hosted),
+    close: () => (closed ??= end(config.graceMs)),
   };
+}
+
+interface HttpServerInput {
+  readonly config: ServerConfig;
+  readonly tokens: TokenFile;
+  readonly opened: readonly Opened[];
+  readonly closing: AbortSignal;
+  readonly options: ServeLogsOptions;
+}
+
+function createHttpServer({ config, tokens, opened, closing, options }: HttpServerInput): Server {
+  const { rateLimit, bodyTimeoutMs, bodiesBytesMax, connectionsMax } = config;
+  const app = createServerApp({
+    logs: opened.map(({ hosted }) => hosted),
+    tokens,
+    rateLimit,
+    bodyTimeoutMs,
+    bodiesBytesMax,
+    closing,
+    ...(options.logger === undefined ? {} : { logger: options.logger }),
+  });
+  const serverOptions = {
+    headersTimeout: Math.min(HEADERS_TIMEOUT_MS, bodyTimeoutMs),
+    // The application's own timeout comes first, with an answer.
+    requestTimeout: bodyTimeoutMs + HEADERS_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    connectionsCheckingInterval: LOOK_INTERVAL_MS,
+  };
+  const server = createAdaptorServer({ fetch: app.fetch, createServer, serverOptions }) as Server;
+  server.maxConnections = connectionsMax;
+  return server;
 }
 
 async function openHosted(config: LogConfig, options: ServeLogsOptions): Promise<Opened> {
@@ -152,13 +181,13 @@ async function openOne(
     ...(logger === undefined ? {} : { logger }),
     ...(fetch === undefined ? {} : { fetch }),
   };
-  return await openLog(logOptions);
+  return openLog(logOptions);
 }
 
 /** The master key: from the environment where it is set there, else from its file. */
 export async function masterKeyOf(dir: string): Promise<Uint8Array> {
   const env = process.env;
-  return await loadMasterKey(env[MASTER_KEY_VARIABLE] === undefined ? { file: layoutOf(dir).masterKey } : { env });
+  return loadMasterKey(env[MASTER_KEY_VARIABLE] === undefined ? { file: layoutOf(dir).masterKey } : { env });
 }
 
 async function listen(
@@ -180,12 +209,22 @@ function urlOf(server: Server): string {
   return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
 }
 
-async function closeAll(server: Server, opened: readonly Opened[], graceMs: number): Promise<void> {
+interface Ending {
+  readonly opened: readonly Opened[];
+  readonly graceMs: number;
+  readonly closing: AbortController;
+}
+
+async function closeAll(server: Server, { opened, graceMs, closing }: Ending): Promise<void> {
   const done = new Promise<void>((resolve) => server.close(() => resolve()));
+  // Refuses what comes now over open connections, and bodies that are still coming.
+  closing.abort();
   server.closeIdleConnections();
-  // The logs first: each answer that waits for one gets its outcome, and then its connection can end.
-  await Promise.all(opened.map(async (log) => await log.close(graceMs)));
-  const timer = setTimeout(() => server.closeAllConnections(), 250);
+  // Each answer that waits for a log gets its outcome, and then its connection can end.
+  await Promise.all(opened.map(async (log) => log.close(graceMs)));
+  const sweep = setInterval(() => server.closeIdleConnections(), LAST_WORDS_MS / 10);
+  const force = setTimeout(() => server.closeAllConnections(), LAST_WORDS_MS);
   await done;
-  clearTimeout(timer);
+  clearInterval(sweep);
+  clearTimeout(force);
 }

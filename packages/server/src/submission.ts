@@ -1,12 +1,26 @@
 /** What can be reported in one request, and how it is read: JSON, lines of JSON, CBOR, or a signed batch. */
 import { TallystickError, decodeUtf8 } from "@tallystick/core";
-import { BATCH_MEDIA_TYPE, EventError, type TallyEvent, decodeCbor, parseEvent, parseJson } from "@tallystick/events";
+import {
+  BATCH_MEDIA_TYPE,
+  EventError,
+  type TallyEvent,
+  catalogueEntry,
+  decodeCbor,
+  encodeEvent,
+  normaliseSession,
+  parseEvent,
+  parseJson,
+} from "@tallystick/events";
+import { LogError } from "@tallystick/log";
 import { ServerError } from "./error.ts";
 
+/** A thousand events of 4 KiB, or 128 of the largest. */
 export const BODY_BYTES_MAX = 4_194_304;
 export const EVENTS_MAX = 1000;
 /** An event nests to 8; the array around it is one more. */
 const CBOR_DEPTH = 9;
+/** As many as fit into the body of a thousand events with many fields. */
+const CBOR_ITEMS_MAX = 500_000;
 
 export type Submitted =
   | { readonly kind: "batch"; readonly batch: Uint8Array }
@@ -25,14 +39,28 @@ export const EVENT_MEDIA_TYPES: readonly EventMediaType[] = [
   BATCH_MEDIA_TYPE,
 ];
 
+/** @throws {ServerError} `media-type-unsupported` */
+export function mediaTypeOf(headers: Headers): EventMediaType {
+  const text = headers.get("content-type") ?? "";
+  const mediaType = text.split(";", 1)[0]?.trim().toLowerCase();
+  const known = EVENT_MEDIA_TYPES.find((each) => each === mediaType);
+  if (known === undefined) {
+    const got = JSON.stringify(text.slice(0, 80));
+    throw new ServerError("media-type-unsupported", `expected one of ${EVENT_MEDIA_TYPES.join(", ")}, got ${got}`);
+  }
+  const encoding = headers.get("content-encoding")?.trim().toLowerCase() ?? "identity";
+  if (encoding !== "identity")
+    throw new ServerError("media-type-unsupported", "expected a body without Content-Encoding");
+  return known;
+}
+
 /**
  * Reads a request's events. All or none: one that is not valid, and nothing of the request is taken.
  *
- * @throws {ServerError} `media-type-unsupported`, `request-malformed`
+ * @throws {ServerError} `request-malformed`, `body-too-large` (too many events)
  * @throws {EventError} `json-malformed`, `cbor-malformed`; `event-invalid`: every defect with `{entry, path, message}`.
  */
-export function readSubmission(body: Uint8Array, contentType: string | undefined): Submitted {
-  const mediaType = (contentType ?? "").split(";", 1)[0]?.trim().toLowerCase();
+export function readSubmission(body: Uint8Array, mediaType: EventMediaType): Submitted {
   if (mediaType === BATCH_MEDIA_TYPE) return { kind: "batch", batch: body };
   const value = readValue(body, mediaType);
   const single = !Array.isArray(value);
@@ -43,23 +71,10 @@ export function readSubmission(body: Uint8Array, contentType: string | undefined
   return { kind: "events", single, events: parseAll(values) };
 }
 
-function readValue(body: Uint8Array, mediaType: string | undefined): unknown {
-  switch (mediaType) {
-    case "application/json":
-      return parseJson(textOf(body));
-    case "application/x-ndjson":
-      return textOf(body)
-        .split("\n")
-        .filter((line) => line.trim() !== "")
-        .map((line) => parseJson(line));
-    case "application/cbor":
-      return decodeCbor(body, { bytesMax: BODY_BYTES_MAX, depthMax: CBOR_DEPTH });
-    default:
-      throw new ServerError(
-        "media-type-unsupported",
-        `expected one of ${EVENT_MEDIA_TYPES.join(", ")}, got ${JSON.stringify((mediaType ?? "").slice(0, 80))}`,
-      );
-  }
+function readValue(body: Uint8Array, mediaType: Exclude<EventMediaType, typeof BATCH_MEDIA_TYPE>): unknown {
+  if (mediaType === "application/json") return parseJson(textOf(body));
+  if (mediaType === "application/x-ndjson") return parseLines(textOf(body));
+  return decodeCbor(body, { bytesMax: BODY_BYTES_MAX, depthMax: CBOR_DEPTH, itemsMax: CBOR_ITEMS_MAX });
 }
 
 function textOf(body: Uint8Array): string {
@@ -71,13 +86,35 @@ function textOf(body: Uint8Array): string {
   }
 }
 
+/** Blank lines are nothing; a line that does not parse is named by its number. */
+function parseLines(text: string): unknown[] {
+  const values: unknown[] = [];
+  for (const [at, line] of text.split("\n").entries()) {
+    if (line.trim() === "") continue;
+    // Not read to the end only to be refused.
+    if (values.length > EVENTS_MAX) break;
+    values.push(parseLine(line, at + 1));
+  }
+  return values;
+}
+
+function parseLine(text: string, line: number): unknown {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    if (!(error instanceof EventError)) throw error;
+    const { column } = error.details;
+    throw new EventError(error.code, `line ${line}: ${error.message}`, { details: { line, column }, cause: error });
+  }
+}
+
 interface EntryDefect {
   readonly entry: number;
   readonly path: string;
   readonly message: string;
 }
 
-/** Lines of defects in one answer: enough to see a pattern. */
+/** Defects in one answer: enough to see a pattern. */
 const DEFECTS_MAX = 100;
 
 function parseAll(values: readonly unknown[]): TallyEvent[] {
@@ -94,17 +131,37 @@ function parseAll(values: readonly unknown[]): TallyEvent[] {
   }
   if (defects.length === 0) return events;
   const [first] = defects;
-  const message = `${defects.length} defect${defects.length === 1 ? "" : "s"}; the first: entry ${first?.entry}: ${first?.path}: ${first?.message}`;
-  throw new EventError("event-invalid", message, { details: { defects: defects.slice(0, DEFECTS_MAX) } });
+  const count = `${defects.length} defect${defects.length === 1 ? "" : "s"}`;
+  const where = first?.path === "" ? "" : `${first?.path}: `;
+  throw new EventError("event-invalid", `${count}; the first: entry ${first?.entry}: ${where}${first?.message}`, {
+    details: { defects: defects.slice(0, DEFECTS_MAX) },
+  });
 }
 
-/** The defects of one event, with its place in the request. */
-export function defectsOf(error: EventError, entry: number): EntryDefect[] {
+function defectsOf(error: EventError, entry: number): EntryDefect[] {
   const { defects } = error.details;
   if (!Array.isArray(defects)) return [{ entry, path: "", message: error.message }];
-  return defects.map((defect: { readonly path: string; readonly message: string }) => ({
-    entry,
-    path: defect.path,
-    message: defect.message,
-  }));
+  return defects.map((defect: { readonly path: string; readonly message: string }) => ({ entry, ...defect }));
+}
+
+/** An error of the log about one event among several, with the place of that event. */
+export function withEntry(error: unknown, events: readonly TallyEvent[]): unknown {
+  if (!(error instanceof EventError || error instanceof LogError) || error.details["entry"] !== undefined) return error;
+  const entry = events.findIndex((event) => isBlamed(error, event));
+  if (entry === -1) return error;
+  const options = { details: { ...error.details, entry }, cause: error };
+  const message = `entry ${entry}: ${error.message}`;
+  return error instanceof EventError
+    ? new EventError(error.code, message, options)
+    : new LogError(error.code, message, options);
+}
+
+function isBlamed(error: EventError | LogError, event: TallyEvent): boolean {
+  if (error.code === "event-refused") return ["log", "sender"].includes(catalogueEntry(event.type)?.reporter ?? "");
+  try {
+    encodeEvent(normaliseSession(event, () => new Uint8Array(32)));
+    return false;
+  } catch (found) {
+    return found instanceof EventError && found.code === error.code;
+  }
 }

@@ -1,7 +1,7 @@
 /** The tail as server-sent events: pulled by the client, so that a slow reader fills no memory. */
 import { encodeBase64, utf8 } from "@tallystick/core";
 import { decodeLeaf, eventToJson } from "@tallystick/events";
-import type { TailItem } from "@tallystick/log";
+import { type Log, LogError, type TailItem } from "@tallystick/log";
 import type { RouteCall } from "./route.ts";
 
 /** Often enough for proxies that cut silent connections. */
@@ -10,7 +10,15 @@ const HEARTBEAT_MS = 15_000;
 /** How long to wait for the read to be recorded before the stream begins all the same; nothing flows before it is. */
 const RECORD_MS = 100;
 
-/** Streams the tail from `from`, or after the Last-Event-ID that a client brings back. */
+/** Of one log at a time: each holds a connection and an iterator. */
+const TAILS_MAX = 1000;
+const tailsOf = new WeakMap<Log, number>();
+
+/**
+ * Streams the tail from `from`, or after the Last-Event-ID that a client brings back.
+ *
+ * @throws {LogError} `log-overloaded`: too many tails; whatever keeps the read from being recorded.
+ */
 export async function tailResponse({
   log,
   request,
@@ -21,19 +29,28 @@ export async function tailResponse({
   const from = resumeAt(request.headers.get("last-event-id")) ?? query.from;
   const gone = new AbortController();
   const ended = AbortSignal.any([signal, gone.signal]);
-  const items = log
-    .tail({ reader: credential?.id ?? "", signal: ended, ...(from === undefined ? {} : { from }) })
-    [Symbol.asyncIterator]();
+  const leave = enter(log);
+  ended.addEventListener("abort", leave, { once: true });
+  const tail = log.tail({ reader: credential?.id ?? "", signal: ended, ...(from === undefined ? {} : { from }) });
+  const items = tail[Symbol.asyncIterator]();
   // The first step records the read: where that fails, there is an error to answer with instead of a stream.
-  let next = items.next();
-  await Promise.race([next, pause(RECORD_MS)]);
+  let next = stepOf(items);
+  try {
+    await within(RECORD_MS, next);
+  } catch (error) {
+    gone.abort();
+    throw error;
+  }
   const body = new ReadableStream<Uint8Array>({
     start: (controller) => controller.enqueue(utf8(": tallystick tail\n\n")),
     pull: async (controller) => {
-      const step = await Promise.race([next, pause(HEARTBEAT_MS)]);
+      const step = await within(HEARTBEAT_MS, next);
       if (step === undefined) return controller.enqueue(utf8(": still here\n\n"));
-      if (step.done === true) return controller.close();
-      next = items.next();
+      if (step.done === true) {
+        gone.abort();
+        return controller.close();
+      }
+      next = stepOf(items);
       controller.enqueue(utf8(formatItem(step.value)));
     },
     cancel: () => gone.abort(),
@@ -43,8 +60,34 @@ export async function tailResponse({
   });
 }
 
-async function pause(timeoutMs: number): Promise<undefined> {
-  return await new Promise((resolve) => setTimeout(resolve, timeoutMs, undefined).unref());
+/** @throws {LogError} `log-overloaded` */
+function enter(log: Log): () => void {
+  const count = tailsOf.get(log) ?? 0;
+  if (count >= TAILS_MAX) {
+    throw new LogError("log-overloaded", `${count} tails are being read: try again later`, {
+      details: { retryAfterSeconds: 30 },
+    });
+  }
+  tailsOf.set(log, count + 1);
+  return () => tailsOf.set(log, (tailsOf.get(log) ?? 1) - 1);
+}
+
+/** The next step, begun before it is asked for: should it fail until then, nobody is to hear of it but who asks. */
+function stepOf(items: AsyncIterator<TailItem>): Promise<IteratorResult<TailItem>> {
+  const step = items.next();
+  step.catch(() => undefined);
+  return step;
+}
+
+/** What a promise gives, or `undefined` when that takes longer. */
+async function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(resolve, timeoutMs, undefined).unref();
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function resumeAt(lastEventId: string | null): number | undefined {

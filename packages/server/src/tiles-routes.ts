@@ -52,7 +52,7 @@ export const TILE_ROUTES: readonly Route[] = [
     answers: { 200: { description: "256 hashes of 32 bytes, or as many as the path says", mediaType: BYTES } },
     problems: ["not-found"],
     handle: async (call) =>
-      await found(call, await call.log.readTile(parsed(() => parseTilePath(`tile/${call.parameter}`))), IMMUTABLE),
+      found(call, await call.log.readTile(parsed(() => parseTilePath(`tile/${call.parameter}`))), IMMUTABLE),
   }),
 ];
 

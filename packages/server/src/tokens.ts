@@ -3,6 +3,7 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { parseJson } from "@tallystick/events";
 import { writeFileDurably } from "@tallystick/storage";
 import * as z from "zod";
 import { ServerError } from "./error.ts";
@@ -34,8 +35,13 @@ const tokensSchema = z.strictObject({
 
 type StoredToken = z.infer<typeof tokensSchema>["tokens"][number];
 
-/** The tokens of a server. */
-export class Tokens {
+/** What a request's token is looked up in. */
+export interface TokenFinder {
+  find(token: string): Credential | undefined;
+}
+
+/** The tokens of a server, as they were when the file was read. */
+export class Tokens implements TokenFinder {
   readonly #stored: readonly { readonly credential: Credential; readonly digest: Buffer }[];
 
   private constructor(stored: readonly StoredToken[]) {
@@ -66,7 +72,7 @@ function digestOf(token: string): Buffer {
 async function readStored(path: string): Promise<z.infer<typeof tokensSchema>> {
   const text = await readFile(path, "utf8");
   try {
-    return tokensSchema.parse(JSON.parse(text));
+    return tokensSchema.parse(parseJson(text));
   } catch (cause) {
     throw new ServerError("tokens-malformed", `${path}: expected {tokens: [{id, role, log, digest, createdAt}]}`, {
       cause,
@@ -96,11 +102,11 @@ export async function createToken(
   return { id, token };
 }
 
-/** Takes a token's rights away, from the next start on. @throws {ServerError} `tokens-malformed`: no such id. */
+/** Takes a token's rights away; a running server notices within seconds. @throws {ServerError} `token-unknown` */
 export async function revokeToken(path: string, id: string): Promise<void> {
   const { tokens } = await readStored(path);
   const left = tokens.filter((token) => token.id !== id);
-  if (left.length === tokens.length) throw new ServerError("tokens-malformed", `${path}: no token has the id ${id}`);
+  if (left.length === tokens.length) throw new ServerError("token-unknown", `${path}: no token has the id ${id}`);
   await writeTokens(path, left);
 }
 

@@ -1,0 +1,62 @@
+/** Who may do what: deny by default, and what a route allows stands at the route. */
+import type { HttpBindings } from "@hono/node-server";
+import { ServerError } from "./error.ts";
+import type { HostedLog } from "./hosted-log.ts";
+import type { Route } from "./route.ts";
+import type { Credential, Role, TokenFinder } from "./tokens.ts";
+
+export interface Asking {
+  readonly hosted: HostedLog;
+  readonly route: Route;
+  readonly request: Request;
+  readonly tokens: TokenFinder;
+}
+
+/**
+ * Who asks; `undefined` where nobody needs to say. Public routes do not look at a token at all.
+ *
+ * @throws {ServerError} `unauthenticated`, `forbidden`
+ */
+export function authorize({ hosted, route, request, tokens }: Asking): Credential | undefined {
+  if (route.access === "public") return undefined;
+  if (hosted.publicEntries && route.path.startsWith("tile/entries/")) return undefined;
+  const credential = authenticate(request, tokens);
+  if (credential.log !== hosted.name) throw new ServerError("forbidden", "this token is for another log");
+  return requireRole(credential, route.access);
+}
+
+/** @throws {ServerError} `forbidden` */
+export function requireRole(credential: Credential, roles: readonly Role[]): Credential {
+  if (roles.includes(credential.role)) return credential;
+  throw new ServerError("forbidden", `this asks for the role ${roles.join(" or ")}; the token's is ${credential.role}`);
+}
+
+/** @throws {ServerError} `unauthenticated` */
+export function authenticate(request: Request, tokens: TokenFinder): Credential {
+  const [, token] = /^Bearer +(\S{1,200})$/i.exec(request.headers.get("authorization") ?? "") ?? [];
+  const credential = token === undefined ? undefined : tokens.find(token);
+  if (credential !== undefined) return credential;
+  throw new ServerError(
+    "unauthenticated",
+    token === undefined ? "expected Authorization: Bearer TOKEN" : "this token is not known",
+  );
+}
+
+/** What proxies and browsers add: such a request comes from elsewhere, whatever its last hop. */
+const SIGNS_OF_ELSEWHERE = ["x-forwarded-for", "forwarded", "x-real-ip", "via", "origin"];
+
+/** Whether a request was made on this machine, by a program. */
+export function isLocal(bindings: Partial<HttpBindings> | undefined): boolean {
+  const incoming = bindings?.incoming;
+  if (incoming === undefined) return false;
+  const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(incoming.socket.remoteAddress ?? "");
+  return isLoopback && SIGNS_OF_ELSEWHERE.every((name) => incoming.headers[name] === undefined);
+}
+
+/** Whether an operator asks, or somebody on this machine. */
+export function isOperator(request: Request, { local, tokens }: { local: boolean; tokens: TokenFinder }): boolean {
+  if (local) return true;
+  if (!request.headers.has("authorization")) return false;
+  const [, token = ""] = /^Bearer +(\S{1,200})$/i.exec(request.headers.get("authorization") ?? "") ?? [];
+  return tokens.find(token)?.role === "operator";
+}

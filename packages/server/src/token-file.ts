@@ -1,0 +1,68 @@
+/** The tokens of a running server: the file is looked at every second, so that a revoked token is soon worth nothing. */
+import { stat } from "node:fs/promises";
+import { type Credential, type TokenFinder, Tokens } from "./tokens.ts";
+
+const INTERVAL_MS = 1000;
+
+export interface TokenFileOptions {
+  readonly intervalMs?: number;
+  /** Told when the file cannot be used; the tokens that were known go on. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
+export class TokenFile implements TokenFinder {
+  readonly #path: string;
+  readonly #onTrouble: (error: unknown) => void;
+  readonly #timer: NodeJS.Timeout;
+  #tokens: Tokens;
+  #seen: string;
+  #reading = false;
+
+  private constructor(path: string, { tokens, seen }: { tokens: Tokens; seen: string }, options: TokenFileOptions) {
+    this.#path = path;
+    this.#tokens = tokens;
+    this.#seen = seen;
+    this.#onTrouble = options.onTrouble;
+    this.#timer = setInterval(() => void this.#look(), options.intervalMs ?? INTERVAL_MS).unref();
+  }
+
+  /** @throws {ServerError} `tokens-malformed` @throws {Error} the file cannot be read. */
+  static async open(path: string, options: TokenFileOptions): Promise<TokenFile> {
+    const seen = await versionOf(path);
+    return new TokenFile(path, { tokens: await Tokens.read(path), seen }, options);
+  }
+
+  find(token: string): Credential | undefined {
+    return this.#tokens.find(token);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #look(): Promise<void> {
+    if (this.#reading) return;
+    this.#reading = true;
+    try {
+      const now = await versionOf(this.#path);
+      if (now === this.#seen) return;
+      // Remembered first: a file that cannot be used is complained of once.
+      this.#seen = now;
+      this.#tokens = await Tokens.read(this.#path);
+    } catch (error) {
+      this.#onTrouble(error);
+    } finally {
+      this.#reading = false;
+    }
+  }
+}
+
+/** Changes whenever the file is replaced, written or removed. */
+async function versionOf(path: string): Promise<string> {
+  try {
+    const { ino, size, mtimeNs } = await stat(path, { bigint: true });
+    return `${ino} ${size} ${mtimeNs}`;
+  } catch {
+    return "absent";
+  }
+}
