@@ -41,7 +41,8 @@ export async function recoverState(input: RecoverInput): Promise<SequencerState>
   const { storage, random, signed, published } = input;
   const stored = await storage.readHead("integrated");
   if (stored === undefined) {
-    if (signed !== undefined || published !== undefined) throw corrupt("there is a signed head, but no tree");
+    // An empty log signs a head of size 0, and has nothing else to store.
+    for (const own of [signed, published]) if (own !== undefined) assertOurs(own, input, 0);
     return {
       version: 0,
       tree: emptyTree(),
