@@ -37,6 +37,8 @@ function start(name: string): { client: Tallystick; errors: Error[] } {
     token: dev.file.log.tokens.writer,
     policy: policyText,
     outbox: join(folder, name),
+    // dev pins the first sender key that a writer's token presents.
+    senderKey: join(folder, "sender.key"),
     onError: (error) => errors.push(error),
   });
   return { client, errors };

@@ -13,7 +13,7 @@ export function createMemoryJournal(): JournalLike {
   };
   const rewrite: JournalLike["rewrite"] = async (records, onMoved) => {
     const kept: Uint8Array[] = [];
-    for (const record of [...records()]) kept.push(await record);
+    for (const record of Array.from(records())) kept.push(await record);
     parts = [];
     total = 0;
     onMoved(kept.map(keep));

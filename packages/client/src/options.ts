@@ -16,6 +16,11 @@ export interface TallystickOptions {
   readonly origin?: string | undefined;
   /** Where events wait: a folder of this process alone (".tallystick-outbox" by default), or "none" for memory. */
   readonly outbox?: string | undefined;
+  /**
+   * The Ed25519 seed that signs: 32 bytes, or the path of a file of 64 hex digits, made where there is none. Several
+   * outboxes of one application may share it. Else a key of its own in the outbox folder, or for this process alone.
+   */
+  readonly senderKey?: Uint8Array | string | undefined;
   /** How much may wait, each event with 512 bytes for its bookkeeping; 256 MiB by default. */
   readonly outboxBytesMax?: number | undefined;
   /** How much disk verified receipts take; 128 MiB by default. */
@@ -35,7 +40,7 @@ export interface TallystickOptions {
   readonly now?: (() => number) | undefined;
 }
 
-type Optional = "sessionSecret" | "origin" | "onError";
+type Optional = "sessionSecret" | "senderKey" | "origin" | "onError";
 
 /** Every option but those that may stay away, which are `undefined` then. */
 export type ResolvedOptions = {
@@ -55,7 +60,10 @@ const SECRET_BYTES_MIN = 32;
  * @throws {TypeError} one is missing, or is not what it should be. @throws {RangeError} a number is out of range.
  */
 export function resolveOptions(options: TallystickOptions): ResolvedOptions {
-  const { sessionSecret } = options;
+  const { sessionSecret, senderKey } = options;
+  if (senderKey instanceof Uint8Array && senderKey.length !== SECRET_BYTES_MIN) {
+    throw new RangeError(`senderKey: expected ${SECRET_BYTES_MIN} bytes, got ${senderKey.length}`);
+  }
   if (sessionSecret !== undefined && sessionSecret.length < SECRET_BYTES_MIN) {
     throw new RangeError(`sessionSecret: expected ${SECRET_BYTES_MIN} bytes or more, got ${sessionSecret.length}`);
   }
@@ -71,6 +79,7 @@ export function resolveOptions(options: TallystickOptions): ResolvedOptions {
     requestTimeoutMs: within("requestTimeoutMs", options.requestTimeoutMs ?? 15_000, { min: 1, max: TIMER_MS_MAX }),
     beatIntervalMs: within("beatIntervalMs", options.beatIntervalMs ?? 900_000, { max: TIMER_MS_MAX }),
     sessionSecret,
+    senderKey,
     onError: options.onError,
     fetch: options.fetch ?? globalThis.fetch,
     now: options.now ?? Date.now,

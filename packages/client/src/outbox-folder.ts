@@ -27,7 +27,9 @@ export interface OutboxOptions {
   readonly bytesMax: number;
   readonly receiptBytesMax: number;
   /** 32 bytes or more. Give the same to every instance of one application, so that a session is one chain in all. */
-  readonly sessionSecret?: Uint8Array;
+  readonly sessionSecret?: Uint8Array | undefined;
+  /** The sender key's seed, or the file that holds it; else one of this outbox alone. */
+  readonly senderKey?: Uint8Array | string | undefined;
 }
 
 /** A receipt, in memory. */
@@ -47,8 +49,8 @@ export async function openOutboxFolder(folder: string, options: OutboxOptions): 
     for (const step of opened.splice(0).toReversed()) await step();
   };
   try {
-    const seed = await readOrCreateSecret(folder, "sender.key");
-    const secret = options.sessionSecret ?? (await readOrCreateSecret(folder, "session.key"));
+    const seed = await senderSeed(options.senderKey ?? join(folder, "sender.key"));
+    const secret = options.sessionSecret ?? (await readOrCreateSecret(join(folder, "session.key")));
     const outbox = new Outbox(options.bytesMax);
     const journal = await Journal.open(join(folder, "outbox"), (bytes, position) => outbox.replay(bytes, position));
     opened.push(async () => journal.close());
@@ -64,13 +66,13 @@ export async function openOutboxFolder(folder: string, options: OutboxOptions): 
 }
 
 /** An outbox for where there is no disk: it dies with the process, and so does its stream. */
-export function createMemoryOutbox(options: OutboxOptions): OpenedOutbox {
+export async function createMemoryOutbox(options: OutboxOptions): Promise<OpenedOutbox> {
   const outbox = new Outbox(options.bytesMax);
   outbox.attach(createMemoryJournal());
   return {
     outbox,
     receipts: createMemoryReceiptStore(Math.ceil(options.receiptBytesMax / RECEIPT_BYTES)),
-    seed: randomBytes(32),
+    seed: await senderSeed(options.senderKey ?? new Uint8Array(randomBytes(32))),
     hashSession: keyedHash(options.sessionSecret ?? randomBytes(32)),
     durable: false,
     close: async () => outbox.close(),
@@ -81,8 +83,11 @@ function keyedHash(secret: Uint8Array): (id: string) => Uint8Array {
   return (id) => new Uint8Array(createHmac("sha256", secret).update(id, "utf8").digest());
 }
 
-async function readOrCreateSecret(folder: string, name: string): Promise<Uint8Array> {
-  const path = join(folder, name);
+async function senderSeed(key: Uint8Array | string): Promise<Uint8Array> {
+  return typeof key === "string" ? readOrCreateSecret(key) : key;
+}
+
+async function readOrCreateSecret(path: string): Promise<Uint8Array> {
   const known = await readIfThere(path);
   if (known !== undefined) return parseSecret(path, known);
   const secret = new Uint8Array(randomBytes(32));
@@ -101,6 +106,6 @@ function parseSecret(path: string, text: string): Uint8Array {
 /** The stream's number belongs to its key: events that wait cannot be signed under another one. */
 function assertKeyOfStream(folder: string, { stream }: Outbox, seed: Uint8Array): void {
   if (stream === undefined || equalBytes(stream.publicKey, ed25519PublicKey(seed))) return;
-  const text = `${folder}: sender.key is not the key of the stream in it; restore it, or move the folder away to begin a new stream`;
+  const text = `${folder}: the sender key is not that of the stream in it; restore it, or move the folder away to begin a new stream`;
   throw new ClientError("outbox-corrupt", text, { details: { folder } });
 }

@@ -257,7 +257,7 @@ export class Outbox {
   }
 
   #apply(fields: CborValue[], position: Position, length: number): void {
-    switch (fields[0]) {
+    switch (numberAt(fields, 0)) {
       case KIND.stream:
         return this.#applyStream(fields);
       case KIND.event:
@@ -279,20 +279,8 @@ export class Outbox {
       case KIND.ended:
         this.ended = true;
         return;
-      case undefined: {
-        throw new Error("Not implemented yet: undefined case");
-      }
-      case null: {
-        throw new Error("Not implemented yet: null case");
-      }
-      case false: {
-        throw new Error("Not implemented yet: false case");
-      }
-      case true: {
-        throw new Error("Not implemented yet: true case");
-      }
       default: {
-        const text = `outbox: unknown kind ${JSON.stringify(fields[0])}: was it written by a newer version?`;
+        const text = `outbox: unknown kind ${numberAt(fields, 0)}: was it written by a newer version?`;
         throw new ClientError("outbox-corrupt", text);
       }
     }

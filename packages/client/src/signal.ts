@@ -18,8 +18,11 @@ export class Signal {
     for (const wake of this.#waiting) wake();
   }
 
-  /** Resolves when there is other news than `seen`, or after `timeoutMs`. Its timer does not keep the process alive. */
-  async wait(timeoutMs: number, seen: number = this.#news): Promise<void> {
+  /**
+   * Resolves when there is other news than `seen`, or after `timeoutMs`. Keeps the process alive only where somebody
+   * waits for the outcome: background work must not.
+   */
+  async wait(timeoutMs: number, { seen = this.#news, keepAlive = false }: WaitOptions = {}): Promise<void> {
     if (seen !== this.#news) return;
     await new Promise<void>((resolve) => {
       const wake = (): void => {
@@ -28,10 +31,15 @@ export class Signal {
         resolve();
       };
       const timer = setTimeout(wake, timeoutMs);
-      timer.unref();
+      if (!keepAlive) timer.unref();
       this.#waiting.add(wake);
     });
   }
+}
+
+interface WaitOptions {
+  readonly seen?: number;
+  readonly keepAlive?: boolean;
 }
 
 const BACKOFF_FIRST_MS = 200;

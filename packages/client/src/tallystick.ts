@@ -16,7 +16,7 @@ import {
   streamId,
 } from "@tallystick/events";
 import { collectOnce } from "./collection.ts";
-import { type DeliveryOptions, sendOnce } from "./delivery.ts";
+import { type DeliveryOptions, type Sending, sendOnce } from "./delivery.ts";
 import { ClientError } from "./error.ts";
 import { type LogReader, createHttpLogReader } from "./log-reader.ts";
 import {
@@ -232,7 +232,7 @@ class Client implements Tallystick {
       this.#assertRunning();
       const left = deadline - performance.now();
       if (left <= 0 || signal?.aborted === true) throw this.#timeout(`flush: after ${timeoutMs} ms`);
-      await this.#moved.wait(Math.min(left, FLUSH_CHECK_MS));
+      await this.#moved.wait(Math.min(left, FLUSH_CHECK_MS), { keepAlive: true });
     }
   }
 
@@ -278,9 +278,11 @@ class Client implements Tallystick {
     const options = this.#options;
     const policy = parsePolicy(options.policy.includes("\n") ? options.policy : await readFile(options.policy));
     const origin = originOf(policy, options.origin);
-    const { outboxBytesMax: bytesMax, receiptBytesMax, sessionSecret } = options;
-    const limits = { bytesMax, receiptBytesMax, ...(sessionSecret === undefined ? {} : { sessionSecret }) };
-    const box = options.outbox === "none" ? createMemoryOutbox(limits) : await openOutboxFolder(options.outbox, limits);
+    const { outboxBytesMax: bytesMax, receiptBytesMax, sessionSecret, senderKey } = options;
+    const settings = { bytesMax, receiptBytesMax, sessionSecret, senderKey };
+    const box = await (options.outbox === "none"
+      ? createMemoryOutbox(settings)
+      : openOutboxFolder(options.outbox, settings));
     try {
       await this.#beginStream(box, origin);
     } catch (error) {
@@ -374,24 +376,29 @@ class Client implements Tallystick {
     const seen = this.#send.news;
     const outcome = await sendOnce(delivery);
     this.#offline = outcome.kind === "retry";
+    if (outcome.kind === "retry") {
+      if (this.#isRunning()) this.#report(outcome.error);
+      return { failed: true, afterMs: outcome.afterMs };
+    }
+    await this.#follow(outcome, delivery, seen);
+    return GO_ON;
+  }
+
+  /** What a try to send that did not fail leads to. */
+  async #follow(outcome: Exclude<Sending, { kind: "retry" }>, delivery: DeliveryOptions, seen: number): Promise<void> {
     switch (outcome.kind) {
       case "idle":
-        await this.#idle(delivery, seen);
-        return GO_ON;
+        return this.#idle(delivery, seen);
       case "placed":
         for (const entry of outcome.entries) this.#waiters.advance(entry.sequence, reachedBy(entry));
         this.#moved.notify();
         this.#collect.notify();
-        return GO_ON;
+        return;
       case "refused": {
         const error = refusalOf(outcome.entry);
         this.#waiters.reject(outcome.entry.sequence, error);
         this.#report(error);
-        return GO_ON;
       }
-      default:
-        if (this.#isRunning()) this.#report(outcome.error);
-        return { failed: true, afterMs: outcome.afterMs };
     }
   }
 
@@ -399,7 +406,7 @@ class Client implements Tallystick {
   async #idle({ outbox }: DeliveryOptions, seen: number): Promise<void> {
     const { beatIntervalMs } = this.#options;
     const before = outbox.nextSequence;
-    await this.#send.wait(beatIntervalMs === 0 ? TIMER_MS_MAX : beatIntervalMs, seen);
+    await this.#send.wait(beatIntervalMs === 0 ? TIMER_MS_MAX : beatIntervalMs, { seen });
     const silent = beatIntervalMs > 0 && this.#send.news === seen && outbox.nextSequence === before;
     if (silent && this.#isRunning()) await outbox.push(this.#ownEvent("stream.beat", {}));
   }
@@ -412,7 +419,7 @@ class Client implements Tallystick {
       this.#waitingFor = outcome.kind === "waiting" ? outcome.reason : undefined;
       switch (outcome.kind) {
         case "idle":
-          await this.#collect.wait(COLLECT_IDLE_MS, seen);
+          await this.#collect.wait(COLLECT_IDLE_MS, { seen });
           break;
         case "waiting":
           await this.#pause(intervalMs);

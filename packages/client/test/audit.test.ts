@@ -78,7 +78,7 @@ beforeAll(async () => {
 async function audit(leaves: readonly Uint8Array[], options: Partial<AuditOptions> = {}): Promise<AuditReport> {
   log.replaceLeaves(leaves);
   const reader = createHttpLogReader({ url: log.url, fetch: log.fetch });
-  return await auditLog({ reader, policy, ...options });
+  return auditLog({ reader, policy, ...options });
 }
 
 /** The honest leaves, with one changed. */
@@ -351,7 +351,7 @@ describe("auditLog", () => {
     ];
     for (const [path, answer, code] of answers) {
       log.hooks.intercept = (request) => (request.path.startsWith(path) ? answer() : undefined);
-      expect(await rejectionCode(audit(honest)), path).toBe(code);
+      expect(await rejectionCode(audit(honest)), `reading ${path}`).toBe(code);
     }
     log.hooks = {};
   });

@@ -1,6 +1,6 @@
 /** Kill -9 at any moment: what `record` promised is delivered, each event once, under its number. */
 import { spawn } from "node:child_process";
-import { createServer } from "node:http";
+import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { writeFile } from "node:fs/promises";
@@ -14,16 +14,17 @@ const CHILD = fileURLToPath(new URL("support/recording-child.ts", import.meta.ur
 
 /** Serves the double over HTTP, losing some of its answers. */
 async function serve(log: LogDouble): Promise<string> {
-  const server = createServer(async (request, response) => {
+  const answerOne = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part as Buffer);
     const body = parts.length === 0 ? {} : { body: new Uint8Array(Buffer.concat(parts)) };
     const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
     const method = request.method ?? "GET";
     const answer = await log.fetch(`https://log.example/double${request.url ?? ""}`, { method, headers, ...body });
-    if (method === "POST" && log.posts.length % 4 === 0) return void response.destroy();
-    response.writeHead(answer.status).end(new Uint8Array(await answer.arrayBuffer()));
-  });
+    if (method === "POST" && log.posts.length % 4 === 0) response.destroy();
+    else response.writeHead(answer.status).end(new Uint8Array(await answer.arrayBuffer()));
+  };
+  const server = createServer((request, response) => void answerOne(request, response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => {
     server.closeAllConnections();
@@ -45,7 +46,7 @@ async function killAfter(ms: number, args: readonly string[]): Promise<string[]>
   const timer = setTimeout(() => child.kill("SIGKILL"), ms);
   const signal = await ended;
   clearTimeout(timer);
-  expect(signal, complaints).toBe("SIGKILL");
+  expect(signal, `it said: ${complaints}`).toBe("SIGKILL");
   return output.split("\n").slice(0, -1);
 }
 

@@ -13,7 +13,7 @@ import { createFolder, login, startClient } from "./support/setup.ts";
 const LIMITS = { bytesMax: 1e6, receiptBytesMax: 1e6 };
 
 async function openCode(folder: string): Promise<string | undefined> {
-  return await rejectionCode(openOutboxFolder(folder, LIMITS).then(async ({ close }) => await close()));
+  return rejectionCode(openOutboxFolder(folder, LIMITS).then(async ({ close }) => close()));
 }
 
 /** The number of a process that is there, or of one that has just gone. */
@@ -80,7 +80,7 @@ describe("the folder of an outbox", () => {
     const { close } = await openOutboxFolder(folder, LIMITS);
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
     for (const name of ["sender.key", "session.key", "outbox", "receipts", "lock"]) {
-      expect((await stat(join(folder, name))).mode & 0o077, name).toBe(0);
+      expect((await stat(join(folder, name))).mode & 0o077, `mode of ${name}`).toBe(0);
     }
     await close();
   });

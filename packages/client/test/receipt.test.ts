@@ -71,8 +71,7 @@ function refusalOf(input: ReceiptInput): { step: unknown; code: unknown } {
   try {
     verifyReceipt(input);
   } catch (error) {
-    if (!(error instanceof ClientError)) throw error;
-    expect(error.code).toBe("receipt-refuted");
+    if (!(error instanceof ClientError) || error.code !== "receipt-refuted") throw error;
     return { step: error.details["step"], code: error.details["code"] };
   }
   return { step: undefined, code: undefined };
@@ -240,7 +239,7 @@ describe("one flipped bit", () => {
     const bytes = utf8(receipt);
     for (let bit = 0; bit < bytes.length * 8; bit += 1) {
       const proof = flipped(bytes, bit);
-      if (refusalOf({ ...input, proof }).step === undefined) expect.fail(`bit ${bit} is missed`);
+      if (refusalOf({ ...input, proof }).step === undefined) throw new Error(`bit ${bit} is missed`);
     }
   });
 
@@ -248,7 +247,7 @@ describe("one flipped bit", () => {
     const { receipt, opening, input } = await example;
     const bytes = utf8(formatEvidence({ proof: receipt, opening }));
     for (let bit = 0; bit < bytes.length * 8; bit += 1) {
-      if (isAccepted(flipped(bytes, bit), input)) expect.fail(`bit ${bit} is missed`);
+      if (isAccepted(flipped(bytes, bit), input)) throw new Error(`bit ${bit} is missed`);
     }
   });
 });

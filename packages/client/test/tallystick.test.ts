@@ -1,5 +1,5 @@
 import { decodeOpening, decodeBatch, decodeEvent, decodeLeaf, newEventId } from "@tallystick/events";
-import { createSigner, parsePolicy } from "@tallystick/core";
+import { createSigner, encodeHex, parsePolicy } from "@tallystick/core";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -121,6 +121,20 @@ describe("record", () => {
     expect(await rejectionCode(client.record(login("u_2", { id, time })))).toBe("id-reused");
     await client.record(login("u_3"), { until: "durable" });
     expect(log.leaves).toHaveLength(3);
+  });
+});
+
+describe("senderKey", () => {
+  test("several outboxes share a key, each a stream of its own", async () => {
+    const log = new LogDouble();
+    const senderKey = join(await createFolder(), "key");
+    for (const outbox of ["none", "none", await createFolder()]) {
+      const { client } = startClient(log, { outbox, senderKey });
+      await client.flush();
+    }
+    const batches = log.posts.map(decodeBatch);
+    expect(new Set(batches.map(({ publicKey }) => encodeHex(publicKey))).size).toBe(1);
+    expect(new Set(batches.map(({ instance }) => encodeHex(instance))).size).toBe(3);
   });
 });
 
@@ -282,6 +296,7 @@ describe("createTallystick", () => {
     ["outboxBytesMax", { outboxBytesMax: 1 }, "RangeError"],
     ["requestTimeoutMs", { requestTimeoutMs: 2 ** 31 }, "RangeError"],
     ["beatIntervalMs", { beatIntervalMs: -1 }, "RangeError"],
+    ["senderKey", { senderKey: new Uint8Array(33) }, "RangeError"],
     ["sessionSecret", { sessionSecret: new Uint8Array(31) }, "RangeError"],
   ])("refuses a wrong %s at once: %j", (name, options, code) => {
     const create = (): unknown =>

@@ -109,7 +109,7 @@ export class LogDouble {
 
   readonly fetch: Fetch = async (input, init) => {
     this.requests += 1;
-    const path = new URL(String(input)).pathname.replace("/double/", "");
+    const path = new URL(input instanceof Request ? input.url : input).pathname.replace("/double/", "");
     const body = init?.body instanceof Uint8Array ? init.body : new Uint8Array();
     const signal = init?.signal ?? undefined;
     if (path === "v1/events") this.posts.push(body.slice());

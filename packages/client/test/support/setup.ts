@@ -8,7 +8,7 @@ import { type LogDouble, TOKEN } from "./log-double.ts";
 
 export async function createFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "tallystick-client-"));
-  onTestFinished(async () => await rm(folder, { recursive: true, force: true }));
+  onTestFinished(async () => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
@@ -30,7 +30,7 @@ export function startClient(log: LogDouble, options: TallystickOptions = {}): St
     onError: (error) => errors.push(error),
     ...options,
   });
-  onTestFinished(async () => await client.close({ timeoutMs: 0 }).catch(() => undefined));
+  onTestFinished(async () => client.close({ timeoutMs: 0 }).catch(() => undefined));
   return { client, errors };
 }
 
