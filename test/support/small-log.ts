@@ -26,7 +26,7 @@ export interface SmallLog {
 
 export async function createSmallLog(witnessCount = 3): Promise<SmallLog> {
   const folder = await temporaryFolder();
-  const witnesses = [];
+  const witnesses: { readonly dir: string; readonly served: ServedWitness }[] = [];
   const configured = [];
   for (let at = 1; at <= witnessCount; at += 1) {
     const dir = join(folder, `w${at}`);
