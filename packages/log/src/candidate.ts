@@ -52,10 +52,20 @@ export interface Candidate {
 
 type EventParts = Omit<Candidate, "stream" | "sequence" | "signature">;
 
-function partsOf(event: TallyEvent, opening: Opening): EventParts {
+/** Whose an event is, as far as leaf and seal depend on it. */
+export function partiesOf(event: TallyEvent): Pick<Candidate, "day" | "actor" | "subject" | "tenant" | "person"> {
   const actor = personalId(event.actor);
   const subject = personalId(event.subject);
-  const person = personOf(event);
+  return {
+    day: dayOf(event.time),
+    actor,
+    subject: subject === actor ? undefined : subject,
+    tenant: event.tenant,
+    person: personOf(event)?.id,
+  };
+}
+
+function partsOf(event: TallyEvent, opening: Opening): EventParts {
   return {
     id: event.id,
     type: event.type,
@@ -64,11 +74,7 @@ function partsOf(event: TallyEvent, opening: Opening): EventParts {
     opening: encodeOpening(opening),
     eventBytes: opening.event,
     sessionTag: sessionTagOf(event),
-    day: dayOf(event.time),
-    actor,
-    subject: subject === actor ? undefined : subject,
-    tenant: event.tenant,
-    person: person?.id,
+    ...partiesOf(event),
   };
 }
 
@@ -81,6 +87,7 @@ export function unsignedCandidate(event: TallyEvent, writer: string, salt: Uint8
       details: { type: event.type },
     });
   }
+  assertReportable(event);
   const opening = { salt, event: encodeEvent(event) };
   return { ...partsOf(event, opening), stream: writerStreamId(writer), sequence: null, signature: null };
 }

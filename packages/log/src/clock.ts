@@ -1,8 +1,9 @@
 /**
  * The log's clock, which must not run ahead: logged-at never decreases, so a jump forward would stay in the log for ever.
  *
- * Time is believed as long as it agrees with what witnesses sign, carried on by a clock that cannot be set. Before the
- * first such word after a long silence nothing is sequenced, unless somebody confirmed the clock.
+ * It is held against what witnesses sign, carried on by a clock that cannot be set, and as long as no witness has
+ * answered against the time at start. After a long silence nothing is sequenced until a witness has answered, unless
+ * somebody confirmed the clock. A clock that is behind does no harm: logged-at waits for it.
  */
 export interface ClockOptions {
   readonly now: () => number;
@@ -10,6 +11,7 @@ export interface ClockOptions {
   readonly monotonic: () => number;
   /** Of the last entry; 0 where there is none. */
   readonly lastLoggedAt: number;
+  /** Somebody has looked at the clock: its word counts, not the witnesses'. */
   readonly confirmed: boolean;
 }
 
@@ -24,38 +26,44 @@ const SILENCE_MAX_MS = 3_600_000;
 
 export class LogClock {
   readonly #options: ClockOptions;
-  /** A moment that is believed, and when that was on the clock that cannot be set. */
-  #anchor: { readonly time: number; readonly monotonic: number } | undefined;
+  /** The clock that is believed, less the one that cannot be set; `undefined` until there is one. */
+  #offset: number | undefined;
+  /** By witness: the same difference, as its last cosignature gives it. */
+  readonly #witnesses = new Map<string, number>();
 
   constructor(options: ClockOptions) {
     this.#options = options;
     const { now, monotonic, lastLoggedAt, confirmed } = options;
     const time = now();
-    if (confirmed || lastLoggedAt === 0 || time <= lastLoggedAt + SILENCE_MAX_MS) {
-      this.#anchor = { time, monotonic: monotonic() };
-    }
+    if (confirmed || lastLoggedAt === 0 || time <= lastLoggedAt + SILENCE_MAX_MS) this.#offset = time - monotonic();
   }
 
   /** Takes in the time of a cosignature that was made just now. */
-  observe(witnessSeconds: bigint): void {
-    // A whole second was cut off the witness's time.
-    const time = Number(witnessSeconds) * 1000 + 1000;
-    if (Math.abs(this.#options.now() - time) > AHEAD_MAX_MS && this.#anchor !== undefined) return;
-    this.#anchor = { time, monotonic: this.#options.monotonic() };
+  observe(witness: string, seconds: bigint): void {
+    if (this.#options.confirmed) return;
+    // Of the witness's time the part below a second was cut off.
+    this.#witnesses.set(witness, Number(seconds) * 1000 + 1000 - this.#options.monotonic());
+    this.#offset = lowerMedian([...this.#witnesses.values()]);
   }
 
   /** The time, or why it is not believed. */
   read(): ClockReading {
-    const { lastLoggedAt } = this.#options;
+    const { lastLoggedAt, monotonic } = this.#options;
     const now = this.#options.now();
-    if (this.#anchor === undefined) {
+    if (this.#offset === undefined) {
       const hours = Math.round((now - lastLoggedAt) / 360_000) / 10;
       const message = `the clock is ${hours} h past the last entry, and no witness has confirmed it yet: check it, then start with --confirm-clock, or wait for a witness`;
       return { ok: false, message };
     }
-    const expected = this.#anchor.time + (this.#options.monotonic() - this.#anchor.monotonic);
-    if (now <= expected + AHEAD_MAX_MS) return { ok: true, now };
-    const message = `the clock is ${Math.round((now - expected) / 1000)} s ahead of witness time: set it right; or, if it is right, start again with --confirm-clock`;
+    const ahead = now - (this.#offset + monotonic());
+    if (ahead <= AHEAD_MAX_MS || now <= lastLoggedAt) return { ok: true, now };
+    const message = `the clock is ${Math.round(ahead / 1000)} s ahead of ${this.#witnesses.size === 0 ? "where it should be by now" : "witness time"}: set it right; or, if it is right, start again with --confirm-clock`;
     return { ok: false, message };
   }
+}
+
+/** One witness that lies, of three, moves it only within what the other two say. */
+function lowerMedian(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) / 2)] ?? 0;
 }

@@ -4,7 +4,7 @@
  * Decides against what is stored plus what this same commit already holds; touches nothing until it is committed.
  */
 import { encodeHex, equalBytes, hashLeaf } from "@tallystick/core";
-import { type Leaf, dayOf, decodeLeaf, decodeOpening, encodeLeaf } from "@tallystick/events";
+import { type Leaf, dayOf, decodeLeaf, decodeOpening, encodeCbor, encodeLeaf, streamId } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import { type Candidate, type OwnContext, type OwnEvent, ownCandidate } from "./candidate.ts";
 import { LogError } from "./error.ts";
@@ -30,6 +30,8 @@ import {
   encodePlacedBatch,
   encodeStreamEnd,
   idKey,
+  keySender,
+  writerSender,
 } from "./rows.ts";
 
 export interface DraftContext {
@@ -126,11 +128,11 @@ export class Draft {
     for (const answer of this.#answers) answer(built);
   }
 
-  async #admitUnsigned({ writer, candidates, resolve }: Extract<Submission, { kind: "unsigned" }>): Promise<void> {
+  async #admitUnsigned({ candidates, resolve }: Extract<Submission, { kind: "unsigned" }>): Promise<void> {
     const known: (Placed | Acknowledgement | undefined)[] = [];
     const fresh = new Map<string, Candidate>();
     for (const [entry, candidate] of candidates.entries()) {
-      const key = idKey(writer, candidate.id);
+      const key = idKey(writerSender(candidate.stream), candidate.id);
       const twin = fresh.get(key);
       if (twin !== undefined && !equalBytes(twin.eventBytes, candidate.eventBytes))
         throw conflict(entry, candidate, undefined);
@@ -138,7 +140,9 @@ export class Draft {
       if (twin === undefined && known.at(-1) === undefined) fresh.set(key, candidate);
     }
     for (const [key, candidate] of fresh) this.#ids.set(key, this.#place(candidate));
-    const places = candidates.map((candidate, entry) => known[entry] ?? this.#ids.get(idKey(writer, candidate.id)));
+    const places = candidates.map(
+      (candidate, entry) => known[entry] ?? this.#ids.get(idKey(writerSender(candidate.stream), candidate.id)),
+    );
     const seen = new Set<Placed>();
     this.#answers.push((built) => {
       const answers = places.map((place, entry) => {
@@ -194,9 +198,9 @@ export class Draft {
       const text = `stream ${stream}: expected sequence ${expected}, got a batch that begins with ${first}`;
       throw new LogError("sequence-gap", text, { details: { expected } });
     }
-    const sender = `key:${encodeHex(publicKey)}`;
+    const sender = keySender(publicKey);
     this.#refuseKnownIds(sender, candidates);
-    await this.#assertSender(writer, publicKey);
+    await this.#assertSender(writer, publicKey, candidates.length);
     const places = candidates.map((candidate) => {
       const place = this.#place(candidate);
       this.#ids.set(idKey(sender, candidate.id), place);
@@ -253,11 +257,12 @@ export class Draft {
   }
 
   /** @throws {LogError} `sender-key-unknown`: neither a rule nor a pin lets this key in. */
-  async #assertSender(writer: string, publicKey: Uint8Array): Promise<void> {
+  async #assertSender(writer: string, publicKey: Uint8Array, count: number): Promise<void> {
     const { senderKeys, pinFirstSenderKey, storage } = this.#context;
     const index = this.#base.size + this.#placed.length;
     const ruled = senderKeys.some(
-      ({ publicKey: known, from = 0, to = Infinity }) => equalBytes(known, publicKey) && index >= from && index < to,
+      ({ publicKey: known, from = 0, to = Infinity }) =>
+        equalBytes(known, publicKey) && index >= from && index + count <= to,
     );
     if (ruled) return;
     const pinned = this.#pinned.get(writer) ?? (await storage.getRow(TABLE.pinned, writer));
@@ -334,7 +339,7 @@ export class Draft {
       rows,
       chainEnds: chains,
       loggedAt: this.#loggedAt,
-      own: { instance: this.#base.own.instance, nextSequence: this.#nextOwn },
+      own: { ...this.#base.own, nextSequence: this.#nextOwn },
       others: types.some((type) => type !== "log.head"),
       headLogged: types.includes("log.head"),
     };
@@ -392,6 +397,10 @@ export class Draft {
     for (const [key, { firstIndex, candidates }] of this.#batches) {
       rows.push({ table: TABLE.batch, key, value: encodePlacedBatch({ firstIndex, count: candidates.length }) });
     }
+    if (this.#base.own.nextSequence === 1 && this.#nextOwn > 1) {
+      const own = streamId({ origin: this.#context.origin, ...this.#base.own });
+      rows.push({ table: TABLE.own, key: encodeHex(own), value: encodeCbor([]) });
+    }
     for (const [key, value] of this.#pinned) rows.push({ table: TABLE.pinned, key, value });
     return rows;
   }
@@ -407,8 +416,9 @@ function chainKeys(kind: ChainKind, tags: Tags): string[] {
 
 function idKeysOf(submission: Submission): string[] {
   if (submission.kind === "own") return [];
-  if (submission.kind === "unsigned") return submission.candidates.map(({ id }) => idKey(submission.writer, id));
-  const sender = `key:${encodeHex(submission.batch.publicKey)}`;
+  if (submission.kind === "unsigned")
+    return submission.candidates.map(({ id, stream }) => idKey(writerSender(stream), id));
+  const sender = keySender(submission.batch.publicKey);
   return submission.batch.candidates.map(({ id }) => idKey(sender, id));
 }
 

@@ -1,6 +1,7 @@
 /** The three heads as they are stored: canonical CBOR, each with its version first. docs/reference/storage-layout.md */
 import type { Hash } from "@tallystick/core";
 import { type CborValue, decodeCbor, encodeCbor } from "@tallystick/events";
+import type { LogStorage } from "@tallystick/storage";
 import { LogError } from "./error.ts";
 
 /** The tree that is on disk. */
@@ -18,6 +19,8 @@ export interface IntegratedHead {
 }
 
 export interface OwnStream {
+  /** The sender key that it is signed with; with another key another stream begins. */
+  readonly publicKey: Uint8Array;
   /** 16 random bytes. */
   readonly instance: Uint8Array;
   readonly nextSequence: number;
@@ -38,19 +41,31 @@ const HEAD_BYTES_MAX = 1_048_576;
 
 export function encodeIntegratedHead(head: IntegratedHead): Uint8Array {
   const { size, rootHash, hashes, loggedAt, own, headDue } = head;
-  return encodeCbor([VERSION, size, rootHash, hashes, loggedAt, [own.instance, own.nextSequence], headDue]);
+  return encodeCbor([
+    VERSION,
+    size,
+    rootHash,
+    hashes,
+    loggedAt,
+    [own.publicKey, own.instance, own.nextSequence],
+    headDue,
+  ]);
 }
 
 /** @throws {LogError} `log-corrupt` */
 export function decodeIntegratedHead(bytes: Uint8Array): IntegratedHead {
   const [size, rootHash, hashes, loggedAt, own, headDue] = fieldsOf(bytes, "integrated head", 7);
-  const [instance, nextSequence] = listOf(own, "own stream");
+  const [publicKey, instance, nextSequence] = listOf(own, "own stream");
   return {
     size: numberOf(size, "size"),
     rootHash: bytesOf(rootHash, "root hash"),
     hashes: listOf(hashes, "hashes").map((hash) => bytesOf(hash, "hash")),
     loggedAt: numberOf(loggedAt, "logged-at"),
-    own: { instance: bytesOf(instance, "instance"), nextSequence: numberOf(nextSequence, "sequence") },
+    own: {
+      publicKey: bytesOf(publicKey, "public key"),
+      instance: bytesOf(instance, "instance"),
+      nextSequence: numberOf(nextSequence, "sequence"),
+    },
     headDue: headDue === true,
   };
 }
@@ -69,6 +84,20 @@ export function decodeSignedHead(bytes: Uint8Array): SignedHead {
     note,
     signedAt: numberOf(signedAt, "time"),
   };
+}
+
+/** The heads that are stored. @throws {LogError} `log-corrupt` */
+export async function readHeads(storage: LogStorage): Promise<{
+  readonly signed: { readonly version: number; readonly head: SignedHead | undefined };
+  readonly published: { readonly version: number; readonly head: SignedHead | undefined };
+}> {
+  const read = async (name: "signed" | "published"): Promise<{ version: number; head: SignedHead | undefined }> => {
+    const stored = await storage.readHead(name);
+    return stored === undefined
+      ? { version: 0, head: undefined }
+      : { version: stored.version, head: decodeSignedHead(stored.bytes) };
+  };
+  return { signed: await read("signed"), published: await read("published") };
 }
 
 function fieldsOf(bytes: Uint8Array, what: string, length: number): readonly CborValue[] {

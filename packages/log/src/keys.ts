@@ -1,5 +1,5 @@
 /** The keys behind tags and seals, from the key store, with the derived ones kept for a while. */
-import { TallystickError, concatBytes, encodeHex, sha256, utf8 } from "@tallystick/core";
+import { TallystickError, concatBytes, encodeHex, equalBytes, sha256, utf8 } from "@tallystick/core";
 import {
   actorTag,
   decodeCbor,
@@ -22,12 +22,43 @@ import { Lru } from "./lru.ts";
 /** Derived keys in memory. An HMAC each is saved, so most of a day's active persons should fit. */
 const DERIVED_MAX = 20_000;
 
+const SECRETS = ["person-reference", "session-id"] as const;
+type Secret = (typeof SECRETS)[number];
+
 export interface Tags {
   readonly session: Uint8Array | null;
   readonly actor: Uint8Array | null;
   readonly subject: Uint8Array | null;
   readonly tenant: Uint8Array | null;
 }
+
+/** The row beside a leaf, and the leaf's commitment and index. */
+export interface SealedRow {
+  readonly row: Uint8Array;
+  readonly commitment: Uint8Array;
+  readonly index: number;
+}
+
+export interface TagClaim {
+  readonly tag: Uint8Array;
+  readonly id: string;
+  /** Days since 1970 of the event's own time. */
+  readonly day: number;
+}
+
+/** What is behind a sealed row. */
+export type Contents =
+  | {
+      readonly kind: "opened";
+      readonly opening: Uint8Array;
+      /** What the key store calls the person under whose key it is sealed. */
+      readonly person: Uint8Array | null;
+    }
+  /** A key of it was destroyed. */
+  | { readonly kind: "erased" }
+  /** There is no key, and none was destroyed. */
+  | { readonly kind: "key-missing"; readonly key: "class-day" | "person" }
+  | { readonly kind: "unopenable"; readonly cause: TallystickError };
 
 export class LogSecrets {
   readonly #store: KeyStore;
@@ -84,52 +115,84 @@ export class LogSecrets {
    * @throws {LogError} `erased`: a key was destroyed; `log-corrupt`: it does not open, or a key is missing that nobody
    *   destroyed.
    */
-  open({
-    row,
-    commitment,
-    index,
-  }: {
-    readonly row: Uint8Array;
-    readonly commitment: Uint8Array;
-    readonly index: number;
-  }): Uint8Array {
+  open(input: SealedRow): Uint8Array {
+    const contents = this.examine(input);
+    if (contents.kind === "opened") return contents.opening;
+    throw unopened(input.index, contents);
+  }
+
+  /** Opens the contents of a leaf, or says why they do not open. Makes no keys. */
+  examine({ row, commitment }: Omit<SealedRow, "index">): Contents {
     try {
-      const [bytes, mask] = listOf(decodeCbor(row), "sealed row");
-      const sealed = decodeSealed(bytesOf(bytes, "sealed event"));
-      const classDayKey = this.#existing("class-day", classDayName(sealed.class, sealed.day), index);
-      const reference = mask === null ? null : masked(bytesOf(mask, "mask"), classDayKey, commitment);
-      const personKey = reference === null ? null : this.#existing("person", encodeHex(reference), index);
-      return openSealed({ sealed, key: sealKey({ classDayKey, personKey }), commitment });
+      const { bytes, mask } = decodeSealedRow(row);
+      const sealed = decodeSealed(bytes);
+      const classDayKey = this.#existing("class-day", classDayName(sealed.class, sealed.day));
+      if ("kind" in classDayKey) return classDayKey;
+      if (mask === null) {
+        const key = sealKey({ classDayKey: classDayKey.key, personKey: null });
+        return { kind: "opened", opening: openSealed({ sealed, key, commitment }), person: null };
+      }
+      const person = masked(mask, classDayKey.key, commitment);
+      const personKey = this.#existing("person", encodeHex(person));
+      if ("kind" in personKey) return personKey;
+      const key = sealKey({ classDayKey: classDayKey.key, personKey: personKey.key });
+      return { kind: "opened", opening: openSealed({ sealed, key, commitment }), person };
     } catch (cause) {
-      if (cause instanceof LogError) throw cause;
       if (!(cause instanceof TallystickError)) throw cause;
-      throw new LogError("log-corrupt", `index ${index}: the sealed event does not open: ${cause.message}`, {
-        cause,
-        details: { index },
-      });
+      return { kind: "unopenable", cause };
     }
   }
 
-  /** A secret of the log's own, made at its first use. */
-  secret(name: string): Uint8Array {
+  /**
+   * Whether a tag is that of a person or tenant by the keys that are there; `undefined` where the key is gone. Makes no
+   * keys.
+   */
+  isTagOf(kind: "actor" | "subject" | "tenant", { tag, id, day }: TagClaim): boolean | undefined {
+    if (kind === "tenant") {
+      const tenantKey = this.#store.get("tenant", id);
+      return tenantKey === undefined ? undefined : equalBytes(tenantTag({ tenantKey, id }), tag);
+    }
+    const reference = this.existingReference(id);
+    const personKey = reference === undefined ? undefined : this.#store.get("person", encodeHex(reference));
+    if (personKey === undefined) return undefined;
+    const input = { personDayKey: personDayKey({ personKey, day }), id };
+    return equalBytes(kind === "actor" ? actorTag(input) : subjectTag(input), tag);
+  }
+
+  /** What the key store calls a person; `undefined` where it knows nobody yet. Makes no keys. */
+  existingReference(id: string): Uint8Array | undefined {
+    return this.#store.get("secret", REFERENCE_SECRET) === undefined ? undefined : this.#reference(id);
+  }
+
+  /** Makes the secrets that a log has from its first commit on; durable with it. */
+  createSecrets(): void {
+    for (const name of SECRETS) this.secret(name);
+  }
+
+  /** Whether the key store is one that this log ever wrote to. */
+  hasSecrets(): boolean {
+    return SECRETS.every((name) => this.#store.state("secret", name) === "live");
+  }
+
+  /** A secret of the log's own. */
+  secret(name: Secret): Uint8Array {
     return this.#store.getOrCreate("secret", name);
   }
 
-  #existing(kind: "class-day" | "person", name: string, index: number): Uint8Array {
+  #existing(
+    kind: "class-day" | "person",
+    name: string,
+  ): { readonly key: Uint8Array } | Exclude<Contents, { kind: "opened" }> {
     const key = this.#store.get(kind, name);
-    if (key !== undefined) return key;
-    if (this.#store.state(kind, name) === "destroyed") {
-      throw new LogError("erased", `index ${index}: its contents were erased`, { details: { index } });
-    }
-    const text = `index ${index}: the key store has no ${kind} key for it, and none was destroyed: is it the right key store, or an older copy?`;
-    throw new LogError("log-corrupt", text, { details: { index } });
+    if (key !== undefined) return { key };
+    return this.#store.state(kind, name) === "destroyed" ? { kind: "erased" } : { kind: "key-missing", key: kind };
   }
 
   /** What the key store calls a person: 16 bytes, a keyed hash of the id. */
   #reference(id: string): Uint8Array {
     const known = this.#references.get(id);
     if (known !== undefined) return known;
-    const reference = sha256(concatBytes(REFERENCE_PREFIX, this.secret("person-reference"), utf8(id))).slice(0, 16);
+    const reference = sha256(concatBytes(REFERENCE_PREFIX, this.secret(REFERENCE_SECRET), utf8(id))).slice(0, 16);
     this.#references.set(id, reference);
     return reference;
   }
@@ -154,6 +217,7 @@ export class LogSecrets {
 }
 
 const REFERENCE_PREFIX = utf8("tallystick/person-reference/v1\0");
+const REFERENCE_SECRET = "person-reference";
 const MASK_PREFIX = utf8("tallystick/person-mask/v1\0");
 
 /** Masks a reference, or unmasks it: each commitment gives a pad of its own. */
@@ -165,4 +229,29 @@ function masked(reference: Uint8Array, classDayKey: Uint8Array, commitment: Uint
 /** What the key store calls the key of a class and a day. */
 export function classDayName(retentionClass: string, day: number): string {
   return `${retentionClass} ${day}`;
+}
+
+function unopened(index: number, contents: Exclude<Contents, { kind: "opened" }>): LogError {
+  const details = { index };
+  switch (contents.kind) {
+    case "erased":
+      return new LogError("erased", `index ${index}: its contents were erased`, { details });
+    case "key-missing": {
+      const text = `index ${index}: the key store has no ${contents.key} key for it, and none was destroyed: is it the right key store, or an older copy?`;
+      return new LogError("log-corrupt", text, { details });
+    }
+    case "unopenable": {
+      const { cause } = contents;
+      return new LogError("log-corrupt", `index ${index}: the sealed event does not open: ${cause.message}`, {
+        cause,
+        details,
+      });
+    }
+  }
+}
+
+/** The parts of a row of the table `sealed`. @throws {LogError} `log-corrupt` @throws {EventError} `cbor-malformed` */
+export function decodeSealedRow(row: Uint8Array): { readonly bytes: Uint8Array; readonly mask: Uint8Array | null } {
+  const [bytes, mask] = listOf(decodeCbor(row), "sealed row");
+  return { bytes: bytesOf(bytes, "sealed event"), mask: mask === null ? null : bytesOf(mask, "mask") };
 }

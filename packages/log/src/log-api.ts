@@ -89,6 +89,8 @@ export interface LogOptions {
   readonly queueBytesMax?: number;
   /** Events that one commit takes; 4,096 by default. */
   readonly commitEntriesMax?: number;
+  /** Durable entries that no published head covers, before no more are taken; 10,000,000 by default. */
+  readonly unpublishedEntriesMax?: number;
   /** Start although too few witnesses answer; logged. For one start only. */
   readonly startWithoutWitnesses?: boolean;
   /** Somebody has looked at the clock: go on although it jumped. For one start only. */
@@ -187,8 +189,10 @@ export interface Log {
   /**
    * Logs unsigned events of one writer, all or none; resolves when they are durable.
    *
-   * @param writer - The id of the credential that they came with.
-   * @throws {EventError} `event-invalid` @throws {LogError} `event-refused`, `id-conflict`, `erased`, `log-overloaded`, …
+   * @param writer - The id of the credential that they came with, up to 256 characters.
+   * @param events - As parseEvent() of `@tallystick/events` gives them. A session id that is not 64 hex digits is hashed
+   *   under a secret of the log, and not kept.
+   * @throws {EventError} `event-invalid` (`details.entry`) @throws {LogError} `event-refused`, `id-conflict`, `erased`, `log-overloaded`, …
    */
   appendEvents(input: {
     readonly writer: string;

@@ -1,27 +1,12 @@
 /** A log: assembles sequencer, publisher and readers over one storage, and answers for all of them. */
-import { createHmac, randomBytes } from "node:crypto";
-import {
-  type Hash,
-  type Policy,
-  type TileId,
-  TILE_WIDTH,
-  encodeEntryBundle,
-  equalBytes,
-  evaluateQuorum,
-  formatTlogProof,
-  hashLeaf,
-  parsePolicy,
-  planConsistency,
-  planInclusion,
-  selectSignatures,
-  verifyInclusion,
-} from "@tallystick/core";
-import { type TallyEvent, decodeEvent, decodeLeaf, decodeOpening, normaliseSession } from "@tallystick/events";
-import { type LogStorage, indexKey } from "@tallystick/storage";
-import { batchCandidates, unsignedCandidate } from "./candidate.ts";
+import { createHmac } from "node:crypto";
+import { type Hash, type Policy, type TileId, ed25519PublicKey, equalBytes, parsePolicy } from "@tallystick/core";
+import { EventError, type TallyEvent, normaliseSession } from "@tallystick/events";
+import { type Candidate, batchCandidates, unsignedCandidate } from "./candidate.ts";
 import { LogClock } from "./clock.ts";
+import { keepEvidence } from "./contradiction.ts";
 import { LogError } from "./error.ts";
-import { decodeSignedHead } from "./heads.ts";
+import { readHeads } from "./heads.ts";
 import { LogSecrets } from "./keys.ts";
 import type {
   Acknowledgement,
@@ -39,23 +24,21 @@ import type {
 } from "./log-api.ts";
 import { Lru } from "./lru.ts";
 import { News } from "./news.ts";
+import { type ResolvedOptions, assertOptions, resolveOptions } from "./options.ts";
 import { Published } from "./published.ts";
-import { Publisher, readHeads } from "./publisher.ts";
-import { askWitnesses, recoverState } from "./recovery.ts";
-import { type ChainEnd, TABLE } from "./rows.ts";
+import { Publisher } from "./publisher.ts";
+import { LogReader } from "./reader.ts";
+import { askWitnesses, assertKeyStore, recoverState } from "./recovery.ts";
+import type { ChainEnd } from "./rows.ts";
 import { Sequencer } from "./sequencer.ts";
-import { StoredTiles } from "./tiles.ts";
-import { hashesAtLevel } from "./tree.ts";
+import { Tails } from "./tail.ts";
 
 /** Ends of chains in memory: those of the persons and sessions that are active. */
 const CHAIN_ENDS_MAX = 50_000;
 /** Between two rounds of asking witnesses at start. */
 const ASK_INTERVAL_MS = 500;
-const CHECKPOINTS_MAX = 1000;
-const TAIL_READ_INTERVAL_MS = 3_600_000;
 const GRACE_MS = 5000;
-
-type Resolved = Required<Omit<LogOptions, "logger">> & { readonly logger: NonNullable<LogOptions["logger"]> };
+const WRITER_LENGTH_MAX = 256;
 
 /**
  * Opens a log: recovers what is on disk, asks the witnesses, then takes events.
@@ -70,153 +53,144 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const resolved = resolveOptions(options);
   const policy = parsePolicy(resolved.policyText);
   assertOptions(resolved, policy);
+  const secrets = new LogSecrets(resolved.keyStore);
   const heads = await readHeads(resolved.storage);
   const state = await recoverState({ ...resolved, signed: heads.signed.head, published: heads.published.head });
-  return new OpenLog(resolved, policy, heads, state);
+  await assertKeyStore({ storage: resolved.storage, secrets, size: state.tree.range.size });
+  return new OpenLog({ options: resolved, policy, secrets, heads, state });
 }
 
-function resolveOptions(options: LogOptions): Resolved {
-  return {
-    senderKeys: [],
-    pinFirstSenderKey: false,
-    publishIntervalMs: 200,
-    headIntervalMs: 60_000,
-    freshnessIntervalMs: 600_000,
-    witnessTimeoutMs: 5000,
-    queueEntriesMax: 20_000,
-    queueBytesMax: 64 * 1024 * 1024,
-    commitEntriesMax: 4096,
-    startWithoutWitnesses: false,
-    confirmClock: false,
-    now: Date.now,
-    random: (bytes) => new Uint8Array(randomBytes(bytes)),
-    fetch: globalThis.fetch,
-    logger: { info: () => undefined, warn: () => undefined },
-    ...options,
-  };
+interface Parts {
+  readonly options: ResolvedOptions;
+  readonly policy: Policy;
+  readonly secrets: LogSecrets;
+  readonly heads: Awaited<ReturnType<typeof readHeads>>;
+  readonly state: Awaited<ReturnType<typeof recoverState>>;
 }
-
-function assertOptions({ origin, keys, witnesses }: Resolved, policy: Policy): void {
-  const [first] = keys.signers;
-  if (first?.type !== "ed25519") throw new TypeError("keys.signers: expected the Ed25519 key of the log first");
-  for (const { name } of keys.signers) {
-    if (name !== origin) throw new TypeError(`keys.signers: expected the origin ${origin} as the name, got ${name}`);
-  }
-  if (!policy.logs.some(({ verifier }) => verifier.vkey === first.vkey)) {
-    throw new TypeError("policyText: expected a log line with this log's Ed25519 key");
-  }
-  const asked = new Set(witnesses.flatMap(({ verifiers }) => verifiers.map(({ vkey }) => vkey)));
-  const names = new Set(policy.witnesses.filter(({ verifier }) => asked.has(verifier.vkey)).map(({ name }) => name));
-  if (!evaluateQuorum(policy, names).met) {
-    throw new TypeError(
-      "witnesses: those that are asked cannot meet the policy's quorum, so nothing could be published",
-    );
-  }
-}
-
-type Heads = Awaited<ReturnType<typeof readHeads>>;
-type State = Awaited<ReturnType<typeof recoverState>>;
 
 class OpenLog implements Log {
   readonly origin: string;
   readonly policyText: string;
   readonly vkeys: readonly string[];
-  readonly #options: Resolved;
+  readonly #options: ResolvedOptions;
   readonly #policy: Policy;
-  readonly #storage: LogStorage;
   readonly #secrets: LogSecrets;
-  readonly #tiles: StoredTiles;
-  readonly #sequencer: Sequencer;
-  readonly #published: Published;
-  readonly #publisher: Publisher;
   readonly #clock: LogClock;
-  readonly #commits = new News();
+  readonly #published: Published;
+  readonly #sequencer: Sequencer;
+  readonly #publisher: Publisher;
+  readonly #reader: LogReader;
+  readonly #tails: Tails;
+  /** Of commits and of published heads. */
+  readonly #news = new News();
   readonly #closing = new AbortController();
-  readonly #starting: Promise<void>;
   readonly #counters = { duplicates: 0, refused: 0, overloaded: 0, reads: 0 };
-  #reasons: readonly Reason[] = [];
-  #isStarting = true;
-  readonly #tailReads = new Lru<number>(10_000);
+  /** Why the log does not run yet; `undefined` once it does. */
+  #startReasons: readonly Reason[] | undefined = [];
+  readonly #starting: Promise<void>;
 
-  constructor(options: Resolved, policy: Policy, heads: Heads, state: State) {
-    const { origin, policyText, storage, keyStore, keys, now } = options;
+  constructor({ options, policy, secrets, heads, state }: Parts) {
+    const { origin, policyText, storage, keys, now } = options;
     this.#options = options;
     this.#policy = policy;
+    this.#secrets = secrets;
     this.origin = origin;
     this.policyText = policyText;
     this.vkeys = keys.signers.map(({ vkey }) => vkey);
-    this.#storage = storage;
-    this.#secrets = new LogSecrets(keyStore);
-    this.#tiles = new StoredTiles(storage);
     const monotonic = (): number => performance.now();
     this.#clock = new LogClock({ now, monotonic, lastLoggedAt: state.loggedAt, confirmed: options.confirmClock });
-    const { head } = heads.published;
-    this.#published = new Published(policy.quorum === "none" ? "published" : "witnessed", head);
-    this.#sequencer = new Sequencer({
-      storage,
-      draft: {
-        storage,
-        secrets: this.#secrets,
-        random: options.random,
-        origin,
-        senderSeed: keys.senderSeed,
-        senderKeys: options.senderKeys,
-        pinFirstSenderKey: options.pinFirstSenderKey,
-        chainEnds: new Lru<ChainEnd>(CHAIN_ENDS_MAX),
-      },
-      clock: this.#clock,
-      state,
-      queueEntriesMax: options.queueEntriesMax,
-      queueBytesMax: options.queueBytesMax,
-      commitEntriesMax: options.commitEntriesMax,
-      onCommit: () => this.#commits.notify(),
-      onStop: (error) => options.logger.warn("the log stopped", { code: error.code, message: error.message }),
-    });
+    this.#published = new Published(policy.quorum === "none" ? "published" : "witnessed", heads.published.head);
+    this.#sequencer = this.#makeSequencer(state);
     this.#publisher = new Publisher({
       ...options,
       signers: keys.signers,
       policy,
       sequencer: this.#sequencer,
       published: this.#published,
-      commits: this.#commits,
+      commits: this.#news,
       clock: this.#clock,
       monotonic,
       signed: heads.signed,
       publishedVersion: heads.published.version,
+      signal: this.#closing.signal,
     });
-    this.#starting = this.#start();
+    const size = (): number => this.size();
+    this.#reader = new LogReader({ storage, secrets, policy, published: this.#published, size });
+    this.#tails = new Tails({
+      reader: this.#reader,
+      sequencer: this.#sequencer,
+      published: this.#published,
+      news: this.#news,
+      closing: this.#closing.signal,
+    });
+    this.#starting = this.#start().catch((cause: unknown) => this.#failStart(cause));
+  }
+
+  #makeSequencer(state: Parts["state"]): Sequencer {
+    const { storage, random, origin, keys, senderKeys, pinFirstSenderKey, logger, ...limits } = this.#options;
+    const { senderSeed } = keys;
+    const publicKey = ed25519PublicKey(senderSeed);
+    // Another sender key begins another stream: the numbers of one are signed by one key.
+    const own = equalBytes(state.own.publicKey, publicKey)
+      ? state.own
+      : { publicKey, instance: random(16), nextSequence: 1 };
+    return new Sequencer({
+      storage,
+      draft: {
+        storage,
+        secrets: this.#secrets,
+        random,
+        origin,
+        senderSeed,
+        senderKeys,
+        pinFirstSenderKey,
+        chainEnds: new Lru<ChainEnd>(CHAIN_ENDS_MAX),
+      },
+      clock: this.#clock,
+      state: { ...state, own },
+      queueEntriesMax: limits.queueEntriesMax,
+      queueBytesMax: limits.queueBytesMax,
+      commitEntriesMax: limits.commitEntriesMax,
+      onCommit: () => this.#news.notify(),
+      onStop: (error) => logger.warn("the log stopped", { code: error.code, message: error.message }),
+    });
   }
 
   /** Asks the witnesses until enough have answered; then lets sequencer and publisher run. */
   async #start(): Promise<void> {
-    const { witnesses, startWithoutWitnesses, fetch, witnessTimeoutMs } = this.#options;
+    const { witnesses, startWithoutWitnesses, fetch, witnessTimeoutMs, storage } = this.#options;
     const { signal } = this.#closing;
     while (!signal.aborted) {
       const asked = await askWitnesses({
         origin: this.origin,
         policy: this.#policy,
-        storage: this.#storage,
+        storage,
         witnesses,
-        size: this.#sequencer.range.size,
         signed: this.#publisher.signed,
         fetch,
         timeoutMs: witnessTimeoutMs,
+        signal,
       });
-      if (asked.error !== undefined) return this.#sequencer.stop(asked.error);
+      if (signal.aborted) return;
+      if (asked.error !== undefined) {
+        this.#sequencer.stop(asked.error);
+        await keepEvidence(storage, asked.error);
+        return;
+      }
       const enough = asked.missing.length === 0;
       if (enough || startWithoutWitnesses) {
         for (const worker of this.#publisher.workers) worker.learnSize(asked.sizes.get(worker.target.name) ?? 0);
-        return this.#go(enough ? [] : asked.missing);
+        await this.#go(enough ? [] : asked.missing);
+        return;
       }
       const message = `waits for ${asked.missing.join(", ")}: without an answer nobody can tell whether this log was put back to an older state`;
-      this.#reasons = [{ code: "log-starting", message }, ...asked.reasons];
-      await this.#commits.wait(ASK_INTERVAL_MS, signal);
+      this.#startReasons = [{ code: "log-starting", message }, ...asked.reasons];
+      await this.#news.wait(ASK_INTERVAL_MS, signal);
     }
   }
 
   async #go(without: readonly string[]): Promise<void> {
-    this.#reasons = [];
-    this.#isStarting = false;
+    this.#startReasons = undefined;
     this.#sequencer.release();
     this.#publisher.start();
     if (without.length === 0) return;
@@ -228,6 +202,14 @@ class OpenLog implements Log {
     });
   }
 
+  #failStart(cause: unknown): void {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const known = cause instanceof LogError ? cause : undefined;
+    // A log that closes, or whose clock is not believed yet, is no failed start.
+    if (known?.code === "log-closed" || known?.code === "clock-jumped") return;
+    this.#sequencer.stop(known ?? new LogError("log-stopped", `the log could not start: ${message}`, { cause }));
+  }
+
   async appendEvents({
     writer,
     events,
@@ -235,15 +217,32 @@ class OpenLog implements Log {
     readonly writer: string;
     readonly events: readonly TallyEvent[];
   }): Promise<readonly Acknowledgement[]> {
+    assertWriter(writer);
     if (events.length === 0) throw new RangeError("events: expected at least one, got none");
     return this.#counted(async () => {
-      const candidates = events.map((event) =>
-        unsignedCandidate(this.#hashSession(event), writer, this.#options.random(32)),
-      );
+      this.#assertRoom();
+      const candidates = events.map((event, entry) => this.#candidate(event, writer, entry));
       const answers = await new Promise<readonly Acknowledgement[]>((resolve, reject) =>
-        this.#sequencer.submit({ kind: "unsigned", writer, candidates, resolve, reject }),
+        this.#sequencer.submit({ kind: "unsigned", candidates, resolve, reject }),
       );
       return answers.map((answer) => this.#withState(answer));
+    });
+  }
+
+  #candidate(event: TallyEvent, writer: string, entry: number): Candidate {
+    try {
+      return unsignedCandidate(this.#hashSession(event), writer, this.#options.random(32));
+    } catch (error) {
+      if (!(error instanceof EventError)) throw error;
+      const details = { ...error.details, entry };
+      throw new EventError(error.code, error.message, { details, cause: error });
+    }
+  }
+
+  #hashSession(event: TallyEvent): TallyEvent {
+    return normaliseSession(event, (id) => {
+      const hash = createHmac("sha256", this.#secrets.secret("session-id")).update(id, "utf8").digest();
+      return new Uint8Array(hash);
     });
   }
 
@@ -254,7 +253,9 @@ class OpenLog implements Log {
     readonly writer: string;
     readonly batch: Uint8Array;
   }): Promise<BatchAcknowledgement> {
+    assertWriter(writer);
     return this.#counted(async () => {
+      this.#assertRoom();
       const verified = batchCandidates(batch, this.origin);
       const { entries, tagKeys } = await new Promise<BatchAcknowledgement>((resolve, reject) =>
         this.#sequencer.submit({ kind: "signed", writer, batch: verified, resolve, reject }),
@@ -263,10 +264,12 @@ class OpenLog implements Log {
     });
   }
 
-  #hashSession(event: TallyEvent): TallyEvent {
-    return normaliseSession(event, (id) => {
-      const secret = this.#secrets.secret("session-id");
-      return new Uint8Array(createHmac("sha256", secret).update(id, "utf8").digest());
+  /** Without a quorum the log goes on, but not for ever. */
+  #assertRoom(): void {
+    const unpublished = this.size() - this.publishedSize();
+    if (unpublished < this.#options.unpublishedEntriesMax) return;
+    throw new LogError("log-overloaded", `${unpublished} entries wait for a published head: no more are taken`, {
+      details: { retryAfterSeconds: 30 },
     });
   }
 
@@ -279,7 +282,8 @@ class OpenLog implements Log {
     try {
       return await work();
     } catch (error) {
-      this.#counters[error instanceof LogError && error.code === "log-overloaded" ? "overloaded" : "refused"] += 1;
+      const overloaded = error instanceof LogError && error.code === "log-overloaded";
+      this.#counters[overloaded ? "overloaded" : "refused"] += 1;
       throw error;
     }
   }
@@ -290,14 +294,14 @@ class OpenLog implements Log {
     readonly timeoutMs: number;
     readonly signal?: AbortSignal;
   }): Promise<EntryState> {
-    this.#assertIndex(input.index);
-    const signal =
-      input.signal === undefined ? this.#closing.signal : AbortSignal.any([input.signal, this.#closing.signal]);
+    this.#reader.assertIndex(input.index);
+    const closing = this.#closing.signal;
+    const signal = input.signal === undefined ? closing : AbortSignal.any([input.signal, closing]);
     return this.#published.waitFor({ ...input, signal });
   }
 
   stateOf(index: number): EntryState {
-    this.#assertIndex(index);
+    this.#reader.assertIndex(index);
     return this.#published.stateOf(index);
   }
 
@@ -306,78 +310,29 @@ class OpenLog implements Log {
   }
 
   publishedSize(): number {
-    return this.#published.size;
+    return this.#published.treeSize;
   }
 
   checkpoint(): string | undefined {
     return this.#published.head?.note;
   }
 
-  async checkpoints({ limit = 100, before }: { readonly limit?: number; readonly before?: number } = {}): Promise<
-    readonly PublishedCheckpoint[]
-  > {
-    const range = {
-      reverse: true,
-      limit: Math.min(limit, CHECKPOINTS_MAX),
-      ...(before === undefined ? {} : { lt: indexKey(before) }),
-    };
-    const heads: PublishedCheckpoint[] = [];
-    for await (const { value } of this.#storage.scanRows(TABLE.checkpoint, range)) {
-      const { size, rootHash, note, signedAt } = decodeSignedHead(value);
-      heads.push({ size, rootHash, note, publishedAt: signedAt });
-    }
-    return heads;
+  async checkpoints(
+    input: { readonly limit?: number; readonly before?: number } = {},
+  ): Promise<readonly PublishedCheckpoint[]> {
+    return this.#reader.checkpoints(input);
   }
 
   async readTile(tile: TileId): Promise<Uint8Array | undefined> {
-    return (await this.#isPublishedTile(tile)) ? this.#tiles.read(tile) : undefined;
+    return this.#reader.tile(tile);
   }
 
-  async readBundle({
-    index,
-    width,
-  }: {
-    readonly index: number;
-    readonly width: number;
-  }): Promise<Uint8Array | undefined> {
-    if (!(await this.#isPublishedTile({ level: 0, index, width }))) return undefined;
-    const hashes = await this.#tiles.read({ level: 0, index, width });
-    const keys = Array.from({ length: width }, (_, at) => indexKey(index * TILE_WIDTH + at));
-    const entries = await this.#storage.getRows(TABLE.leaf, keys);
-    return encodeEntryBundle(
-      entries.map((entry, at) =>
-        this.#checkedEntry(entry, hashes.subarray(32 * at, 32 * at + 32), index * TILE_WIDTH + at),
-      ),
-    );
-  }
-
-  /** A full tile below the published size, or a partial one that some published head ends with. */
-  async #isPublishedTile({ level, index, width }: TileId): Promise<boolean> {
-    const end = Number(index) * TILE_WIDTH + width;
-    if (!Number.isSafeInteger(end) || level > 6 || end > hashesAtLevel(this.#published.size, level)) return false;
-    if (width === TILE_WIDTH) return true;
-    const span = 2 ** (8 * level);
-    const range = { gte: indexKey(end * span), lt: indexKey((end + 1) * span), limit: 1 };
-    for await (const _row of this.#storage.scanRows(TABLE.checkpoint, range)) return true;
-    return false;
+  async readBundle(bundle: { readonly index: number; readonly width: number }): Promise<Uint8Array | undefined> {
+    return this.#reader.bundle(bundle);
   }
 
   async readLeaf(index: number): Promise<Uint8Array> {
-    this.#assertIndex(index);
-    const size = this.size();
-    const [entry, hash] = await Promise.all([
-      this.#storage.getRow(TABLE.leaf, indexKey(index)),
-      this.#tiles.node({ level: 0, index }, size),
-    ]);
-    return this.#checkedEntry(entry, hash, index);
-  }
-
-  #checkedEntry(entry: Uint8Array | undefined, hash: Hash, index: number): Uint8Array {
-    if (entry !== undefined && equalBytes(hashLeaf(entry), hash)) return entry;
-    const what = entry === undefined ? "is missing from the storage" : "is not the one whose hash is in the tree";
-    throw new LogError("log-corrupt", `index ${index}: the entry ${what}: run fsck, and restore it from a copy`, {
-      details: { index },
-    });
+    return this.#reader.leaf(index);
   }
 
   async readEvent({
@@ -389,7 +344,7 @@ class OpenLog implements Log {
     readonly reader: string;
     readonly purpose?: string;
   }): Promise<ReadEvent> {
-    const leaf = await this.readLeaf(index);
+    const leaf = await this.#reader.leaf(index);
     await this.#sequencer.report({
       type: "log.read",
       actor: { type: "credential", id: reader },
@@ -397,44 +352,15 @@ class OpenLog implements Log {
       context: { indexes: [index], count: 1 },
     });
     this.#counters.reads += 1;
-    const { opening, event } = await this.#open(index, leaf);
+    const { opening, event } = await this.#reader.open(index, leaf);
     return { index, leaf, opening, event, state: this.stateOf(index) };
-  }
-
-  async #open(index: number, leaf: Uint8Array): Promise<{ readonly opening: Uint8Array; readonly event: TallyEvent }> {
-    const row = await this.#storage.getRow(TABLE.sealed, indexKey(index));
-    if (row === undefined)
-      throw new LogError("log-corrupt", `index ${index}: the sealed event is missing from the storage: run fsck`, {
-        details: { index },
-      });
-    const opening = this.#secrets.open({ row, commitment: decodeLeaf(leaf).commitment, index });
-    return { opening, event: decodeEvent(decodeOpening(opening).event) };
   }
 
   async receipt(
     index: number,
     { signatures = "minimal" }: { readonly signatures?: "minimal" | "all" } = {},
   ): Promise<string> {
-    this.#assertIndex(index);
-    const { head } = this.#published;
-    if (head === undefined || index >= head.size) {
-      throw new LogError("receipt-not-ready", `index ${index} is durable, but no published head covers it yet`, {
-        details: { state: "durable", retryAfterSeconds: 1 },
-      });
-    }
-    const leaf = await this.readLeaf(index);
-    const hashes = await this.#tiles.prove(planInclusion({ index, size: head.size }), head.size);
-    try {
-      verifyInclusion({ index, size: head.size, leafHash: hashLeaf(leaf), rootHash: head.rootHash, proof: hashes });
-    } catch (cause) {
-      throw new LogError(
-        "log-corrupt",
-        `index ${index}: the stored tiles do not lead to the published root: run fsck`,
-        { cause, details: { index } },
-      );
-    }
-    const checkpoint = signatures === "all" ? head.note : selectSignatures({ note: head.note, policy: this.#policy });
-    return formatTlogProof({ extra: leaf, index: BigInt(index), hashes, checkpoint });
+    return this.#reader.receipt(index, signatures);
   }
 
   async inclusionProof({
@@ -444,81 +370,28 @@ class OpenLog implements Log {
     readonly index: number;
     readonly size?: number;
   }): Promise<{ readonly size: number; readonly hashes: readonly Hash[] }> {
-    this.#assertPublishedSize(size);
-    if (index >= size) throw new LogError("index-unknown", `index ${index} is not below the size ${size}`);
-    return { size, hashes: await this.#tiles.prove(planInclusion({ index, size }), size) };
+    return { size, hashes: await this.#reader.inclusionProof({ index, size }) };
   }
 
-  async consistencyProof({ from, to }: { readonly from: number; readonly to: number }): Promise<readonly Hash[]> {
-    this.#assertPublishedSize(to);
-    if (from > to) throw new LogError("size-unknown", `from: expected at most ${to}, got ${from}`);
-    return this.#tiles.prove(planConsistency({ from, to }), to);
+  async consistencyProof(sizes: { readonly from: number; readonly to: number }): Promise<readonly Hash[]> {
+    return this.#reader.consistencyProof(sizes);
   }
 
-  #assertPublishedSize(size: number): void {
-    if (size <= this.publishedSize()) return;
-    throw new LogError("size-unknown", `size ${size} is above the published size ${this.publishedSize()}`);
-  }
-
-  #assertIndex(index: number): void {
-    if (Number.isSafeInteger(index) && index >= 0 && index < this.size()) return;
-    throw new LogError("index-unknown", `index ${index}: the log has ${this.size()} entries`, { details: { index } });
-  }
-
-  async *tail({ from = this.size(), reader, signal }: TailOptions): AsyncIterable<TailItem> {
-    const ended = AbortSignal.any([signal, this.#closing.signal]);
-    await this.#recordTail(reader);
-    let next = from;
-    let shown = this.#published.head?.note;
-    while (!ended.aborted) {
-      for (; next < this.size() && !ended.aborted; next += 1) {
-        await this.#recordTail(reader);
-        yield await this.#tailEntry(next);
-      }
-      const { head } = this.#published;
-      if (head !== undefined && head.note !== shown) {
-        shown = head.note;
-        yield { kind: "checkpoint", size: head.size, note: head.note };
-      }
-      if (next >= this.size() && shown === this.#published.head?.note) await this.#commits.wait(60_000, ended);
-    }
-  }
-
-  async #tailEntry(index: number): Promise<TailItem> {
-    const leaf = await this.readLeaf(index);
-    const entry = { kind: "entry", index, state: this.stateOf(index), leaf } as const;
-    try {
-      return { ...entry, event: (await this.#open(index, leaf)).event };
-    } catch (error) {
-      if (error instanceof LogError && error.code === "erased") return entry;
-      throw error;
-    }
-  }
-
-  /** One entry an hour and reader, before the first contents are given. */
-  async #recordTail(reader: string): Promise<void> {
-    const now = performance.now();
-    if (now - (this.#tailReads.get(reader) ?? -Infinity) < TAIL_READ_INTERVAL_MS) return;
-    this.#tailReads.set(reader, now);
-    await this.#sequencer.report({
-      type: "log.read",
-      actor: { type: "credential", id: reader },
-      context: { tail: true },
-    });
+  tail(options: TailOptions): AsyncIterable<TailItem> {
+    return this.#tails.follow(options);
   }
 
   status(): LogStatus {
-    const witnesses = this.#publisher.workers.map(({ status }) => status);
     const base = {
       size: this.size(),
       publishedSize: this.publishedSize(),
       queuedEntries: this.#sequencer.queuedEntries,
-      witnesses,
+      witnesses: this.#publisher.workers.map(({ status }) => status),
     };
     const { stopped } = this.#sequencer;
     if (stopped !== undefined)
       return { ...base, state: "stopped", reasons: [{ code: stopped.code, message: stopped.message }] };
-    if (this.#isStarting) return { ...base, state: "starting", reasons: this.#reasons };
+    if (this.#startReasons !== undefined) return { ...base, state: "starting", reasons: this.#startReasons };
     const reasons = this.#troubles();
     return { ...base, state: reasons.length === 0 ? "ok" : "degraded", reasons };
   }
@@ -532,7 +405,8 @@ class OpenLog implements Log {
       const why = workers.flatMap(({ status: { name, state, lastError } }) =>
         state === "ok" ? [] : [`${name}: ${lastError ?? "no answer yet"}`],
       );
-      const message = `no quorum for a head above size ${this.publishedSize()}; missing ${quorumMissing.join(", ")}${why.length === 0 ? "" : ` (${why.join("; ")})`}`;
+      const because = why.length === 0 ? "" : ` (${why.join("; ")})`;
+      const message = `no quorum for a head above size ${this.publishedSize()}; missing ${quorumMissing.join(", ")}${because}`;
       reasons.push({ code: "quorum-not-met", message });
     }
     return reasons;
@@ -546,9 +420,12 @@ class OpenLog implements Log {
   async close({ graceMs = GRACE_MS }: { readonly graceMs?: number } = {}): Promise<void> {
     await this.#sequencer.close(graceMs);
     this.#closing.abort();
-    this.#published.notify();
-    this.#commits.notify();
-    await this.#starting.catch(() => undefined);
-    await this.#publisher.close();
+    await this.#starting;
+    await this.#publisher.settled();
   }
+}
+
+function assertWriter(writer: string): void {
+  if (writer.length > 0 && writer.length <= WRITER_LENGTH_MAX) return;
+  throw new RangeError(`writer: expected 1 to ${WRITER_LENGTH_MAX} characters, got ${writer.length}`);
 }

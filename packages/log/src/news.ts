@@ -1,13 +1,11 @@
 /** News that many can wait for. */
 
-/** Waits at one time; beyond, a wait ends at once. */
-const WAITS_MAX = 100_000;
-
 export class News {
   #waits = new Set<() => void>();
 
-  get isFull(): boolean {
-    return this.#waits.size >= WAITS_MAX;
+  /** How many wait. */
+  get size(): number {
+    return this.#waits.size;
   }
 
   /** Wakes everybody who waits. */
@@ -19,7 +17,7 @@ export class News {
 
   /** Resolves when there is news, the time is over, or the signal fires. */
   async wait(timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    if (this.isFull || signal?.aborted === true) return;
+    if (signal?.aborted === true) return;
     await new Promise<void>((resolve) => {
       const wake = (): void => {
         clearTimeout(timer);

@@ -9,6 +9,9 @@ export interface PublishedHead {
   readonly note: string;
 }
 
+/** Waits at one time; beyond, a wait ends at once with the state as it is. */
+const WAITS_MAX = 100_000;
+
 /** The published head, and waits that end when it moves. */
 export class Published extends News {
   readonly #reached: EntryState;
@@ -25,7 +28,8 @@ export class Published extends News {
     return this.#head;
   }
 
-  get size(): number {
+  /** Of its tree; 0 before the first. */
+  get treeSize(): number {
     return this.#head?.size ?? 0;
   }
 
@@ -35,7 +39,7 @@ export class Published extends News {
   }
 
   stateOf(index: number): EntryState {
-    return index < this.size ? this.#reached : "durable";
+    return index < this.treeSize ? this.#reached : "durable";
   }
 
   /** Waits until an entry has a state, and gives the one it has then. */
@@ -49,7 +53,7 @@ export class Published extends News {
     while (rank(this.stateOf(input.index)) < rank(input.state)) {
       const left = deadline - performance.now();
       if (left <= 0 || input.signal?.aborted === true) break;
-      if (this.isFull) break;
+      if (this.size >= WAITS_MAX) break;
       await this.wait(left, input.signal);
     }
     return this.stateOf(input.index);

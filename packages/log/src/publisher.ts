@@ -8,23 +8,23 @@ import {
   type Policy,
   type Signer,
   encodeBase64,
-  equalBytes,
   evaluateQuorum,
   formatCheckpoint,
   formatNote,
-  hashLeaf,
+  openSignatures,
   parseNote,
   selectSignatures,
   signNote,
-  verifyCheckpoint,
 } from "@tallystick/core";
 import { type LogStorage, indexKey } from "@tallystick/storage";
 import type { LogClock } from "./clock.ts";
+import { findContradiction, keepEvidence } from "./contradiction.ts";
 import { LogError } from "./error.ts";
-import { type SignedHead, decodeSignedHead, encodeSignedHead } from "./heads.ts";
+import { type SignedHead, encodeSignedHead } from "./heads.ts";
 import type { LogLogger, WitnessTarget } from "./log-api.ts";
-import type { News } from "./news.ts";
+import { News } from "./news.ts";
 import type { Published } from "./published.ts";
+import { assertRightEdge } from "./right-edge.ts";
 import { TABLE } from "./rows.ts";
 import type { Sequencer } from "./sequencer.ts";
 import { StoredTiles } from "./tiles.ts";
@@ -51,8 +51,13 @@ export interface PublisherOptions {
   readonly witnessTimeoutMs: number;
   readonly signed: { readonly version: number; readonly head: SignedHead | undefined };
   readonly publishedVersion: number;
+  /** Fires when the log closes: witnesses are not waited for any more. */
+  readonly signal: AbortSignal;
   readonly logger: LogLogger;
 }
+
+/** Between two questions to witnesses while the clock is not believed. */
+const CLOCK_INTERVAL_MS = 5000;
 
 export class Publisher {
   readonly workers: readonly WitnessWorker[];
@@ -67,7 +72,6 @@ export class Publisher {
   #headLoggedAt: number;
   #quorumMissing: readonly string[] = [];
   #publishing: Promise<void> = Promise.resolve();
-  #closed = false;
   #loop: Promise<void> | undefined;
 
   constructor(options: PublisherOptions) {
@@ -76,7 +80,8 @@ export class Publisher {
     this.#signedVersion = options.signed.version;
     this.#publishedVersion = options.publishedVersion;
     this.#headLoggedAt = options.monotonic();
-    const { sequencer, storage, fetch, witnessTimeoutMs, monotonic } = options;
+    const { sequencer, storage, fetch, witnessTimeoutMs, monotonic, signal } = options;
+    this.#lines = this.#publishedLines();
     const tiles = new StoredTiles(storage);
     this.workers = options.witnesses.map(
       (target) =>
@@ -87,7 +92,8 @@ export class Publisher {
           timeoutMs: witnessTimeoutMs,
           monotonic,
           random: Math.random,
-          onCosignature: (_worker, head, lines) => this.#takeLines(head, lines),
+          signal,
+          onCosignature: ({ target }, head, lines) => this.#takeLines(target.name, head, lines),
           onContradiction: async (worker) => this.#examine(worker, sequencer),
         }),
     );
@@ -106,22 +112,32 @@ export class Publisher {
     this.#loop = this.#run();
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    this.#options.commits.notify();
+  /** Resolves when nothing is written any more; the signal has to have fired. */
+  async settled(): Promise<void> {
     await this.#loop;
+    await Promise.allSettled(this.workers.map(async (worker) => worker.settled()));
     await this.#publishing;
   }
 
+  /** The cosignatures that the signed head has already, when it is the published one. */
+  #publishedLines(): Map<string, CosignatureLine> {
+    const { published, policy } = this.#options;
+    const { head } = published;
+    if (head === undefined || head.size !== this.#signed?.size) return new Map();
+    const verifiers = policy.witnesses.map(({ verifier }) => verifier);
+    const lines = openSignatures(parseNote(head.note), verifiers).verified;
+    return new Map(lines.map(({ verifier, line, timestamp = 0n }) => [verifier.vkey, { verifier, line, timestamp }]));
+  }
+
   async #run(): Promise<void> {
-    const { sequencer, commits, publishIntervalMs, logger } = this.#options;
-    while (!this.#closed && sequencer.stopped === undefined) {
+    const { sequencer, commits, publishIntervalMs, logger, signal } = this.#options;
+    while (!signal.aborted && sequencer.stopped === undefined) {
       const began = this.#options.monotonic();
       try {
         await this.#logHead();
         await this.#round();
       } catch (cause) {
-        if (sequencer.stopped !== undefined || this.#closed) return;
+        if (sequencer.stopped !== undefined || signal.aborted) return;
         const message = cause instanceof Error ? cause.message : String(cause);
         logger.warn("publishing stopped", { message });
         sequencer.stop(
@@ -132,20 +148,22 @@ export class Publisher {
         return;
       }
       const left = publishIntervalMs - (this.#options.monotonic() - began);
-      if (left > 0 && !this.#closed) await new Promise((resolve) => setTimeout(resolve, left));
+      if (left > 0) await this.#pause.wait(left, signal);
       else await new Promise((resolve) => setImmediate(resolve));
-      if (!this.#isDue()) await commits.wait(1000);
+      if (!this.#isDue()) await commits.wait(1000, signal);
     }
   }
 
   #isDue(): boolean {
-    const { sequencer, published, freshnessIntervalMs, monotonic } = this.#options;
+    const { sequencer, published, clock, freshnessIntervalMs, monotonic } = this.#options;
     const unpublished =
       this.#signed === undefined ||
       this.#signed.size < sequencer.range.size ||
-      published.size < this.#signed.size ||
+      published.treeSize < this.#signed.size ||
       published.head === undefined;
-    return unpublished || monotonic() - this.#askedAt >= freshnessIntervalMs;
+    // A clock that is not believed is held against the witnesses' soon: a cosignature tells their time.
+    const interval = clock.read().ok ? freshnessIntervalMs : Math.min(CLOCK_INTERVAL_MS, freshnessIntervalMs);
+    return unpublished || monotonic() - this.#askedAt >= interval;
   }
 
   /** One head: signed if there is a new one, then brought to the witnesses. */
@@ -166,13 +184,15 @@ export class Publisher {
     this.#noteMissing(head);
   }
 
+  /** Resolves a round that need not wait for slower witnesses. */
   #onPublished: () => void = () => undefined;
+  readonly #pause = new News();
 
   #noteMissing(head: SignedHead): void {
     const { published, policy } = this.#options;
     const names = new Set(this.#witnessNames());
     this.#quorumMissing =
-      published.size >= head.size && published.head !== undefined ? [] : evaluateQuorum(policy, names).missing;
+      published.treeSize >= head.size && published.head !== undefined ? [] : evaluateQuorum(policy, names).missing;
   }
 
   #witnessNames(): string[] {
@@ -183,11 +203,12 @@ export class Publisher {
 
   /** Signs the tree as it is, once its right edge was read back and hashed again. */
   async #sign(): Promise<SignedHead> {
-    const { sequencer, storage, origin, signers, now } = this.#options;
+    const { sequencer, storage, origin, signers, clock } = this.#options;
     const { range } = sequencer.state.tree;
     const [size, rootHash] = [range.size, range.rootHash()];
     await assertRightEdge({ storage, size, rootHash, signed: this.#signed });
-    const signedAt = now();
+    const reading = clock.read();
+    const signedAt = Math.max(reading.ok ? reading.now : sequencer.state.loggedAt, this.#signed?.signedAt ?? 0);
     const text = formatCheckpoint({ origin, size, rootHash });
     const note = signNote({ text, signers, timestamp: Math.floor(signedAt / 1000) });
     const head = { size, rootHash, note, signedAt };
@@ -200,9 +221,9 @@ export class Publisher {
     return head;
   }
 
-  #takeLines(head: SignedHead, lines: readonly CosignatureLine[]): void {
+  #takeLines(witness: string, head: SignedHead, lines: readonly CosignatureLine[]): void {
     this.counters.cosignatures += lines.length;
-    for (const { timestamp } of lines) this.#options.clock.observe(timestamp);
+    for (const { timestamp } of lines) this.#options.clock.observe(witness, timestamp);
     // A cosignature that comes late for an older head belongs to that head, and to no other.
     if (head !== this.#signed) return;
     for (const line of lines) this.#lines.set(line.verifier.vkey, line);
@@ -266,14 +287,14 @@ export class Publisher {
 
   /** A witness does not accept our head: does it hold one that we signed, and that is not in our history? */
   async #examine(worker: WitnessWorker, sequencer: Sequencer): Promise<void> {
-    const { origin, fetch, witnessTimeoutMs, logger } = this.#options;
-    const monitored = await fetchMonitoredHead({ target: worker.target, origin, fetch, timeoutMs: witnessTimeoutMs });
+    const { origin, fetch, witnessTimeoutMs, storage, signal, logger } = this.#options;
+    const { target } = worker;
+    const monitored = await fetchMonitoredHead({ target, origin, fetch, timeoutMs: witnessTimeoutMs, signal });
     if (monitored.kind !== "head") return;
     const contradiction = await findContradiction({
       ...this.#options,
       tiles: new StoredTiles(this.#options.storage),
       note: monitored.note,
-      size: sequencer.range.size,
       signed: this.#signed,
     });
     if (contradiction.error === undefined) {
@@ -282,114 +303,6 @@ export class Publisher {
     }
     logger.warn("a witness holds a head of ours that is not in our history", { witness: worker.target.name });
     sequencer.stop(contradiction.error);
+    await keepEvidence(storage, contradiction.error);
   }
-}
-
-/**
- * Reads the right edge back from the storage, down to the entries, and compares: what is signed is what is on disk.
- *
- * @throws {LogError} `log-corrupt`
- */
-export async function assertRightEdge(input: {
-  readonly storage: LogStorage;
-  readonly size: number;
-  readonly rootHash: Uint8Array;
-  readonly signed: SignedHead | undefined;
-}): Promise<void> {
-  const { storage, size, rootHash, signed } = input;
-  // A reader without memory of earlier tiles: the disk is what is asked.
-  const tiles = new StoredTiles(storage);
-  if (!equalBytes(await tiles.rootAt(size), rootHash)) {
-    throw corrupt(`the tiles of size ${size} do not hash to the root that was computed`);
-  }
-  if (signed !== undefined && !equalBytes(await tiles.rootAt(signed.size), signed.rootHash)) {
-    throw corrupt(`the tiles do not hash to the root that was signed for size ${signed.size}`);
-  }
-  if (size === 0) return;
-  const index = Math.floor((size - 1) / 256);
-  const width = size - index * 256;
-  const hashes = await tiles.read({ level: 0, index, width });
-  const leaves = await storage.getRows(
-    TABLE.leaf,
-    Array.from({ length: width }, (_, at) => indexKey(index * 256 + at)),
-  );
-  for (const [at, leaf] of leaves.entries()) {
-    if (leaf === undefined || !equalBytes(hashLeaf(leaf), hashes.subarray(32 * at, 32 * at + 32))) {
-      throw corrupt(
-        `index ${index * 256 + at}: the entry ${leaf === undefined ? "is missing" : "does not hash to its leaf hash"}`,
-      );
-    }
-  }
-}
-
-function corrupt(text: string): LogError {
-  return new LogError(
-    "log-corrupt",
-    `${text}: nothing is signed; run fsck, and restore the data folder from before the damage`,
-  );
-}
-
-export interface ContradictionInput {
-  readonly origin: string;
-  readonly policy: Policy;
-  readonly tiles: StoredTiles;
-  /** The head that a witness shows. */
-  readonly note: string;
-  /** Of our integrated tree. */
-  readonly size: number;
-  readonly signed: SignedHead | undefined;
-}
-
-/**
- * Whether a head that a witness shows bears our own signature and is not in our history: then we were rolled back or
- * forked. A head without our valid signature says nothing about us.
- */
-export async function findContradiction(
-  input: ContradictionInput,
-): Promise<{ readonly error?: LogError; readonly size?: number }> {
-  const { origin, policy, tiles, note, signed } = input;
-  const head = ownHead(note, policy, origin);
-  if (head === undefined) return {};
-  const known = signed?.size ?? 0;
-  if (head.size > known) {
-    const text = `a witness holds a head of size ${head.size} that bears this log's own signature, but this storage's newest is of size ${known}: it was put back to an older state. Restore the newest copy; do not write to this one`;
-    return {
-      error: new LogError("log-rolled-back", text, {
-        details: { theirs: head.size, ours: known, checkpoints: [signed?.note ?? null, note] },
-      }),
-    };
-  }
-  if (!equalBytes(await tiles.rootAt(head.size), head.rootHash)) {
-    const text = `a witness holds a head of size ${head.size} that bears this log's own signature and has another root than this storage: two logs were run with one key`;
-    return {
-      error: new LogError("log-forked", text, {
-        details: { size: head.size, checkpoints: [signed?.note ?? null, note] },
-      }),
-    };
-  }
-  return { size: head.size };
-}
-
-function ownHead(note: string, policy: Policy, origin: string): { size: number; rootHash: Uint8Array } | undefined {
-  try {
-    const { checkpoint } = verifyCheckpoint({ note, policy: { ...policy, witnesses: [], groups: [], quorum: "none" } });
-    if (checkpoint.origin !== origin || checkpoint.size > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
-    return { size: Number(checkpoint.size), rootHash: checkpoint.rootHash };
-  } catch {
-    return undefined;
-  }
-}
-
-/** The heads that are stored. @throws {LogError} `log-corrupt` */
-export async function readHeads(storage: LogStorage): Promise<{
-  readonly signed: { readonly version: number; readonly head: SignedHead | undefined };
-  readonly published: { readonly version: number; readonly head: SignedHead | undefined };
-}> {
-  const read = async (name: "signed" | "published"): Promise<{ version: number; head: SignedHead | undefined }> => {
-    const stored = await storage.readHead(name);
-    return stored === undefined
-      ? { version: 0, head: undefined }
-      : { version: stored.version, head: decodeSignedHead(stored.bytes) };
-  };
-  return { signed: await read("signed"), published: await read("published") };
 }

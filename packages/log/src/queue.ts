@@ -9,9 +9,7 @@ interface Settle<T> {
 }
 
 export type Submission =
-  | ({ readonly kind: "unsigned"; readonly writer: string; readonly candidates: readonly Candidate[] } & Settle<
-      readonly Acknowledgement[]
-    >)
+  | ({ readonly kind: "unsigned"; readonly candidates: readonly Candidate[] } & Settle<readonly Acknowledgement[]>)
   | ({
       readonly kind: "signed";
       readonly writer: string;

@@ -13,11 +13,15 @@ import {
   openNote,
   parseCheckpoint,
 } from "@tallystick/core";
-import type { LogStorage } from "@tallystick/storage";
+import { decodeLeaf } from "@tallystick/events";
+import { type LogStorage, indexKey } from "@tallystick/storage";
 import { LogError } from "./error.ts";
 import { type SignedHead, decodeIntegratedHead } from "./heads.ts";
+import type { LogSecrets } from "./keys.ts";
 import type { LogKeys, Reason, WitnessTarget } from "./log-api.ts";
-import { assertRightEdge, findContradiction } from "./publisher.ts";
+import { findContradiction } from "./contradiction.ts";
+import { assertRightEdge } from "./right-edge.ts";
+import { TABLE } from "./rows.ts";
 import type { SequencerState } from "./sequencer.ts";
 import { StoredTiles } from "./tiles.ts";
 import { type Tree, emptyTree, hashesAtLevel } from "./tree.ts";
@@ -47,7 +51,7 @@ export async function recoverState(input: RecoverInput): Promise<SequencerState>
       version: 0,
       tree: emptyTree(),
       loggedAt: 0,
-      own: { instance: random(16), nextSequence: 1 },
+      own: { publicKey: new Uint8Array(), instance: random(16), nextSequence: 1 },
       headDue: false,
     };
   }
@@ -83,6 +87,39 @@ function assertOurs({ note, size, rootHash }: SignedHead, { origin, keys }: Reco
   }
 }
 
+/**
+ * Refuses a key store that is not this log's, or an older copy of it: with another one events would be logged under new
+ * keys, and those that are there could not be read.
+ *
+ * @throws {LogError} `log-corrupt`
+ */
+export async function assertKeyStore(input: {
+  readonly storage: LogStorage;
+  readonly secrets: LogSecrets;
+  readonly size: number;
+}): Promise<void> {
+  const { storage, secrets, size } = input;
+  if (size === 0) return secrets.createSecrets();
+  if (!secrets.hasSecrets()) throw wrongKeyStore("it lacks the secrets that this log has had from its first entry on");
+  const index = size - 1;
+  const [row, leaf] = await Promise.all([
+    storage.getRow(TABLE.sealed, indexKey(index)),
+    storage.getRow(TABLE.leaf, indexKey(index)),
+  ]);
+  if (row === undefined || leaf === undefined) throw corrupt(`index ${index}: its contents are missing`);
+  try {
+    secrets.open({ row, commitment: decodeLeaf(leaf).commitment, index });
+  } catch (cause) {
+    if (!(cause instanceof LogError)) throw cause;
+    if (cause.code !== "erased") throw wrongKeyStore(`the newest entry does not open with it: ${cause.message}`, cause);
+  }
+}
+
+function wrongKeyStore(why: string, cause?: unknown): LogError {
+  const text = `the key store is another log's, or an older copy: ${why}; nothing is logged until it is the newest one`;
+  return new LogError("log-corrupt", text, { cause });
+}
+
 async function readTree(storage: LogStorage, range: CompactRange): Promise<Tree> {
   const tiles = new StoredTiles(storage);
   const edge: Uint8Array[][] = [];
@@ -100,10 +137,10 @@ export interface AskWitnessesInput {
   readonly policy: Policy;
   readonly storage: LogStorage;
   readonly witnesses: readonly WitnessTarget[];
-  readonly size: number;
   readonly signed: SignedHead | undefined;
   readonly fetch: typeof globalThis.fetch;
   readonly timeoutMs: number;
+  readonly signal: AbortSignal;
 }
 
 export interface WitnessesAsked {

@@ -1,5 +1,5 @@
 /** The tables of a log: what is under which key, and how it is encoded. docs/reference/storage-layout.md */
-import { encodeHex, sha256, utf8 } from "@tallystick/core";
+import { type Hash, encodeHex, sha256, utf8 } from "@tallystick/core";
 import { decodeCbor, encodeCbor } from "@tallystick/events";
 import { bytesOf, listOf, numberOf } from "./heads.ts";
 
@@ -8,7 +8,7 @@ export const TABLE = {
   leaf: "leaf",
   /** Index → sealed event. */
   sealed: "sealed",
-  /** Writer and event id → commitment, index. */
+  /** Sender and event id → commitment, index. */
   id: "id",
   /** Kind and tag → count, last index. */
   chain: "chain",
@@ -16,12 +16,16 @@ export const TABLE = {
   stream: "stream",
   /** Stream id and first sequence → first index and count of each batch. */
   batch: "batch",
+  /** Ids of the streams that were the log's own; it has no rows for their ids and batches. */
+  own: "own",
   /** Writer → the sender key that it is pinned to. */
   pinned: "pinned",
   /** Tile level → hashes of the partial tile at the right edge. */
   edge: "edge",
   /** Size → published head. */
   checkpoint: "checkpoint",
+  /** Digest → two heads of ours that contradict each other. */
+  evidence: "evidence",
 } as const;
 
 export type ChainKind = "session" | "actor" | "subject" | "tenant";
@@ -47,9 +51,19 @@ export interface PlacedBatch {
   readonly count: number;
 }
 
-/** Writer and id hashed, so that a key has one length whatever they are. */
-export function idKey(writer: string, id: string): string {
-  return encodeHex(sha256(utf8(`${writer}\0${id}`)).subarray(0, 16));
+/** Who sent a signed event, as the id index names it: an id stands for one event of one key, in whichever stream. */
+export function keySender(publicKey: Uint8Array): string {
+  return `key:${encodeHex(publicKey)}`;
+}
+
+/** Who sent an unsigned event, as the id index names it: by the stream id that stands in the leaf. */
+export function writerSender(stream: Uint8Array): string {
+  return `writer:${encodeHex(stream)}`;
+}
+
+/** Sender and id hashed, so that a key has one length whatever they are. */
+export function idKey(sender: string, id: string): string {
+  return encodeHex(sha256(utf8(`${sender}\0${id}`)).subarray(0, 16));
 }
 
 export function chainKey(kind: ChainKind, tag: Uint8Array): string {
@@ -94,4 +108,9 @@ export function encodePlacedBatch({ firstIndex, count }: PlacedBatch): Uint8Arra
 export function decodePlacedBatch(bytes: Uint8Array): PlacedBatch {
   const [firstIndex, count] = listOf(decodeCbor(bytes), "batch");
   return { firstIndex: numberOf(firstIndex, "batch index"), count: numberOf(count, "batch count") };
+}
+
+/** The hashes in a tile or in a row of the edge. */
+export function splitHashes(bytes: Uint8Array): Hash[] {
+  return Array.from({ length: bytes.length / 32 }, (_, at) => bytes.slice(32 * at, 32 * at + 32));
 }

@@ -26,6 +26,8 @@ export interface AddCheckpoint {
   readonly note: string;
   readonly fetch: typeof globalThis.fetch;
   readonly timeoutMs: number;
+  /** Ends the request before its time. */
+  readonly signal: AbortSignal;
 }
 
 export type WitnessAnswer =
@@ -105,6 +107,8 @@ export async function fetchMonitoredHead(request: {
   readonly origin: string;
   readonly fetch: typeof globalThis.fetch;
   readonly timeoutMs: number;
+  /** Ends the request before its time. */
+  readonly signal: AbortSignal;
 }): Promise<MonitoredHead> {
   const { target, origin } = request;
   const url = `${target.monitoringUrl ?? target.url}/${originHash(origin)}/checkpoint`;
@@ -131,6 +135,8 @@ interface Exchange {
   readonly bytesMax: number;
   readonly fetch: typeof globalThis.fetch;
   readonly timeoutMs: number;
+  /** Ends the request before its time. */
+  readonly signal: AbortSignal;
 }
 
 async function exchange({
@@ -139,12 +145,13 @@ async function exchange({
   bytesMax,
   fetch,
   timeoutMs,
+  signal,
 }: Exchange): Promise<Answer | { readonly failure: string }> {
   try {
     const response = await fetch(url, {
       method: body === undefined ? "GET" : "POST",
       redirect: "manual",
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), signal]),
       ...(body === undefined ? {} : { body, headers: { "content-type": "text/plain; charset=utf-8" } }),
     });
     const bytes = await readBounded(response, bytesMax);

@@ -12,6 +12,7 @@ export interface WitnessWorkerOptions {
   readonly timeoutMs: number;
   readonly monotonic: () => number;
   readonly random: () => number;
+  readonly signal: AbortSignal;
   /** Told of every cosignature that verified. */
   readonly onCosignature: (worker: WitnessWorker, head: SignedHead, lines: readonly CosignatureLine[]) => void;
   /** Told when the witness claims a head that ours does not extend: it may hold one that bears our signature. */
@@ -66,7 +67,8 @@ export class WitnessWorker {
 
   /** Asks for a cosignature, unless a request is under way or a pause is on. Resolves when the witness has had its say. */
   async ask(head: SignedHead): Promise<void> {
-    if (this.#busy !== undefined || this.#options.monotonic() < this.#pausedUntil) return;
+    if (this.#busy !== undefined || this.#options.signal.aborted || this.#options.monotonic() < this.#pausedUntil)
+      return;
     this.#busy = this.#askNow(head).finally(() => (this.#busy = undefined));
     await this.#busy;
   }
@@ -89,12 +91,12 @@ export class WitnessWorker {
   }
 
   async #submit(head: SignedHead): Promise<WitnessAnswer> {
-    const { target, tiles, fetch, timeoutMs } = this.#options;
+    const { target, tiles, fetch, timeoutMs, signal } = this.#options;
     const from = this.#knownSize;
     const empty: readonly Hash[] = [];
     const proof =
       from === 0 || from === head.size ? empty : await tiles.prove(planConsistency({ from, to: head.size }), head.size);
-    return addCheckpoint({ target, from, proof, note: head.note, fetch, timeoutMs });
+    return addCheckpoint({ target, from, proof, note: head.note, fetch, timeoutMs, signal });
   }
 
   async #take(answer: Exclude<WitnessAnswer, { kind: "conflict" }>, head: SignedHead): Promise<void> {

@@ -1,0 +1,83 @@
+/** Reads a storage that may be damaged: what does not read is a finding, and the check goes on. */
+import { type LogStorage, type ScanRange, StorageError, type StoredRow, parseIndexKey } from "@tallystick/storage";
+import { TABLE } from "../rows.ts";
+import type { Findings } from "./report.ts";
+
+/** A value; or that there is none; or that there is one that does not read, which has been reported. */
+export type Stored = Uint8Array | "missing" | "damaged";
+
+export class DamagedReader {
+  readonly #storage: LogStorage;
+  readonly #findings: Findings;
+
+  constructor(storage: LogStorage, findings: Findings) {
+    this.#storage = storage;
+    this.#findings = findings;
+  }
+
+  async row(table: string, key: string): Promise<Stored> {
+    return this.#tolerant(indexOf(table, key), async () => this.#storage.getRow(table, key));
+  }
+
+  /** In the order of `keys`. One damaged value does not hide the others. */
+  async rows(table: string, keys: readonly string[]): Promise<Stored[]> {
+    if (keys.length === 0) return [];
+    try {
+      return (await this.#storage.getRows(table, keys)).map((value) => value ?? "missing");
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+    }
+    const values: Stored[] = [];
+    for (const key of keys) values.push(await this.row(table, key));
+    return values;
+  }
+
+  async blob(key: string): Promise<Stored> {
+    return this.#tolerant(undefined, async () => this.#storage.getBlob(key));
+  }
+
+  async head(name: "integrated" | "signed" | "published"): Promise<Stored> {
+    return this.#tolerant(undefined, async () => (await this.#storage.readHead(name))?.bytes);
+  }
+
+  /** The rows of a table; goes on behind one that is damaged. */
+  async *scan(table: string, range: ScanRange = {}): AsyncGenerator<StoredRow> {
+    let from: ScanRange = range;
+    for (;;) {
+      try {
+        yield* this.#storage.scanRows(table, from);
+        return;
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        const { key } = error.details;
+        this.#report(error, typeof key === "string" ? indexOf(table, key) : undefined);
+        if (typeof key !== "string") return;
+        const { lt, lte, limit } = range;
+        from = { gt: key, ...(lt === undefined ? {} : { lt }), ...(lte === undefined ? {} : { lte }) };
+        if (limit !== undefined) from = { ...from, limit };
+      }
+    }
+  }
+
+  async #tolerant(index: number | undefined, read: () => Promise<Uint8Array | undefined>): Promise<Stored> {
+    try {
+      return (await read()) ?? "missing";
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#report(error, index);
+      return "damaged";
+    }
+  }
+
+  #report(error: StorageError, index: number | undefined): void {
+    this.#findings.add("storage-corrupt", index, error.message);
+  }
+}
+
+function isDamage(error: unknown): error is StorageError {
+  return error instanceof StorageError && error.code === "storage-corrupt";
+}
+
+function indexOf(table: string, key: string): number | undefined {
+  return table === TABLE.leaf || table === TABLE.sealed ? parseIndexKey(key) : undefined;
+}

@@ -1,0 +1,187 @@
+/** Reading a log: tiles, bundles, entries, proofs and receipts, each checked against the tree before it is given. */
+import {
+  type Hash,
+  type Policy,
+  type TileId,
+  TILE_WIDTH,
+  encodeEntryBundle,
+  equalBytes,
+  formatTlogProof,
+  hashLeaf,
+  planConsistency,
+  planInclusion,
+  selectSignatures,
+  verifyInclusion,
+} from "@tallystick/core";
+import { type TallyEvent, decodeEvent, decodeLeaf, decodeOpening } from "@tallystick/events";
+import { type LogStorage, indexKey } from "@tallystick/storage";
+import { LogError } from "./error.ts";
+import { decodeSignedHead } from "./heads.ts";
+import type { LogSecrets } from "./keys.ts";
+import type { PublishedCheckpoint } from "./log-api.ts";
+import type { Published, PublishedHead } from "./published.ts";
+import { TABLE } from "./rows.ts";
+import { StoredTiles } from "./tiles.ts";
+import { hashesAtLevel } from "./tree.ts";
+
+const CHECKPOINTS_MAX = 1000;
+/** The highest tile level that a tree of 2^53 entries has. */
+const TILE_LEVEL_MAX = 6;
+
+export interface ReaderOptions {
+  readonly storage: LogStorage;
+  readonly secrets: LogSecrets;
+  readonly policy: Policy;
+  readonly published: Published;
+  /** Entries that are durable. */
+  readonly size: () => number;
+}
+
+/** The contents of an entry. */
+export interface OpenedEntry {
+  /** Encoded. */
+  readonly opening: Uint8Array;
+  readonly event: TallyEvent;
+}
+
+export class LogReader {
+  readonly #options: ReaderOptions;
+  readonly #tiles: StoredTiles;
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+    this.#tiles = new StoredTiles(options.storage);
+  }
+
+  /** @throws {LogError} `index-unknown` */
+  assertIndex(index: number): void {
+    const size = this.#options.size();
+    if (Number.isSafeInteger(index) && index >= 0 && index < size) return;
+    throw new LogError("index-unknown", `index ${index}: the log has ${size} entries`, { details: { index } });
+  }
+
+  async checkpoints({
+    limit = 100,
+    before,
+  }: {
+    readonly limit?: number;
+    readonly before?: number;
+  }): Promise<readonly PublishedCheckpoint[]> {
+    const range = {
+      reverse: true,
+      limit: Math.min(limit, CHECKPOINTS_MAX),
+      ...(before === undefined ? {} : { lt: indexKey(before) }),
+    };
+    const heads: PublishedCheckpoint[] = [];
+    for await (const { value } of this.#options.storage.scanRows(TABLE.checkpoint, range)) {
+      const { size, rootHash, note, signedAt } = decodeSignedHead(value);
+      heads.push({ size, rootHash, note, publishedAt: signedAt });
+    }
+    return heads;
+  }
+
+  async tile(tile: TileId): Promise<Uint8Array | undefined> {
+    return (await this.#isPublished(tile)) ? this.#tiles.read(tile) : undefined;
+  }
+
+  async bundle({ index, width }: { readonly index: number; readonly width: number }): Promise<Uint8Array | undefined> {
+    const tile = { level: 0, index, width };
+    if (!(await this.#isPublished(tile))) return undefined;
+    const hashes = await this.#tiles.read(tile);
+    const first = index * TILE_WIDTH;
+    const keys = Array.from({ length: width }, (_, at) => indexKey(first + at));
+    const entries = await this.#options.storage.getRows(TABLE.leaf, keys);
+    return encodeEntryBundle(
+      entries.map((entry, at) => checkedEntry(entry, hashes.subarray(32 * at, 32 * at + 32), first + at)),
+    );
+  }
+
+  /** A full tile below the published size, or a partial one that some published head ends with. */
+  async #isPublished({ level, index, width }: TileId): Promise<boolean> {
+    const { published, storage } = this.#options;
+    const end = Number(index) * TILE_WIDTH + width;
+    if (!(width >= 1 && width <= TILE_WIDTH) || level > TILE_LEVEL_MAX) return false;
+    if (!Number.isSafeInteger(end) || end > hashesAtLevel(published.treeSize, level)) return false;
+    if (width === TILE_WIDTH) return true;
+    const span = TILE_WIDTH ** level;
+    const range = { gte: indexKey(end * span), lt: indexKey((end + 1) * span), limit: 1 };
+    for await (const _row of storage.scanRows(TABLE.checkpoint, range)) return true;
+    return false;
+  }
+
+  async leaf(index: number): Promise<Uint8Array> {
+    this.assertIndex(index);
+    const size = this.#options.size();
+    const [entry, hash] = await Promise.all([
+      this.#options.storage.getRow(TABLE.leaf, indexKey(index)),
+      this.#tiles.node({ level: 0, index }, size),
+    ]);
+    return checkedEntry(entry, hash, index);
+  }
+
+  /** The contents of an entry. Who reads them is the caller's to record, beforehand. */
+  async open(index: number, leaf: Uint8Array): Promise<OpenedEntry> {
+    const row = await this.#options.storage.getRow(TABLE.sealed, indexKey(index));
+    if (row === undefined) throw corrupt(index, "the sealed event is missing from the storage");
+    const opening = this.#options.secrets.open({ row, commitment: decodeLeaf(leaf).commitment, index });
+    return { opening, event: decodeEvent(decodeOpening(opening).event) };
+  }
+
+  async receipt(index: number, signatures: "minimal" | "all"): Promise<string> {
+    this.assertIndex(index);
+    const { head } = this.#options.published;
+    if (head === undefined || index >= head.size) {
+      throw new LogError("receipt-not-ready", `index ${index} is durable, but no published head covers it yet`, {
+        details: { state: "durable", retryAfterSeconds: 1 },
+      });
+    }
+    const leaf = await this.leaf(index);
+    const hashes = await this.#proveUnder(head, index, leaf);
+    const checkpoint =
+      signatures === "all" ? head.note : selectSignatures({ note: head.note, policy: this.#options.policy });
+    return formatTlogProof({ extra: leaf, index: BigInt(index), hashes, checkpoint });
+  }
+
+  async #proveUnder({ size, rootHash }: PublishedHead, index: number, leaf: Uint8Array): Promise<Hash[]> {
+    const proof = await this.#tiles.prove(planInclusion({ index, size }), size);
+    try {
+      verifyInclusion({ index, size, leafHash: hashLeaf(leaf), rootHash, proof });
+    } catch (cause) {
+      throw corrupt(index, "the stored tiles do not lead to the published root", cause);
+    }
+    return proof;
+  }
+
+  async inclusionProof({ index, size }: { readonly index: number; readonly size: number }): Promise<readonly Hash[]> {
+    this.#assertPublishedSize(size);
+    if (!Number.isSafeInteger(index) || index < 0 || index >= size)
+      throw new LogError("index-unknown", `index ${index} is not below the size ${size}`, { details: { index } });
+    return this.#tiles.prove(planInclusion({ index, size }), size);
+  }
+
+  async consistencyProof({ from, to }: { readonly from: number; readonly to: number }): Promise<readonly Hash[]> {
+    this.#assertPublishedSize(to);
+    if (!Number.isSafeInteger(from) || from < 0 || from > to)
+      throw new LogError("size-unknown", `from: expected a size up to ${to}, got ${from}`);
+    return this.#tiles.prove(planConsistency({ from, to }), to);
+  }
+
+  #assertPublishedSize(size: number): void {
+    const { treeSize } = this.#options.published;
+    if (Number.isSafeInteger(size) && size >= 0 && size <= treeSize) return;
+    throw new LogError("size-unknown", `size ${size}: expected at most the published size ${treeSize}`);
+  }
+}
+
+function checkedEntry(entry: Uint8Array | undefined, hash: Hash, index: number): Uint8Array {
+  if (entry !== undefined && equalBytes(hashLeaf(entry), hash)) return entry;
+  const what = entry === undefined ? "is missing from the storage" : "is not the one whose hash is in the tree";
+  throw corrupt(index, `the entry ${what}`);
+}
+
+function corrupt(index: number, what: string, cause?: unknown): LogError {
+  return new LogError("log-corrupt", `index ${index}: ${what}: run fsck, and restore it from a copy`, {
+    details: { index },
+    cause,
+  });
+}

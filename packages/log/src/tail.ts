@@ -1,0 +1,94 @@
+/** Following a log: entries as they become durable, heads as they are published, and a record of who follows. */
+import { LogError } from "./error.ts";
+import type { TailItem, TailOptions } from "./log-api.ts";
+import { Lru } from "./lru.ts";
+import type { News } from "./news.ts";
+import type { Published } from "./published.ts";
+import type { LogReader } from "./reader.ts";
+import type { Sequencer } from "./sequencer.ts";
+
+/** Per reader, while a tail goes on. */
+const READ_INTERVAL_MS = 3_600_000;
+const READERS_MAX = 10_000;
+const TAILS_MAX = 1000;
+/** A tail that heard nothing looks again after this long. */
+const NEWS_TIMEOUT_MS = 60_000;
+
+export interface TailsOptions {
+  readonly reader: LogReader;
+  readonly sequencer: Sequencer;
+  readonly published: Published;
+  /** Of commits and of published heads. */
+  readonly news: News;
+  readonly closing: AbortSignal;
+}
+
+export class Tails {
+  readonly #options: TailsOptions;
+  /** Reader → when its last log.read was, in ms of a clock that cannot be set. */
+  readonly #recorded = new Lru<number>(READERS_MAX);
+  #open = 0;
+
+  constructor(options: TailsOptions) {
+    this.#options = options;
+  }
+
+  async *follow({ from, reader, signal }: TailOptions): AsyncGenerator<TailItem> {
+    if (from !== undefined && (!Number.isSafeInteger(from) || from < 0))
+      throw new RangeError(`from: expected an index, got ${from}`);
+    if (this.#open >= TAILS_MAX)
+      throw new LogError("log-overloaded", `${this.#open} tails follow this log already`, {
+        details: { retryAfterSeconds: 60 },
+      });
+    this.#open += 1;
+    try {
+      yield* this.#follow(from, reader, AbortSignal.any([signal, this.#options.closing]));
+    } finally {
+      this.#open -= 1;
+    }
+  }
+
+  async *#follow(from: number | undefined, reader: string, ended: AbortSignal): AsyncGenerator<TailItem> {
+    const { sequencer, published, news } = this.#options;
+    let next = from ?? sequencer.range.size;
+    let shown = published.head?.note;
+    // What is not recorded is not shown: this throws where nothing can be appended.
+    await this.#record(reader);
+    while (!ended.aborted) {
+      for (; next < sequencer.range.size && !ended.aborted; next += 1) {
+        await this.#record(reader);
+        yield await this.#entry(next);
+      }
+      const { head } = published;
+      if (head !== undefined && head.note !== shown) {
+        shown = head.note;
+        yield { kind: "checkpoint", size: head.size, note: head.note };
+      }
+      const idle = next >= sequencer.range.size && shown === published.head?.note;
+      if (idle) await news.wait(NEWS_TIMEOUT_MS, ended);
+    }
+  }
+
+  async #entry(index: number): Promise<TailItem> {
+    const { reader, published } = this.#options;
+    const leaf = await reader.leaf(index);
+    const entry = { kind: "entry", index, state: published.stateOf(index), leaf } as const;
+    try {
+      return { ...entry, event: (await reader.open(index, leaf)).event };
+    } catch (error) {
+      if (error instanceof LogError && error.code === "erased") return entry;
+      throw error;
+    }
+  }
+
+  async #record(reader: string): Promise<void> {
+    const now = performance.now();
+    if (now - (this.#recorded.get(reader) ?? -Infinity) < READ_INTERVAL_MS) return;
+    await this.#options.sequencer.report({
+      type: "log.read",
+      actor: { type: "credential", id: reader },
+      context: { tail: true },
+    });
+    this.#recorded.set(reader, now);
+  }
+}

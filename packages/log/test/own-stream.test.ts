@@ -1,0 +1,117 @@
+import { describe, expect, test } from "vitest";
+import { equalBytes, parseCheckpoint, parseNote } from "@tallystick/core";
+import { decodeLeaf } from "@tallystick/events";
+import { LogReader } from "../src/reader.ts";
+import { LogSecrets } from "../src/keys.ts";
+import type { Log } from "../src/index.ts";
+import { type Site, createSite, expectWhole, login, logKeys, published, replay, seed, until } from "./site.ts";
+
+/** The types of a log's entries, read beside it, so that nothing is recorded. */
+async function typesOf(site: Site, log: Log): Promise<string[]> {
+  const reader = new LogReader({
+    storage: site.storage,
+    secrets: new LogSecrets(site.keyStore),
+    size: () => log.size(),
+  } as ConstructorParameters<typeof LogReader>[0]);
+  const types: string[] = [];
+  for (let index = 0; index < log.size(); index += 1) {
+    const { event } = await reader.open(index, await log.readLeaf(index));
+    types.push(event.type);
+  }
+  return types;
+}
+
+describe("the log's own stream", () => {
+  test("rule 9: whoever reads contents stands in the log before they are given", async () => {
+    const site = await createSite();
+    const log = await site.open();
+    await log.appendEvents({ writer: "app", events: [login(0)] });
+    const { event } = await log.readEvent({ index: 0, reader: "auditor-1", purpose: "complaint 7" });
+    expect(event.type).toBe("auth.login");
+    expect(await typesOf(site, log)).toEqual(["auth.login", "stream.start", "log.read"]);
+    const read = await log.readEvent({ index: 2, reader: "auditor-2" });
+    expect(read.event).toMatchObject({
+      type: "log.read",
+      actor: { type: "credential", id: "auditor-1" },
+      reason: "complaint 7",
+      context: { indexes: [0], count: 1 },
+    });
+    expect(log.size()).toBe(4);
+    expect(log.counters().reads).toBe(2);
+  });
+
+  test("rule 9: where nothing can be appended, no contents are given", async () => {
+    const site = await createSite();
+    const log = await site.open();
+    await log.appendEvents({ writer: "app", events: [login(0)] });
+    site.clock.nowMs += 365 * 86_400_000;
+    await expect(log.readEvent({ index: 0, reader: "auditor" })).rejects.toMatchObject({ code: "clock-jumped" });
+    await log.close();
+    await expect(log.readEvent({ index: 0, reader: "auditor" })).rejects.toMatchObject({ code: "log-closed" });
+  });
+
+  test("has no gap and is signed, one leaf after the other", async () => {
+    const site = await createSite();
+    const log = await site.open();
+    await log.appendEvents({ writer: "app", events: [login(0), login(1)] });
+    await Promise.all([0, 1, 0, 1].map(async (index) => log.readEvent({ index, reader: "auditor" })));
+    const audit = await replay(log);
+    expect(audit.streams.size).toBe(1);
+    const [own] = audit.streams.values();
+    expect(own?.lastSequence).toBe(5);
+    expect(
+      equalBytes(own?.publicKey ?? new Uint8Array(), site.keys.signers[0]?.verifier.publicKey ?? new Uint8Array()),
+    ).toBe(false);
+    await expectWhole(site);
+  });
+
+  test("goes on where it was after a restart", async () => {
+    const site = await createSite();
+    const first = await site.open();
+    await first.appendEvents({ writer: "app", events: [login(0)] });
+    await first.readEvent({ index: 0, reader: "auditor" });
+    await first.close();
+    const log = await site.open();
+    await until(() => log.status().state === "ok");
+    await log.readEvent({ index: 0, reader: "auditor" });
+    const audit = await replay(log);
+    expect([...audit.streams.values()].map(({ lastSequence }) => lastSequence)).toEqual([3]);
+  });
+
+  test("begins anew under another sender key", async () => {
+    const site = await createSite();
+    const first = await site.open();
+    await first.appendEvents({ writer: "app", events: [login(0)] });
+    await first.readEvent({ index: 0, reader: "auditor" });
+    await first.close();
+    const log = await site.open({ keys: { ...logKeys(), senderSeed: seed("another sender") } });
+    await until(() => log.status().state === "ok");
+    await log.readEvent({ index: 0, reader: "auditor" });
+    const audit = await replay(log);
+    expect([...audit.streams.values()].map(({ lastSequence }) => lastSequence)).toEqual([2, 2]);
+  });
+
+  test("log.head puts the newest witnessed head into the log, and no second one while nothing else came", async () => {
+    const site = await createSite({ witnesses: 1 });
+    const log = await site.open({ headIntervalMs: 20 });
+    await until(() => log.status().state === "ok");
+    await log.appendEvents({ writer: "app", events: [login(0)] });
+    await until(() => log.size() === 3);
+    await published(log);
+    await new Promise((resolve) => setTimeout(resolve, 80));
+    expect(await typesOf(site, log)).toEqual(["auth.login", "stream.start", "log.head"]);
+    await log.appendEvents({ writer: "app", events: [login(1)] });
+    await until(() => log.size() === 5);
+    await published(log);
+    await new Promise((resolve) => setTimeout(resolve, 80));
+    expect(await typesOf(site, log)).toEqual(["auth.login", "stream.start", "log.head", "auth.login", "log.head"]);
+    const { event } = await log.readEvent({ index: 4, reader: "auditor" });
+    const note = event.context?.["checkpoint"];
+    const checkpoint = parseCheckpoint(parseNote(typeof note === "string" ? note : "").text);
+    expect(Number(checkpoint.size)).toBe(event.context?.["size"]);
+    expect(Number(checkpoint.size)).toBeGreaterThanOrEqual(1);
+    expect(Number(checkpoint.size)).toBeLessThanOrEqual(4);
+    expect(decodeLeaf(await log.readLeaf(4)).class).toBe("log");
+    await replay(log);
+  });
+});

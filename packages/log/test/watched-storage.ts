@@ -1,0 +1,125 @@
+/** A storage whose commits can be held up, watched, and made to fail before or after they landed. */
+import {
+  type Commit,
+  type HeadName,
+  type LogStorage,
+  type Row,
+  type ScanRange,
+  StorageError,
+  type StoredRow,
+  type VersionedHead,
+} from "@tallystick/storage";
+
+export type Fault = "before" | "after";
+
+export class WatchedStorage implements LogStorage {
+  readonly #inner: LogStorage;
+  readonly written: Uint8Array[] = [];
+  readonly heads: HeadName[] = [];
+  /** Commits that are held up. */
+  held = 0;
+  #gate: Promise<void> | undefined;
+  #faults: { readonly head: HeadName; after: number; readonly fault: Fault } | undefined;
+  #dead = false;
+
+  constructor(inner: LogStorage) {
+    this.#inner = inner;
+  }
+
+  /** Holds up every commit of the integrated head until the function is called that it gives. */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#gate = promise;
+    return () => {
+      this.#gate = undefined;
+      resolve();
+    };
+  }
+
+  /** The next commit but `after` of a head fails, and from then on everything: as the port says. */
+  failCommit(head: HeadName, fault: Fault, after = 0): void {
+    this.#faults = { head, fault, after };
+  }
+
+  get hasFailed(): boolean {
+    return this.#dead;
+  }
+
+  async commit(commit: Commit): Promise<void> {
+    this.#assertAlive();
+    const { name } = commit.head;
+    if (name === "integrated" && this.#gate !== undefined) {
+      this.held += 1;
+      await this.#gate;
+    }
+    const fault = this.#faults?.head === name && this.#faults.after-- === 0 ? this.#faults.fault : undefined;
+    if (fault === "before") this.#die();
+    await this.#inner.commit(commit);
+    if (fault === "after") this.#die();
+    this.heads.push(name);
+    this.written.push(commit.head.bytes, ...(commit.blobs ?? []).map(({ bytes }) => bytes));
+    for (const { key, value } of commit.rows ?? []) this.written.push(Buffer.from(key), value ?? new Uint8Array());
+  }
+
+  async readHead(name: HeadName): Promise<VersionedHead | undefined> {
+    this.#assertAlive();
+    return this.#inner.readHead(name);
+  }
+
+  async getRow(table: string, key: string): Promise<Uint8Array | undefined> {
+    this.#assertAlive();
+    return this.#inner.getRow(table, key);
+  }
+
+  async getRows(table: string, keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
+    this.#assertAlive();
+    return this.#inner.getRows(table, keys);
+  }
+
+  scanRows(table: string, range?: ScanRange): AsyncIterable<StoredRow> {
+    this.#assertAlive();
+    return this.#inner.scanRows(table, range);
+  }
+
+  async putRows(rows: readonly Row[]): Promise<void> {
+    this.#assertAlive();
+    return this.#inner.putRows(rows);
+  }
+
+  async deleteRows(table: string, keys: readonly string[]): Promise<void> {
+    this.#assertAlive();
+    return this.#inner.deleteRows(table, keys);
+  }
+
+  async getBlob(key: string): Promise<Uint8Array | undefined> {
+    this.#assertAlive();
+    return this.#inner.getBlob(key);
+  }
+
+  listBlobs(prefix: string): AsyncIterable<string> {
+    this.#assertAlive();
+    return this.#inner.listBlobs(prefix);
+  }
+
+  async deleteBlobs(keys: readonly string[]): Promise<void> {
+    this.#assertAlive();
+    return this.#inner.deleteBlobs(keys);
+  }
+
+  async close(): Promise<void> {
+    return this.#inner.close();
+  }
+
+  #die(): never {
+    this.#dead = true;
+    throw failure();
+  }
+
+  #assertAlive(): void {
+    if (this.#dead) throw failure();
+  }
+}
+
+function failure(): StorageError {
+  return new StorageError("storage-unavailable", "the disk does not answer");
+}
