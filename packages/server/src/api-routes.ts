@@ -1,12 +1,12 @@
 /** The v1 API of a log: events in, receipts and proofs out. */
 import { encodeBase64 } from "@tallystick/core";
-import { type TallyEvent, eventToJson } from "@tallystick/events";
+import { eventToJson } from "@tallystick/events";
 import type { Acknowledgement, EntryState, Log, TagKeys } from "@tallystick/log";
 import { resourceResponse, valueResponse } from "./answers.ts";
 import { ServerError } from "./error.ts";
 import { type Route, type RouteCall, route } from "./route.ts";
 import * as schemas from "./schemas.ts";
-import { mediaTypeOf, readSubmission, withEntry } from "./submission.ts";
+import { mediaTypeOf, readSubmission } from "./submission.ts";
 import { tailResponse } from "./tail.ts";
 
 const JSON_TYPE = "application/json";
@@ -200,22 +200,10 @@ async function submit(call: SubmitCall): Promise<Response> {
     const value = { entries: await describeAll(log, answers), tagKeys: describeTagKeys(tagKeys) };
     return valueResponse(value, { format, status: statusFor(answers, wait.wait) });
   }
-  const answers = await reached(log, await appendEvents(log, writer, submitted.events), wait);
+  const answers = await reached(log, await log.appendEvents({ writer, events: submitted.events }), wait);
   const described = await describeAll(log, answers);
   const value = submitted.single ? described[0] : described;
   return valueResponse(value, { format, status: statusFor(answers, wait.wait) });
-}
-
-async function appendEvents(
-  log: Log,
-  writer: string,
-  events: readonly TallyEvent[],
-): Promise<readonly Acknowledgement[]> {
-  try {
-    return await log.appendEvents({ writer, events });
-  } catch (error) {
-    throw withEntry(error, events);
-  }
 }
 
 function describeTagKeys({ personDays, tenants }: TagKeys): unknown {

@@ -1,17 +1,6 @@
 /** What can be reported in one request, and how it is read: JSON, lines of JSON, CBOR, or a signed batch. */
 import { TallystickError, decodeUtf8 } from "@tallystick/core";
-import {
-  BATCH_MEDIA_TYPE,
-  EventError,
-  type TallyEvent,
-  catalogueEntry,
-  decodeCbor,
-  encodeEvent,
-  normaliseSession,
-  parseEvent,
-  parseJson,
-} from "@tallystick/events";
-import { LogError } from "@tallystick/log";
+import { BATCH_MEDIA_TYPE, EventError, type TallyEvent, decodeCbor, parseEvent, parseJson } from "@tallystick/events";
 import { ServerError } from "./error.ts";
 
 /** A thousand events of 4 KiB, or 128 of the largest. */
@@ -142,26 +131,4 @@ function defectsOf(error: EventError, entry: number): EntryDefect[] {
   const { defects } = error.details;
   if (!Array.isArray(defects)) return [{ entry, path: "", message: error.message }];
   return defects.map((defect: { readonly path: string; readonly message: string }) => ({ entry, ...defect }));
-}
-
-/** An error of the log about one event among several, with the place of that event. */
-export function withEntry(error: unknown, events: readonly TallyEvent[]): unknown {
-  if (!(error instanceof EventError || error instanceof LogError) || error.details["entry"] !== undefined) return error;
-  const entry = events.findIndex((event) => isBlamed(error, event));
-  if (entry === -1) return error;
-  const options = { details: { ...error.details, entry }, cause: error };
-  const message = `entry ${entry}: ${error.message}`;
-  return error instanceof EventError
-    ? new EventError(error.code, message, options)
-    : new LogError(error.code, message, options);
-}
-
-function isBlamed(error: EventError | LogError, event: TallyEvent): boolean {
-  if (error.code === "event-refused") return ["log", "sender"].includes(catalogueEntry(event.type)?.reporter ?? "");
-  try {
-    encodeEvent(normaliseSession(event, () => new Uint8Array(32)));
-    return false;
-  } catch (found) {
-    return found instanceof EventError && found.code === error.code;
-  }
 }

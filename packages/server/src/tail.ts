@@ -1,7 +1,7 @@
 /** The tail as server-sent events: pulled by the client, so that a slow reader fills no memory. */
 import { encodeBase64, utf8 } from "@tallystick/core";
 import { decodeLeaf, eventToJson } from "@tallystick/events";
-import { type Log, LogError, type TailItem } from "@tallystick/log";
+import type { TailItem } from "@tallystick/log";
 import type { RouteCall } from "./route.ts";
 
 /** Often enough for proxies that cut silent connections. */
@@ -10,14 +10,10 @@ const HEARTBEAT_MS = 15_000;
 /** How long to wait for the read to be recorded before the stream begins all the same; nothing flows before it is. */
 const RECORD_MS = 100;
 
-/** Of one log at a time: each holds a connection and an iterator. */
-const TAILS_MAX = 1000;
-const tailsOf = new WeakMap<Log, number>();
-
 /**
  * Streams the tail from `from`, or after the Last-Event-ID that a client brings back.
  *
- * @throws {LogError} `log-overloaded`: too many tails; whatever keeps the read from being recorded.
+ * @throws {LogError} `log-overloaded`: too many tails; or whatever keeps the read from being recorded.
  */
 export async function tailResponse({
   log,
@@ -29,10 +25,10 @@ export async function tailResponse({
   const from = resumeAt(request.headers.get("last-event-id")) ?? query.from;
   const gone = new AbortController();
   const ended = AbortSignal.any([signal, gone.signal]);
-  const leave = enter(log);
-  ended.addEventListener("abort", leave, { once: true });
   const tail = log.tail({ reader: credential?.id ?? "", signal: ended, ...(from === undefined ? {} : { from }) });
   const items = tail[Symbol.asyncIterator]();
+  // A tail that nobody pulls any more must not go on counting as one.
+  ended.addEventListener("abort", () => void items.return?.().catch(() => undefined), { once: true });
   // The first step records the read: where that fails, there is an error to answer with instead of a stream.
   let next = stepOf(items);
   try {
@@ -58,18 +54,6 @@ export async function tailResponse({
   return new Response(body, {
     headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
   });
-}
-
-/** @throws {LogError} `log-overloaded` */
-function enter(log: Log): () => void {
-  const count = tailsOf.get(log) ?? 0;
-  if (count >= TAILS_MAX) {
-    throw new LogError("log-overloaded", `${count} tails are being read: try again later`, {
-      details: { retryAfterSeconds: 30 },
-    });
-  }
-  tailsOf.set(log, count + 1);
-  return () => tailsOf.set(log, (tailsOf.get(log) ?? 1) - 1);
 }
 
 /** The next step, begun before it is asked for: should it fail until then, nobody is to hear of it but who asks. */

@@ -1,0 +1,262 @@
+/** A real log with real witnesses behind the application, all in one process and without sockets. */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { createSigner, formatPolicy, parseVkey, sha256, utf8 } from "@tallystick/core";
+import { BATCH_MEDIA_TYPE, encodeEvent, newEventId, parseEvent, signBatch } from "@tallystick/events";
+import { type Log, type LogOptions, type WitnessTarget, openLog } from "@tallystick/log";
+import { createMemoryKeyStore, createMemoryStorage, openLevelStorage } from "@tallystick/storage";
+import { ed25519PublicKey } from "../../core/src/index.ts";
+import { addLog, createWitnessApp, initWitness, openWitness } from "../../witness/src/index.ts";
+import {
+  type HostedLog,
+  ROLES,
+  type Role,
+  type ServerAppOptions,
+  Tokens,
+  createServerApp,
+  createToken,
+} from "../src/index.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+export const ORIGIN = "log.example/app";
+export const LOG = "app";
+
+export interface TestServerOptions extends Partial<Omit<ServerAppOptions, "logs" | "tokens">> {
+  /** Two by default, of which one is enough. */
+  readonly witnesses?: number;
+  /** Memory by default. */
+  readonly storage?: "memory" | "level";
+  readonly log?: Partial<LogOptions>;
+  readonly publicEntries?: boolean;
+  /** Others beside it. */
+  readonly logs?: readonly HostedLog[];
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  readonly bytes: Uint8Array;
+  /** The body as JSON. */
+  json<T = Record<string, unknown>>(): T;
+}
+
+interface Ask {
+  readonly method?: string;
+  readonly role?: Role | "none" | "stranger";
+  readonly body?: Uint8Array | string | undefined;
+  readonly type?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** What the socket would say. */
+  readonly from?: string;
+}
+
+export class TestServer {
+  readonly log: Log;
+  readonly tokens: Readonly<Record<Role | "stranger", string>>;
+  readonly warnings: string[];
+  /** Whether the witnesses answer. */
+  readonly network: { up: boolean };
+  readonly #app: ReturnType<typeof createServerApp>;
+
+  private constructor(parts: {
+    log: Log;
+    tokens: Record<Role | "stranger", string>;
+    warnings: string[];
+    network: { up: boolean };
+    app: ReturnType<typeof createServerApp>;
+  }) {
+    this.log = parts.log;
+    this.tokens = parts.tokens;
+    this.warnings = parts.warnings;
+    this.network = parts.network;
+    this.#app = parts.app;
+  }
+
+  static async start(options: TestServerOptions = {}): Promise<TestServer> {
+    const { witnesses = 2, storage = "memory", publicEntries = false, logs = [], log: logOptions, ...rest } = options;
+    const network = { up: true };
+    const opened = await openTestLog({ witnesses, storage, network, options: logOptions ?? {} });
+    const path = join(temporaryFolder(), "tokens.json");
+    const tokens: Partial<Record<Role | "stranger", string>> = {};
+    for (const role of ROLES) tokens[role] = (await createToken(path, { log: LOG, role })).token;
+    tokens.stranger = (await createToken(path, { log: "other", role: "auditor" })).token;
+    const warnings: string[] = [];
+    const app = createServerApp({
+      logs: [{ name: LOG, publicEntries, log: opened, failure: undefined }, ...logs],
+      tokens: await Tokens.read(path),
+      logger: { warn: (message, details) => warnings.push(`${message} ${JSON.stringify(details)}`) },
+      ...rest,
+    });
+    return new TestServer({
+      log: opened,
+      tokens: tokens as Record<Role | "stranger", string>,
+      warnings,
+      network,
+      app,
+    });
+  }
+
+  /** Sends a request to a path of the server. */
+  async ask(path: string, { method = "GET", role = "none", body, type, headers = {}, from }: Ask = {}): Promise<Reply> {
+    const response = await this.open(path, {
+      method,
+      role,
+      ...(body === undefined ? {} : { body }),
+      ...(type === undefined ? {} : { type }),
+      ...(from === undefined ? {} : { from }),
+      headers,
+    });
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    const text = Buffer.from(bytes).toString();
+    return { status: response.status, headers: response.headers, text, bytes, json: () => JSON.parse(text) };
+  }
+
+  /** As {@link ask}, the answer still open. */
+  async open(
+    path: string,
+    { method = "GET", role = "none", body, type, headers = {}, from }: Ask = {},
+  ): Promise<Response> {
+    const init: RequestInit = {
+      method,
+      headers: {
+        ...(role === "none" ? {} : { authorization: `Bearer ${this.tokens[role]}` }),
+        ...(type === undefined ? {} : { "content-type": type }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === "string" ? body : new Uint8Array(body) }),
+    };
+    const incoming = { socket: { remoteAddress: from }, headers };
+    return this.#app.request(path, init, from === undefined ? {} : { incoming });
+  }
+
+  /** Reports events as a writer. */
+  async post(body: unknown, query = "", ask: Ask = {}): Promise<Reply> {
+    const bytes = typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
+    return this.ask(`/${LOG}/v1/events${query}`, {
+      method: "POST",
+      role: "writer",
+      type: "application/json",
+      body: bytes,
+      ...ask,
+    });
+  }
+
+  async postBatch(batch: Uint8Array, query = ""): Promise<Reply> {
+    return this.post(batch, query, { type: BATCH_MEDIA_TYPE });
+  }
+
+  /** Reports so many events and waits until they are witnessed. */
+  async fill(count: number): Promise<void> {
+    for (let left = count; left > 0; left -= 1000) {
+      const events = Array.from({ length: Math.min(left, 1000) }, login);
+      const reply = await this.post(
+        events,
+        `?wait=${this.log.policyText.includes("quorum none") ? "published" : "witnessed"}`,
+      );
+      if (reply.status !== 201) throw new Error(`${reply.status}: ${reply.text}`);
+    }
+  }
+}
+
+async function openTestLog(input: {
+  readonly witnesses: number;
+  readonly storage: "memory" | "level";
+  readonly network: { up: boolean };
+  readonly options: Partial<LogOptions>;
+}): Promise<Log> {
+  const signer = createSigner({ name: ORIGIN, type: "ed25519", seed: sha256(utf8("log")) });
+  const hosts = new Map<string, ReturnType<typeof createWitnessApp>>();
+  const targets: WitnessTarget[] = [];
+  const configured = [];
+  for (let at = 1; at <= input.witnesses; at += 1) {
+    const name = `w${at}`;
+    const dir = temporaryFolder();
+    const { vkeys } = await initWitness({ dir, name: `${name}.example` });
+    await addLog({ dir, vkey: signer.vkey });
+    const witness = await openWitness({ dir });
+    onTestFinished(async () => witness.close());
+    hosts.set(`${name}.example`, createWitnessApp(witness));
+    targets.push({ name, verifiers: vkeys.map(parseVkey), url: `http://${name}.example` });
+    configured.push({ name, vkeys });
+  }
+  const policyText = formatPolicy({
+    logs: [{ vkey: signer.vkey }],
+    witnesses: configured,
+    quorum: input.witnesses === 0 ? "none" : 1,
+  });
+  const storage =
+    input.storage === "level" ? await openLevelStorage({ path: temporaryFolder() }) : createMemoryStorage();
+  const log = await openLog({
+    origin: ORIGIN,
+    storage,
+    keyStore: createMemoryKeyStore(),
+    keys: { signers: [signer], senderSeed: sha256(utf8("sender")) },
+    policyText,
+    witnesses: targets,
+    pinFirstSenderKey: true,
+    publishIntervalMs: 5,
+    witnessTimeoutMs: 300,
+    fetch: async (url, init) => {
+      const request = new Request(url, init);
+      const host = hosts.get(new URL(request.url).host);
+      if (host === undefined || !input.network.up) throw new TypeError("fetch failed");
+      return host.fetch(request);
+    },
+    ...input.options,
+  });
+  onTestFinished(async () => {
+    await log.close({ graceMs: 0 });
+    await storage.close();
+  });
+  // A log that asks its witnesses first takes nothing yet.
+  while (input.network.up && log.status().state === "starting") await new Promise((resolve) => setTimeout(resolve, 2));
+  return log;
+}
+
+/** A new event each time, as it is sent. */
+export function login(): Record<string, unknown> {
+  return {
+    id: newEventId(Date.now(), new Uint8Array(randomBytes(16))),
+    time: new Date().toISOString(),
+    type: "auth.login",
+    outcome: "success",
+    actor: { type: "user", id: "u_81" },
+    session: { id: "s-1" },
+    tenant: "acme",
+  };
+}
+
+/** A sender of signed batches. */
+export class TestSender {
+  readonly #seed = new Uint8Array(randomBytes(32));
+  readonly #instance = new Uint8Array(randomBytes(16));
+  #next = 1;
+
+  /** The next batch, with a stream.start before the first event of all. */
+  next(events: readonly Record<string, unknown>[]): Uint8Array {
+    const all = this.#next === 1 ? [streamStart(), ...events] : events;
+    const batch = this.batch(this.#next, all);
+    this.#next += all.length;
+    return batch;
+  }
+
+  batch(first: number, events: readonly Record<string, unknown>[]): Uint8Array {
+    const entries = events.map((event) => ({
+      salt: new Uint8Array(randomBytes(32)),
+      event: encodeEvent(parseEvent(event)),
+    }));
+    const publicKey = ed25519PublicKey(this.#seed);
+    return signBatch({ origin: ORIGIN, seed: this.#seed, publicKey, instance: this.#instance, first, entries });
+  }
+}
+
+function streamStart(): Record<string, unknown> {
+  const { id, time } = login();
+  return { id, time, type: "stream.start", outcome: "success" };
+}
+
+export function signedLogin(): Record<string, unknown> {
+  return { ...login(), session: { id: "ab".repeat(32) } };
+}
