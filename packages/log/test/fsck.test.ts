@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { ed25519PublicKey, encodeHex, formatCheckpoint, signNote } from "@tallystick/core";
-import { decodeCbor, encodeCbor, encodeEvent, signBatch, streamId } from "@tallystick/events";
+import { encodeCbor, encodeEvent, signBatch, streamId } from "@tallystick/events";
 import {
   type HeadName,
   type KeyStore,
@@ -159,7 +159,7 @@ describe("entries and tree", () => {
     "names index %i, whose entry was altered, and nothing else",
     async (index) => {
       await put(TABLE.leaf, indexKey(index), flipped(await row(TABLE.leaf, indexKey(index))));
-      expect(await findings()).toEqual([`leaf-mismatch ${index}`, `id-row-mismatch ${index}`].slice(0, 1));
+      expect(await findings()).toEqual([`leaf-mismatch ${index}`]);
       expect((await check()).replayedTo).toBe(index);
     },
   );
@@ -393,29 +393,20 @@ describe("rows that the log decides by", () => {
     const report = await check();
     expect(report.ok).toBe(false);
     expect(report.counts.opened).toBe(size);
-    expect(decodeCbor(await row(TABLE.id, idKey(writerSender(writerStreamId("w")), login(5).id)))).toEqual([-3, "x"]);
   });
 });
 
 test("goes on behind a value that the storage cannot read, and names it", async () => {
-  const bad = new Set([
-    `${TABLE.leaf}/${indexKey(4)}`,
-    `${TABLE.sealed}/${indexKey(300)}`,
-    `${TABLE.stream}/${stream}`,
-  ]);
-  const storage = withDamage(site.storage, bad);
-  expect(await findings({ storage })).toEqual(["storage-corrupt 4", "storage-corrupt 300"]);
-  const whole = withDamage(site.storage, new Set([`${TABLE.stream}/${stream}`]));
-  expect(await findings({ storage: whole })).toEqual(
-    ["storage-corrupt", expect.stringContaining("stream-row-mismatch")].slice(0, 1),
-  );
+  const damaged = async (place: string): Promise<string[]> => findings({ storage: withDamage(site.storage, place) });
+  expect(await damaged(`${TABLE.leaf}/${indexKey(4)}`)).toEqual(["storage-corrupt 4"]);
+  expect(await damaged(`${TABLE.sealed}/${indexKey(300)}`)).toEqual(["storage-corrupt 300"]);
+  expect(await damaged(`${TABLE.stream}/${stream}`)).toEqual(["storage-corrupt"]);
 });
 
-/** A storage that cannot read some rows, as one whose disk is damaged. */
-function withDamage(storage: LogStorage, bad: ReadonlySet<string>): LogStorage {
+/** A storage that cannot read one row, as one whose disk is damaged. */
+function withDamage(storage: LogStorage, bad: string): LogStorage {
   const assert = (table: string, key: string): void => {
-    if (bad.has(`${table}/${key}`))
-      throw new StorageError("storage-corrupt", `row ${key}`, { details: { table, key } });
+    if (`${table}/${key}` === bad) throw new StorageError("storage-corrupt", `row ${key}`, { details: { table, key } });
   };
   return {
     ...bound(storage),

@@ -9,6 +9,8 @@ export type Stored = Uint8Array | "missing" | "damaged";
 export class DamagedReader {
   readonly #storage: LogStorage;
   readonly #findings: Findings;
+  /** Places that did not read. */
+  readonly #damaged = new Set<string>();
 
   constructor(storage: LogStorage, findings: Findings) {
     this.#storage = storage;
@@ -16,7 +18,7 @@ export class DamagedReader {
   }
 
   async row(table: string, key: string): Promise<Stored> {
-    return this.#tolerant(indexOf(table, key), async () => this.#storage.getRow(table, key));
+    return this.#tolerant({ table, key }, async () => this.#storage.getRow(table, key));
   }
 
   /** In the order of `keys`. One damaged value does not hide the others. */
@@ -33,11 +35,11 @@ export class DamagedReader {
   }
 
   async blob(key: string): Promise<Stored> {
-    return this.#tolerant(undefined, async () => this.#storage.getBlob(key));
+    return this.#tolerant({ table: "blob", key }, async () => this.#storage.getBlob(key));
   }
 
   async head(name: "integrated" | "signed" | "published"): Promise<Stored> {
-    return this.#tolerant(undefined, async () => (await this.#storage.readHead(name))?.bytes);
+    return this.#tolerant({ table: "head", key: name }, async () => (await this.#storage.readHead(name))?.bytes);
   }
 
   /** The rows of a table; goes on behind one that is damaged. */
@@ -50,7 +52,7 @@ export class DamagedReader {
       } catch (error) {
         if (!isDamage(error)) throw error;
         const { key } = error.details;
-        this.#report(error, typeof key === "string" ? indexOf(table, key) : undefined);
+        this.#report(error, { table, key: typeof key === "string" ? key : "" });
         if (typeof key !== "string") return;
         const { lt, lte, limit } = range;
         from = { gt: key, ...(lt === undefined ? {} : { lt }), ...(lte === undefined ? {} : { lte }) };
@@ -59,25 +61,38 @@ export class DamagedReader {
     }
   }
 
-  async #tolerant(index: number | undefined, read: () => Promise<Uint8Array | undefined>): Promise<Stored> {
+  /** Whether a value there did not read. */
+  isDamaged(table: string, key: string): boolean {
+    return this.#damaged.has(`${table}/${key}`);
+  }
+
+  async #tolerant(place: Place, read: () => Promise<Uint8Array | undefined>): Promise<Stored> {
     try {
       return (await read()) ?? "missing";
     } catch (error) {
       if (!isDamage(error)) throw error;
-      this.#report(error, index);
+      this.#report(error, place);
       return "damaged";
     }
   }
 
-  #report(error: StorageError, index: number | undefined): void {
-    this.#findings.add("storage-corrupt", index, error.message);
+  /** Once for each place, however often it is read. */
+  #report(error: StorageError, { table, key }: Place): void {
+    if (this.isDamaged(table, key)) return;
+    if (this.#damaged.size < DAMAGED_MAX) this.#damaged.add(`${table}/${key}`);
+    const isEntry = table === TABLE.leaf || table === TABLE.sealed;
+    this.#findings.add("storage-corrupt", isEntry && key !== "" ? parseIndexKey(key) : undefined, error.message);
   }
+}
+
+/** Damaged places that are remembered. */
+const DAMAGED_MAX = 100_000;
+
+interface Place {
+  readonly table: string;
+  readonly key: string;
 }
 
 function isDamage(error: unknown): error is StorageError {
   return error instanceof StorageError && error.code === "storage-corrupt";
-}
-
-function indexOf(table: string, key: string): number | undefined {
-  return table === TABLE.leaf || table === TABLE.sealed ? parseIndexKey(key) : undefined;
 }

@@ -189,6 +189,7 @@ export class RowsCheck {
     }
     for (const [stream, { lastIndex }] of streams) {
       if (seen.has(stream) || this.#isOwnStream.get(stream) === true) continue;
+      if (this.#reader.isDamaged(TABLE.stream, stream)) continue;
       const text = `index ${lastIndex}: its stream ${stream} has no row`;
       this.#findings.add("stream-row-mismatch", lastIndex, text);
     }
