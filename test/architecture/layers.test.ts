@@ -8,13 +8,14 @@ import { importsOf, packageNames, root, sourceFiles } from "./packages.ts";
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   core: ["@noble/*", "#*"],
   events: ["@tallystick/core", "zod", "@noble/*"],
-  storage: ["@tallystick/core", "level", "cbor-x", "@noble/*", "node:*"],
+  storage: ["@tallystick/core", "level", "@noble/*", "node:*"],
   log: ["@tallystick/core", "@tallystick/events", "@tallystick/storage", "node:*"],
   server: [
     "@tallystick/core",
     "@tallystick/events",
     "@tallystick/log",
     "@tallystick/storage",
+    "cbor-x",
     "hono",
     "hono/*",
     "@hono/node-server",

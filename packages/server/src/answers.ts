@@ -1,6 +1,6 @@
 /** Bodies of answers: values in JSON or CBOR, and bytes that can be asked for in part or only when they changed. */
 import { createHash } from "node:crypto";
-import { type CborValue, EventError, encodeCbor } from "@tallystick/events";
+import { Encoder } from "cbor-x";
 import type { Format } from "./accept.ts";
 
 interface ValueOptions {
@@ -8,24 +8,18 @@ interface ValueOptions {
   readonly status?: number;
 }
 
+/** Answers are not permanent bytes: any CBOR will do, without the extensions that only this library reads. */
+const cbor = new Encoder({ useRecords: false });
+
 /** A value as JSON, or as CBOR with the same fields. */
 export function valueResponse(value: unknown, { format, status = 200 }: ValueOptions): Response {
   const headers = { "cache-control": "no-store", vary: "accept" };
   const json = JSON.stringify(value);
-  const cbor = format === "cbor" ? cborOf(json) : undefined;
-  if (cbor === undefined)
+  if (format !== "cbor")
     return new Response(json, { status, headers: { ...headers, "content-type": "application/json" } });
-  return new Response(cbor, { status, headers: { ...headers, "content-type": "application/cbor" } });
-}
-
-/** `undefined` for the few events that nest as deep as CBOR of ours may, and one deeper in an answer: those stay JSON. */
-function cborOf(json: string): Uint8Array<ArrayBuffer> | undefined {
-  try {
-    return new Uint8Array(encodeCbor(JSON.parse(json) as CborValue));
-  } catch (error) {
-    if (error instanceof EventError && error.code === "cbor-unencodable") return undefined;
-    throw error;
-  }
+  // By way of JSON, so that what is undefined is left out and both forms say the same.
+  const bytes = new Uint8Array(cbor.encode(JSON.parse(json)));
+  return new Response(bytes, { status, headers: { ...headers, "content-type": "application/cbor" } });
 }
 
 export interface Resource {
