@@ -28,6 +28,8 @@ export interface TestServerOptions extends Partial<Omit<ServerAppOptions, "logs"
   /** Memory by default. */
   readonly storage?: "memory" | "level";
   readonly log?: Partial<LogOptions>;
+  /** Whether the witnesses answer from the start; true by default. */
+  readonly isNetworkUp?: boolean;
   readonly publicEntries?: boolean;
   /** Others beside it. */
   readonly logs?: readonly HostedLog[];
@@ -76,7 +78,7 @@ export class TestServer {
 
   static async start(options: TestServerOptions = {}): Promise<TestServer> {
     const { witnesses = 2, storage = "memory", publicEntries = false, logs = [], log: logOptions, ...rest } = options;
-    const network = { up: true };
+    const network = { up: options.isNetworkUp ?? true };
     const opened = await openTestLog({ witnesses, storage, network, options: logOptions ?? {} });
     const path = join(temporaryFolder(), "tokens.json");
     const tokens: Partial<Record<Role | "stranger", string>> = {};
