@@ -71,8 +71,8 @@ export function ed25519Sign(seed: Uint8Array, message: Uint8Array): Uint8Array {
 }
 
 /**
- * Whether a signature holds. The strict reading of RFC 8032 §5.1.7: canonical encodings, S < L, no key of small order,
- * the equation without cofactor.
+ * Whether a signature holds. The strict reading of RFC 8032 §5.1.7: canonical encodings, S < L, neither A nor R of small
+ * order, the equation without cofactor.
  */
 export function ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (!isStrictEd25519(publicKey, signature)) return false;

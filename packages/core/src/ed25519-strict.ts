@@ -1,12 +1,14 @@
 /**
  * Which Ed25519 keys and signatures are looked at all, so that every implementation underneath gives the same verdict.
  *
- * RFC 8032 leaves room: libraries differ on encodings that are not canonical, on keys of small order, on S >= L. All of
- * these are refused here. What is left is the cofactorless equation, compared by encoding, in which they agree.
+ * RFC 8032 leaves room: libraries differ on encodings that are not canonical, on keys and nonces of small order (OpenSSL
+ * under Node refuses an R of small order, which its equation would allow), on S >= L. All of these are refused here. What
+ * is left is the cofactorless equation, compared by encoding, in which they agree.
  */
 const P = 2n ** 255n - 19n;
 const L = 2n ** 252n + 27742317777372353535851937790883648493n;
 const KEY_BYTES = 32;
+const POINT_BYTES = 32;
 const SIGNATURE_BYTES = 64;
 
 /** The y coordinates of the eight points whose order divides 8; each stands for a point and its negative. */
@@ -18,11 +20,17 @@ const SMALL_ORDER_Y: ReadonlySet<bigint> = new Set([
   55188659117513257062467267217118295137698188065244968500265048394206261417927n,
 ]);
 
-/** Whether key and signature have the one encoding that RFC 8032 gives them, and the key is not of small order. */
+/** Whether key and signature have the one encoding that RFC 8032 gives them, and neither A nor R is of small order. */
 export function isStrictEd25519(publicKey: Uint8Array, signature: Uint8Array): boolean {
   if (publicKey.length !== KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false;
-  const y = littleEndian(publicKey) % 2n ** 255n;
-  return y < P && !SMALL_ORDER_Y.has(y) && littleEndian(signature.subarray(32)) < L;
+  const [R, S] = [signature.subarray(0, POINT_BYTES), signature.subarray(POINT_BYTES)];
+  return isStrictPoint(publicKey) && isStrictPoint(R) && littleEndian(S) < L;
+}
+
+/** With x = 0 the sign bit would give a second encoding, but both such points are of small order. */
+function isStrictPoint(encoded: Uint8Array): boolean {
+  const y = littleEndian(encoded) % 2n ** 255n;
+  return y < P && !SMALL_ORDER_Y.has(y);
 }
 
 /** The integer that bytes stand for, least significant first. */
