@@ -233,21 +233,16 @@ export function classDayName(retentionClass: string, day: number): string {
 
 function unopened(index: number, contents: Exclude<Contents, { kind: "opened" }>): LogError {
   const details = { index };
-  switch (contents.kind) {
-    case "erased":
-      return new LogError("erased", `index ${index}: its contents were erased`, { details });
-    case "key-missing": {
-      const text = `index ${index}: the key store has no ${contents.key} key for it, and none was destroyed: is it the right key store, or an older copy?`;
-      return new LogError("log-corrupt", text, { details });
-    }
-    case "unopenable": {
-      const { cause } = contents;
-      return new LogError("log-corrupt", `index ${index}: the sealed event does not open: ${cause.message}`, {
-        cause,
-        details,
-      });
-    }
+  if (contents.kind === "erased") {
+    return new LogError("erased", `index ${index}: its contents were erased`, { details });
   }
+  if (contents.kind === "key-missing") {
+    const text = `index ${index}: the key store has no ${contents.key} key for it, and none was destroyed: is it the right key store, or an older copy?`;
+    return new LogError("log-corrupt", text, { details });
+  }
+  const { cause } = contents;
+  const text = `index ${index}: the sealed event does not open: ${cause.message}`;
+  return new LogError("log-corrupt", text, { cause, details });
 }
 
 /** The parts of a row of the table `sealed`. @throws {LogError} `log-corrupt` @throws {EventError} `cbor-malformed` */

@@ -91,6 +91,8 @@ export interface LogOptions {
   readonly commitEntriesMax?: number;
   /** Durable entries that no published head covers, before no more are taken; 10,000,000 by default. */
   readonly unpublishedEntriesMax?: number;
+  /** Entries that are read back from the disk and compared in a second, over and over; 200 by default, 0 for none. */
+  readonly scrubEntriesPerSecond?: number;
   /** Start although too few witnesses answer; logged. For one start only. */
   readonly startWithoutWitnesses?: boolean;
   /** Somebody has looked at the clock: go on although it jumped. For one start only. */

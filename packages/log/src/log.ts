@@ -30,6 +30,7 @@ import { Publisher } from "./publisher.ts";
 import { LogReader } from "./reader.ts";
 import { askWitnesses, assertKeyStore, recoverState } from "./recovery.ts";
 import type { ChainEnd } from "./rows.ts";
+import { scrub } from "./scrub.ts";
 import { Sequencer } from "./sequencer.ts";
 import { Tails } from "./tail.ts";
 
@@ -88,6 +89,7 @@ class OpenLog implements Log {
   /** Why the log does not run yet; `undefined` once it does. */
   #startReasons: readonly Reason[] | undefined = [];
   readonly #starting: Promise<void>;
+  #scrubbing: Promise<void> = Promise.resolve();
 
   constructor({ options, policy, secrets, heads, state }: Parts) {
     const { origin, policyText, storage, keys, now } = options;
@@ -193,6 +195,7 @@ class OpenLog implements Log {
     this.#startReasons = undefined;
     this.#sequencer.release();
     this.#publisher.start();
+    this.#scrubbing = this.#scrub();
     if (without.length === 0) return;
     await this.#sequencer.report({
       type: "log.check",
@@ -200,6 +203,19 @@ class OpenLog implements Log {
       reason: "started without the word of enough witnesses",
       context: { witnesses: [...without] },
     });
+  }
+
+  /** Reads everything back as long as the log is open; damage stops it. */
+  async #scrub(): Promise<void> {
+    const { storage, scrubEntriesPerSecond: entriesPerSecond, logger } = this.#options;
+    if (entriesPerSecond === 0) return;
+    const size = (): number => this.size();
+    try {
+      await scrub({ storage, secrets: this.#secrets, size, entriesPerSecond, signal: this.#closing.signal });
+    } catch (cause) {
+      if (cause instanceof LogError) this.#sequencer.stop(cause);
+      else logger.warn("the scrub ended", { message: cause instanceof Error ? cause.message : String(cause) });
+    }
   }
 
   #failStart(cause: unknown): void {
@@ -422,6 +438,7 @@ class OpenLog implements Log {
     this.#closing.abort();
     await this.#starting;
     await this.#publisher.settled();
+    await this.#scrubbing;
   }
 }
 

@@ -18,6 +18,7 @@ export function resolveOptions(options: LogOptions): ResolvedOptions {
     queueBytesMax: 64 * 1024 * 1024,
     commitEntriesMax: 4096,
     unpublishedEntriesMax: 10_000_000,
+    scrubEntriesPerSecond: 200,
     startWithoutWitnesses: false,
     confirmClock: false,
     now: Date.now,
