@@ -1,6 +1,7 @@
+import { decode } from "cbor-x";
 import { describe, expect, test } from "vitest";
 import { decodeBase64, encodeBase64, hashLeaf } from "@tallystick/core";
-import { BATCH_MEDIA_TYPE, type CborValue, decodeCbor, decodeLeaf, encodeCbor } from "@tallystick/events";
+import { BATCH_MEDIA_TYPE, type CborValue, decodeLeaf, encodeCbor } from "@tallystick/events";
 import { LOG, TestSender, TestServer, login, signedLogin } from "./test-server.ts";
 
 interface Entry {
@@ -45,7 +46,7 @@ describe("POST v1/events", () => {
       headers: { accept: "application/cbor" },
     });
     expect([reply.status, reply.headers.get("content-type")]).toEqual([201, "application/cbor"]);
-    const known = decodeCbor(reply.bytes) as unknown as Entry;
+    const known = decode(reply.bytes) as Entry;
     expect(known.index).toBe(0);
     expect(Object.keys(known).toSorted()).toEqual(
       Object.keys((await server.post(login())).json())
