@@ -1,5 +1,5 @@
 /** Packs every package as for publishing and uses it as a stranger would: installed by npm, without this workspace. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -100,4 +100,29 @@ describe("a packed package", () => {
   test("the command runs", async () => {
     expect(await run("npx", ["--no-install", "tallystick", "--help"], app)).toMatch(/tallystick/);
   });
+
+  test("the SDK's example of docs/start is typed and works, against the packed log and witnesses", async () => {
+    const page = readFileSync(join(root, "docs/start.md"), "utf8");
+    writeFileSync(join(app, "example.ts"), /```ts\n([\s\S]*?)```/.exec(page)?.[1] ?? "");
+    const options = { strict: true, module: "NodeNext", target: "ES2024", noEmit: true, types: ["node"] };
+    writeFileSync(join(app, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files: ["example.ts"] }));
+    expect(await run("tsc", ["-p", "."], app)).toBe("");
+    const dev = spawn(process.execPath, [join(app, "node_modules/.bin/tallystick"), "dev", "--port", "0"], {
+      cwd: app,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    try {
+      await new Promise<void>((resolve, reject) => {
+        dev.stdout.on("data", (part: Buffer) => {
+          if (part.toString().includes("Ctrl-C stops")) resolve();
+        });
+        dev.once("close", (code) => reject(new Error(`dev ended with ${code}`)));
+      });
+      expect(await run("node", ["example.ts"], app)).toMatch(/(is entry \d+, proved in \d+ bytes\n.*){3}/);
+      expect(await run("npx", ["--no-install", "tallystick", "audit"], app)).toMatch(/^VERIFIED {2}/);
+    } finally {
+      dev.kill("SIGINT");
+      await new Promise((resolve) => dev.once("close", resolve));
+    }
+  }, 60_000);
 });
