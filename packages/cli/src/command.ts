@@ -120,6 +120,11 @@ export function onlyWord(words: readonly string[], what: string): string {
   throw new UsageError(`expected ${what}, got ${words.length === 0 ? "nothing" : words.join(" ")}`);
 }
 
+/** @throws {UsageError} There are words, where a command takes options only. */
+export function noWords(words: readonly string[]): void {
+  if (words.length > 0) throw new UsageError(`expected options only, got ${JSON.stringify(words.join(" "))}`);
+}
+
 /** A decimal number that stands for a count, an index or a size. @throws {UsageError} */
 export function wholeNumber(text: string, what: string): number {
   const value = Number(text);

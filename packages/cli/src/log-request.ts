@@ -35,14 +35,16 @@ export async function requestLog({ url, token }: Target, request: LogRequest): P
     ...(request.signal === undefined ? {} : { signal: request.signal }),
   });
   if (answer.status < 300) return answer;
-  throw refusal(answer);
+  throw refusalOf(answer);
 }
 
-function refusal({ status, headers, body }: Exchange): ClientError {
-  const { code, detail, defects } = problemOf(body);
-  const lines = Array.isArray(defects) ? defects.slice(0, 20).map(describeDefect) : [];
+/** What a log said in place of doing what was asked: in words, and in `details` the problem for programs. */
+export function refusalOf({ status, headers, body }: Exchange): ClientError {
+  const { code, detail, defects, entry, index } = problemOf(body);
+  // Of one defect the detail tells everything; of several, each has its line.
+  const lines = Array.isArray(defects) && defects.length > 1 ? defects.slice(0, 20).map(describeDefect) : [];
   const words = [typeof detail === "string" ? detail : `status ${status}`, ...lines].join("\n  ");
-  const details = { status, problem: code, retryAfter: headers.get("retry-after") };
+  const details = { status, problem: code, retryAfter: headers.get("retry-after"), defects, entry, index };
   const kind = status === 429 || status >= 500 ? "audit-unavailable" : "log-refused";
   return new ClientError(kind, `the log answered ${status}${typeof code === "string" ? ` ${code}` : ""}: ${words}`, {
     details,

@@ -1,6 +1,12 @@
 #!/usr/bin/env node
 /** The `tallystick` command: parses its arguments, calls one library function, prints. */
-import { run } from "./run.ts";
+import { enableCompileCache } from "node:module";
+import { fileURLToPath } from "node:url";
+
+// Compiled code is kept beside the code itself, where nobody can write who could not change that too: starting takes
+// 0.3 s instead of 0.7. Where the folder cannot be written, nothing is kept. So the import comes after it.
+enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/tallystick", import.meta.url)));
+const { run } = await import("./run.ts");
 
 // npm runs scripts in the workspace's folder; files that a user names are where the user is.
 const userFolder = process.env["INIT_CWD"];

@@ -1,23 +1,36 @@
 /** Finds the command, runs it, and turns whatever it throws into words and an exit code. */
-import { TallystickError } from "@tallystick/core";
+import { readFileSync } from "node:fs";
 import { type Command, EXIT, type ExitCode, UsageError, formatHelp, parseInvocation } from "./command.ts";
 import { COMMANDS } from "./commands/index.ts";
+import { describeFailure } from "./failure.ts";
 import { type Streams, Terminal } from "./terminal.ts";
+
+const HELP = ["help", "--help", "-h"];
 
 /** Runs one command line. Never throws. */
 export async function run(args: readonly string[], streams: Streams, signal: AbortSignal): Promise<ExitCode> {
   const terminal = new Terminal(streams, args.includes("--json"));
   const [name, ...rest] = args;
-  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
-    terminal.write(overview());
-    return name === undefined ? EXIT.usage : EXIT.ok;
-  }
-  const command = COMMANDS.find((known) => known.name === name);
-  if (command === undefined) {
-    terminal.trouble(`tallystick: there is no command ${JSON.stringify(name)}; tallystick --help lists them`);
+  if (name === undefined) {
+    terminal.trouble(overview().trimEnd());
     return EXIT.usage;
   }
-  if (rest.includes("--help") || rest.includes("-h")) {
+  if (name === "--version") {
+    terminal.write(`${version()}\n`);
+    return EXIT.ok;
+  }
+  const asked = HELP.includes(name);
+  const wanted = asked ? rest[0] : name;
+  if (wanted === undefined) {
+    terminal.write(overview());
+    return EXIT.ok;
+  }
+  const command = COMMANDS.find((known) => known.name === wanted);
+  if (command === undefined) {
+    terminal.trouble(`tallystick: there is no command ${JSON.stringify(wanted)}; tallystick --help lists them`);
+    return EXIT.usage;
+  }
+  if (asked || HELP.some((word) => word !== "help" && rest.includes(word))) {
     terminal.write(formatHelp(command));
     return EXIT.ok;
   }
@@ -28,29 +41,33 @@ export async function run(args: readonly string[], streams: Streams, signal: Abo
   }
 }
 
-interface Failure {
+interface Circumstances {
   readonly command: Command;
   readonly terminal: Terminal;
   readonly signal: AbortSignal;
 }
 
-function explain(error: unknown, { command, terminal, signal }: Failure): ExitCode {
+function explain(error: unknown, { command, terminal, signal }: Circumstances): ExitCode {
   if (error instanceof UsageError) {
     terminal.trouble(
       `tallystick ${command.name}: ${error.message}\nusage: tallystick ${command.name} ${command.usage}`,
     );
     return EXIT.usage;
   }
-  if (signal.aborted && error instanceof Error && error.name === "AbortError") return EXIT.unknown;
-  const code = error instanceof TallystickError ? error.code : systemCode(error);
-  const message = error instanceof Error ? error.message : String(error);
-  terminal.trouble(`tallystick ${command.name}: ${message}${code === undefined ? "" : ` (${code})`}`);
+  if (signal.aborted) {
+    terminal.trouble(`tallystick ${command.name}: stopped`);
+    return EXIT.unknown;
+  }
+  const { code, message, wayOut } = describeFailure(error);
+  const next = wayOut === undefined ? "" : `\n  ${wayOut}`;
+  terminal.trouble(`tallystick ${command.name}: ${message}${code === undefined ? "" : ` (${code})`}${next}`);
   terminal.value({ error: { code: code ?? "internal", message } });
   return EXIT.unknown;
 }
 
-function systemCode(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+function version(): string {
+  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { readonly version: string }).version;
 }
 
 function overview(): string {

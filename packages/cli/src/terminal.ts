@@ -1,5 +1,6 @@
 /** What a command prints: text or JSON on stdout, trouble and progress on stderr. */
 import { styleText } from "node:util";
+import { printableLines } from "./printable.ts";
 
 export interface Streams {
   readonly out: NodeJS.WritableStream & { readonly isTTY?: boolean };
@@ -24,7 +25,7 @@ export class Terminal {
   /** A line for people; nothing where JSON was asked for. */
   line(text = ""): void {
     this.#clearBar();
-    if (!this.json) this.#streams.out.write(`${text}\n`);
+    if (!this.json) this.#streams.out.write(`${printableLines(text)}\n`);
   }
 
   /** The value for programs; nothing where JSON was not asked for. */
@@ -42,7 +43,7 @@ export class Terminal {
   /** Trouble, on stderr, with a way out. */
   trouble(text: string): void {
     this.#clearBar();
-    this.#streams.err.write(`${text}\n`);
+    this.#streams.err.write(`${printableLines(text)}\n`);
   }
 
   bold(text: string): string {

@@ -2,14 +2,15 @@
 import { type Policy, encodeBase64, encodeHex, formatKeyId } from "@tallystick/core";
 import type { VerifiedCosignature, VerifiedReceipt } from "@tallystick/client";
 import type { TallyEvent } from "@tallystick/events";
+import { printable } from "./printable.ts";
 
-/** `auth.login failure by user:u_81`, and from where. */
+/** `auth.login failure by user:u_81`, and from where; on one line, whatever the event holds. */
 export function describeEvent({ type, outcome, actor, subject, source, reason }: TallyEvent): string {
   const by = actor === undefined ? "" : ` by ${actor.type}:${actor.id}`;
   const about = subject === undefined ? "" : ` about ${subject.id}`;
   const from = source?.ip === undefined ? "" : ` from ${source.ip}`;
   const why = reason === undefined ? "" : ` (${reason})`;
-  return `${type} ${outcome}${by}${about}${from}${why}`;
+  return printable(`${type} ${outcome}${by}${about}${from}${why}`);
 }
 
 /** `09:14:09.131`, or with its day where that is not today's. */

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { access, mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
-import { join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { parsePolicy, utf8 } from "@tallystick/core";
 import {
   type InitializedServer,
@@ -17,9 +17,10 @@ import {
   serveLogs,
   writePolicy,
 } from "@tallystick/server";
-import { writeFileDurably } from "@tallystick/storage";
+import { lockFolder, writeFileDurably } from "@tallystick/storage";
 import { addLog, initWitness, readWitnessKeys } from "@tallystick/witness";
-import { type Command, EXIT, type Invocation, wholeNumber } from "../command.ts";
+import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords, wholeNumber } from "../command.ts";
+import { commandLine } from "../command-line.ts";
 import { DEV_FOLDER, type DevFile, readDevFile } from "../dev-file.ts";
 import { untilAborted } from "../wait.ts";
 
@@ -35,33 +36,54 @@ const WITNESS_START_MS = 15_000;
 export const devCommand: Command = {
   name: "dev",
   summary: "runs a log and three witnesses on this machine, for trying things out",
-  usage: "[--port PORT]",
-  options: { port: { type: "string", value: "PORT", help: `the log's port (${PORT}, or a free one if it is taken)` } },
-  notes: [`All it makes is in ${DEV_FOLDER}/; remove that folder to begin anew.`],
+  usage: "[--dir DIR] [--port PORT]",
+  options: {
+    dir: { type: "string", value: "DIR", help: `the folder to make ${DEV_FOLDER} in (the current one by default)` },
+    port: { type: "string", value: "PORT", help: `the log's port (${PORT}, or a free one if it is taken)` },
+  },
+  notes: [
+    `All it makes is in ${DEV_FOLDER}/; remove that folder to begin anew. The other commands find it in their folder.`,
+    "Each witness is a process of its own: end one by its number, and start it again as dev then says.",
+  ],
   run: async (invocation) => {
-    const dir = join(process.cwd(), DEV_FOLDER);
+    noWords(invocation.words);
+    const port = wholeNumber(invocation.text("port") ?? String(PORT), "--port");
+    if (port > 65_535) throw new UsageError(`--port: expected a port, at most 65535, got ${port}`);
+    const folder = resolve(invocation.text("dir") ?? ".");
+    const dir = join(folder, DEV_FOLDER);
     await mkdir(dir, { recursive: true, mode: 0o700 });
-    const before = await readDevFile();
-    const setup = await setUp(dir, before);
-    const witnesses = await startWitnesses(dir, before, invocation);
-    let served: ServedLogs | undefined;
+    const lock = await lockFolder(dir);
     try {
-      served = await startLog({
-        dir,
-        witnesses,
-        setup,
-        port: wholeNumber(invocation.text("port") ?? String(PORT), "--port"),
-      });
-      const dev = await writeDevFile(dir, { served, setup, witnesses });
-      announce(invocation, dev, witnesses);
-      await untilAborted(invocation.signal);
+      return await runAll(invocation, { dir, port, before: await readDevFile(folder) });
     } finally {
-      for (const { child } of witnesses) child.kill("SIGTERM");
-      await served?.close();
+      await lock.release();
     }
-    return EXIT.ok;
   },
 };
+
+interface DevOptions {
+  /** The folder of everything. */
+  readonly dir: string;
+  readonly port: number;
+  /** What the last start left. */
+  readonly before: DevFile | undefined;
+}
+
+async function runAll(invocation: Invocation, { dir, port, before }: DevOptions): Promise<ExitCode> {
+  const setup = await setUp(dir, before);
+  const witnesses = await startWitnesses(dir, before, invocation);
+  let served: ServedLogs | undefined;
+  try {
+    served = await startLog({ dir, witnesses, setup, port });
+    const dev = await writeDevFile(dir, { served, setup, witnesses });
+    announce(invocation, dev, witnesses);
+    await untilAborted(invocation.signal);
+  } finally {
+    for (const { child } of witnesses) child.kill("SIGTERM");
+    await served?.close();
+  }
+  return EXIT.ok;
+}
 
 interface Setup {
   readonly vkeys: readonly string[];
@@ -221,18 +243,15 @@ function announce({ terminal }: Invocation, dev: DevFile, witnesses: readonly Ru
     `${terminal.bold("trust")}      ${relative(process.cwd(), dev.policy)}: ${QUORUM} of ${witnesses.length} witnesses`,
   );
   terminal.line();
-  terminal.line("send an event, and verify it, from another terminal:");
+  const folder = dirname(dirname(dev.policy));
+  const there = folder === process.cwd() ? "" : `, in ${folder}`;
+  terminal.line(`send an event, and verify it, from another terminal${there}:`);
   terminal.line(`  ${command} submit --type auth.login --outcome success --actor user:u_81`);
   terminal.line(`  ${command} receipt 0 --evidence && ${command} verify 0.evidence.json`);
   terminal.line();
   terminal.line("Witnesses of one's own convince only oneself: others want witnesses that somebody else runs.");
   terminal.line("Ctrl-C stops all of it; what was logged stays.");
   terminal.value(dev);
-}
-
-/** How the reader of our words has called us. */
-function commandLine(): string {
-  return process.env["npm_lifecycle_event"] === undefined ? "tallystick" : "npm run -s tallystick --";
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -3,7 +3,7 @@ import { access } from "node:fs/promises";
 import { type FsckReport, fsckLog } from "@tallystick/log";
 import { logLayoutOf, masterKeyOf, readLogKeys, readServer } from "@tallystick/server";
 import { openKeyStore, openLevelStorage } from "@tallystick/storage";
-import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
+import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords } from "../command.ts";
 
 const FINDINGS_SHOWN = 20;
 
@@ -17,6 +17,7 @@ export const fsckCommand: Command = {
   },
   notes: ["Exit codes: 0 whole, 1 damaged, 2 could not be checked (the log is running, say), 3 wrong usage."],
   run: async (invocation) => {
+    noWords(invocation.words);
     const dir = invocation.text("dir");
     if (dir === undefined) throw new UsageError("--dir: expected the server's folder");
     const { config } = await readServer(dir);

@@ -1,27 +1,28 @@
 /** `import`: the lines of a file as events; resumes where it stopped, and adds nothing twice. */
-import { createHash } from "node:crypto";
-import { mkdir, readFile, realpath, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { ClientError } from "@tallystick/client";
-import { decodeUtf8, utf8 } from "@tallystick/core";
-import {
-  type ImportedLine,
-  createJsonLinesImport,
-  createOpenSshImport,
-  eventToJson,
-  inferFirstYear,
-} from "@tallystick/events";
-import { writeFileDurably } from "@tallystick/storage";
+import { stat } from "node:fs/promises";
+import { basename } from "node:path";
+import { type ImportedLine, createJsonLinesImport, createOpenSshImport, inferFirstYear } from "@tallystick/events";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, onlyWord, wholeNumber } from "../command.ts";
 import { DEV_FOLDER } from "../dev-file.ts";
-import { jsonOf, requestLog } from "../log-request.ts";
-import { LOG_OPTIONS, type Target, targetOf } from "../target.ts";
+import { type ImportCounts, ImportSender } from "../import-sender.ts";
+import {
+  type ImportProgress,
+  LinesDigest,
+  type Survey,
+  progressPath,
+  readLines,
+  readProgress,
+  surveyFile,
+  writeProgress,
+} from "../imported-file.ts";
+import { LOG_OPTIONS, targetOf } from "../target.ts";
 
-const EVENTS_PER_REQUEST = 500;
-const TRIES_MAX = 20;
 const FORMATS = ["openssh", "jsonl"] as const;
 type Format = (typeof FORMATS)[number];
+
+/** A file of which none of so many lines can be read is rather of another format. */
+const SAMPLE_LINES = 20;
+const REFUSED_SHOWN = 20;
 
 export const importCommand: Command = {
   name: "import",
@@ -44,222 +45,153 @@ export const importCommand: Command = {
   run: async (invocation) => {
     const path = onlyWord(invocation.words, "one FILE");
     const target = await targetOf(invocation, "writer");
-    const lines = decodeLines(await readFile(path));
-    const progress = await openProgress(path, target.url);
-    const plan = await planOf({ invocation, path, lines, progress });
-    return importLines({ invocation, target, lines, plan, progress });
+    const saved = await progressPath(path, target.url);
+    const before = await readProgress(saved);
+    const survey = surveyFile(path, before);
+    const plan = await planOf({ invocation, path, survey, before: survey.continues ? before : undefined });
+    const sender = new ImportSender({
+      target,
+      signal: invocation.signal,
+      onTrouble: (text) => invocation.terminal.trouble(text),
+    });
+    await importLines({ invocation, path, saved, survey, plan, sender });
+    return show(invocation, { counts: sender.counts, survey, year: plan.year });
   },
 };
 
-function decodeLines(bytes: Uint8Array): string[] {
-  const lines = readText(bytes).split("\n");
-  if (lines.at(-1) === "") lines.pop();
-  return lines;
-}
-
-/** Logs of other programs may hold other octets than UTF-8: those become marks, and the line stays readable. */
-function readText(bytes: Uint8Array): string {
-  try {
-    return decodeUtf8(bytes);
-  } catch {
-    return new TextDecoder().decode(bytes);
-  }
-}
-
-interface Progress {
-  readonly file: string;
-  readonly saved: SavedProgress | undefined;
-}
-
-interface SavedProgress {
-  readonly lines: number;
-  /** SHA-256 of the lines that were imported. */
-  readonly digest: string;
-  readonly format: Format;
-  readonly year: number;
-  readonly utcOffsetMinutes: number;
-}
-
-async function openProgress(path: string, url: string): Promise<Progress> {
-  const folder = join(process.cwd(), DEV_FOLDER, "imports");
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const name = createHash("sha256")
-    .update(`${await realpath(path)}\n${url}`)
-    .digest("hex")
-    .slice(0, 16);
-  const file = join(folder, `${name}.json`);
-  const text = await readFile(file, "utf8").catch(() => undefined);
-  return { file, saved: text === undefined ? undefined : (JSON.parse(text) as SavedProgress) };
-}
-
 interface Plan {
   readonly format: Format;
-  readonly year: number;
+  /** Of the first line; not needed where every line has its own. */
+  readonly year: number | undefined;
   readonly utcOffsetMinutes: number;
-  readonly next: (line: string) => ImportedLine | undefined;
-  /** Lines that were imported before, and are the same now. */
+  readonly mapper: () => (line: string) => ImportedLine | undefined;
+  /** Lines that an earlier import logged as the same events. */
   readonly skip: number;
 }
 
 interface PlanInput {
   readonly invocation: Invocation;
   readonly path: string;
-  readonly lines: readonly string[];
-  readonly progress: Progress;
+  readonly survey: Survey;
+  readonly before: ImportProgress | undefined;
 }
 
-async function planOf({ invocation, path, lines, progress }: PlanInput): Promise<Plan> {
-  const { saved } = progress;
-  const format = formatOf(invocation, lines);
-  const utcOffsetMinutes = Number(invocation.text("utc-offset") ?? saved?.utcOffsetMinutes ?? 0);
-  if (!Number.isInteger(utcOffsetMinutes)) throw new UsageError("--utc-offset: expected whole minutes");
+/** @throws {UsageError} */
+async function planOf({ invocation, path, survey, before }: PlanInput): Promise<Plan> {
+  const format = formatOf(invocation, survey);
+  const utcOffsetMinutes = offsetOf(invocation) ?? before?.utcOffsetMinutes ?? 0;
   const fallbackTimeMs = Math.floor((await stat(path)).mtimeMs);
   const given = invocation.text("year");
   // The year has to be the same each time, or the same lines would be other events.
+  const inferYear = (): number => inferFirstYear(readLines(path), { notAfterMs: fallbackTimeMs, utcOffsetMinutes });
   const year =
-    given === undefined
-      ? (saved?.year ?? inferFirstYear(lines, { notAfterMs: fallbackTimeMs, utcOffsetMinutes }))
-      : wholeNumber(given, "--year");
+    format === "jsonl" ? undefined : given === undefined ? (before?.year ?? inferYear()) : wholeNumber(given, "--year");
   const source = basename(path);
-  const next =
-    format === "openssh"
-      ? createOpenSshImport({ source, year, utcOffsetMinutes })
-      : createJsonLinesImport({ source, fallbackTimeMs });
-  const same =
-    saved !== undefined &&
-    saved.format === format &&
-    saved.year === year &&
-    saved.utcOffsetMinutes === utcOffsetMinutes &&
-    digestOf(lines.slice(0, saved.lines)) === saved.digest;
-  return { format, year, utcOffsetMinutes, next, skip: same ? saved.lines : 0 };
+  const mapper =
+    year === undefined
+      ? () => createJsonLinesImport({ source, fallbackTimeMs })
+      : () => createOpenSshImport({ source, year, utcOffsetMinutes });
+  if (invocation.text("format") === undefined) assertReadable(path, mapper());
+  const same = before?.format === format && before.year === year && before.utcOffsetMinutes === utcOffsetMinutes;
+  return { format, year, utcOffsetMinutes, mapper, skip: same ? before.lines : 0 };
 }
 
-function formatOf(invocation: Invocation, lines: readonly string[]): Format {
+/** @throws {UsageError} */
+function formatOf(invocation: Invocation, { firstLine }: Survey): Format {
   const given = invocation.text("format");
-  if (given === undefined)
-    return lines
-      .find((line) => line.trim() !== "")
-      ?.trimStart()
-      .startsWith("{") === true
-      ? "jsonl"
-      : "openssh";
+  if (given === undefined) return firstLine?.trimStart().startsWith("{") === true ? "jsonl" : "openssh";
   const known = FORMATS.find((format) => format === given);
   if (known === undefined)
     throw new UsageError(`--format: expected ${FORMATS.join(" or ")}, got ${JSON.stringify(given)}`);
   return known;
 }
 
-function digestOf(lines: readonly string[]): string {
-  return createHash("sha256").update(lines.join("\n")).digest("hex");
+/** @throws {UsageError} */
+function offsetOf(invocation: Invocation): number | undefined {
+  const text = invocation.text("utc-offset");
+  if (text === undefined) return undefined;
+  const minutes = Number(text);
+  if (/^[+-]?\d{1,4}$/.test(text) && Math.abs(minutes) < 24 * 60) return minutes;
+  throw new UsageError(`--utc-offset: expected minutes within a day, such as 120 or -300, got ${JSON.stringify(text)}`);
 }
 
-interface Counts {
-  added: number;
-  there: number;
-  unreadable: number;
-  lastState: string;
-  lastIndex: number | undefined;
-  readonly types: Map<string, number>;
+/** What is logged stays logged: a file of another kind must not fill the log. @throws {UsageError} */
+function assertReadable(path: string, map: (line: string) => ImportedLine | undefined): void {
+  let unreadable = 0;
+  for (const line of readLines(path)) {
+    const imported = map(line);
+    if (imported === undefined) continue;
+    if (imported.unreadable === undefined) return;
+    unreadable += 1;
+    if (unreadable < SAMPLE_LINES) continue;
+    throw new UsageError(
+      `${path}: none of the first ${SAMPLE_LINES} lines can be read (${imported.unreadable}); --format FORMAT imports it all the same`,
+    );
+  }
 }
 
 interface Import {
   readonly invocation: Invocation;
-  readonly target: Target;
-  readonly lines: readonly string[];
+  readonly path: string;
+  readonly saved: string;
+  readonly survey: Survey;
   readonly plan: Plan;
-  readonly progress: Progress;
+  readonly sender: ImportSender;
 }
 
-async function importLines({ invocation, target, lines, plan, progress }: Import): Promise<ExitCode> {
+async function importLines({ invocation, path, saved, survey, plan, sender }: Import): Promise<void> {
   const { terminal, signal } = invocation;
-  const counts: Counts = { added: 0, there: 0, unreadable: 0, lastState: "", lastIndex: undefined, types: new Map() };
-  let waiting: ImportedLine[] = [];
-  for (const [at, line] of lines.entries()) {
+  const { format, year, utcOffsetMinutes } = plan;
+  const digest = new LinesDigest();
+  const map = plan.mapper();
+  let lines = 0;
+  // Lines that the log refused are told again by the next import: nothing after them counts as done.
+  const save = async (): Promise<void> => {
+    if (sender.counts.refused.length === 0)
+      await writeProgress(saved, { lines, digest: digest.hex(), format, year, utcOffsetMinutes });
+    terminal.progress("import", lines, survey.lines);
+  };
+  for (const line of readLines(path)) {
     signal.throwIfAborted();
-    // Every line passes through, also those that were imported before: the next one's time and number depend on them.
-    const imported = plan.next(line);
-    if (imported === undefined || at < plan.skip) continue;
-    waiting.push(imported);
-    const isLast = at === lines.length - 1;
-    if (waiting.length < EVENTS_PER_REQUEST && !isLast) continue;
-    await send({ target, imported: waiting, wait: isLast ? "witnessed" : "durable", counts, signal });
-    waiting = [];
-    await saveProgress(progress, { ...plan, lines: at + 1, digest: digestOf(lines.slice(0, at + 1)) });
-    terminal.progress("import", at + 1, lines.length);
-  }
-  if (waiting.length > 0) await send({ target, imported: waiting, wait: "witnessed", counts, signal });
-  await saveProgress(progress, { ...plan, lines: lines.length, digest: digestOf(lines) });
-  return show(invocation, { counts, lines: lines.length, skipped: plan.skip });
-}
-
-async function saveProgress(
-  { file }: Progress,
-  { lines, digest, format, year, utcOffsetMinutes }: SavedProgress,
-): Promise<void> {
-  await writeFileDurably(file, utf8(`${JSON.stringify({ lines, digest, format, year, utcOffsetMinutes })}\n`));
-}
-
-interface Sending {
-  readonly target: Target;
-  readonly imported: readonly ImportedLine[];
-  readonly wait: "durable" | "witnessed";
-  readonly counts: Counts;
-  readonly signal: AbortSignal;
-}
-
-async function send({ target, imported, wait, counts, signal }: Sending): Promise<void> {
-  const body = utf8(JSON.stringify(imported.map(({ event }) => eventToJson(event))));
-  const answer = await withRetries(signal, async () =>
-    requestLog(target, {
-      path: `v1/events?wait=${wait}`,
-      method: "POST",
-      contentType: "application/json",
-      body,
-      signal,
-    }),
-  );
-  const entries = jsonOf(answer) as readonly {
-    readonly index: number;
-    readonly state: string;
-    readonly duplicate?: boolean;
-  }[];
-  for (const [at, { event, unreadable }] of imported.entries()) {
-    if (entries[at]?.duplicate === true) counts.there += 1;
-    else counts.added += 1;
-    if (unreadable !== undefined) counts.unreadable += 1;
-    const type = `${event.type} ${event.outcome}`;
-    counts.types.set(type, (counts.types.get(type) ?? 0) + 1);
-  }
-  counts.lastState = entries.at(-1)?.state ?? "";
-  counts.lastIndex = entries.at(-1)?.index;
-}
-
-async function withRetries<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await work();
-    } catch (error) {
-      const again = error instanceof ClientError && error.code === "audit-unavailable" && attempt < TRIES_MAX;
-      if (!again) throw error;
-      const seconds = Number(error.details["retryAfter"] ?? Math.min(attempt, 10));
-      await sleep(Math.min(Number.isFinite(seconds) ? seconds : 1, 30) * 1000, undefined, { signal });
+    // Every line passes through, also those that were imported before: the next one's time and id depend on them.
+    const imported = map(line);
+    if (imported !== undefined && lines < plan.skip) sender.passOver(imported);
+    if (imported !== undefined && lines >= plan.skip) {
+      if (!sender.hasRoomFor(imported)) {
+        await sender.send("durable");
+        await save();
+      }
+      sender.add(imported, lines + 1);
     }
+    digest.add(line);
+    lines += 1;
   }
+  await sender.send("witnessed");
+  await save();
 }
 
-function show(
-  { terminal }: Invocation,
-  { counts, lines, skipped }: { readonly counts: Counts; readonly lines: number; readonly skipped: number },
-): ExitCode {
-  const { added, there, unreadable, types, lastState, lastIndex } = counts;
-  terminal.line(
-    `${terminal.bold(`${added} added`)}, ${there + skipped} there already, of ${lines} lines; ${unreadable} could not be read${unreadable === 0 ? "" : " and are kept as import.unreadable"}`,
-  );
+interface Outcome {
+  readonly counts: ImportCounts;
+  readonly survey: Survey;
+  readonly year: number | undefined;
+}
+
+function show({ terminal }: Invocation, { counts, survey, year }: Outcome): ExitCode {
+  const { added, there, unreadable, refused, types, lastState, lastIndex } = counts;
+  terminal.line(`${terminal.bold(`${added} new`)}, ${there} there already, of ${survey.lines} lines${yearWords(year)}`);
   for (const [type, count] of [...types].toSorted(([, a], [, b]) => b - a))
     terminal.line(`  ${String(count).padStart(6)}  ${type}`);
+  if (unreadable > 0) terminal.line(`  ${unreadable} could not be read; each is kept as an event, import.unreadable`);
   if (lastIndex !== undefined) terminal.line(`  the last is at index ${lastIndex}, ${lastState}`);
-  terminal.value({ added, there: there + skipped, lines, unreadable, types, lastIndex, lastState });
+  terminal.value({ added, there, lines: survey.lines, unreadable, refused, types, year, lastIndex, lastState });
   if (lastState === "durable")
     terminal.trouble("all of it is durable; the witnesses have not cosigned it in time, which they can do later");
-  return EXIT.ok;
+  if (refused.length === 0) return EXIT.ok;
+  terminal.trouble(`the log refused ${refused.length} lines, which are not in it:`);
+  for (const { line, message } of refused.slice(0, REFUSED_SHOWN)) terminal.trouble(`  line ${line}: ${message}`);
+  return EXIT.unknown;
+}
+
+function yearWords(year: number | undefined): string {
+  return year === undefined ? "" : `, the first of ${year} (--year says otherwise)`;
 }

@@ -1,6 +1,6 @@
 /** `serve`: sets up a server, and runs it. */
 import { initServer, readServer, serveLogs } from "@tallystick/server";
-import { type Command, EXIT, type ExitCode, type Invocation, UsageError, wholeNumber } from "../command.ts";
+import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords, wholeNumber } from "../command.ts";
 import { untilAborted } from "../wait.ts";
 
 export const serveCommand: Command = {
@@ -31,6 +31,7 @@ export const serveCommand: Command = {
   },
   notes: ["docs/guides/run-a-log.md goes through it step by step."],
   run: async (invocation) => {
+    noWords(invocation.words);
     const dir = invocation.text("dir");
     if (dir === undefined) throw new UsageError("--dir: expected the server's folder");
     return invocation.flag("init") ? init(invocation, dir) : serve(invocation, dir);

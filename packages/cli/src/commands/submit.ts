@@ -5,6 +5,7 @@ import { text as readText } from "node:stream/consumers";
 import { utf8 } from "@tallystick/core";
 import { newEventId, parseJson } from "@tallystick/events";
 import { type Command, EXIT, type ExitCode, type Invocation, type OptionSpec, UsageError } from "../command.ts";
+import { commandLine } from "../command-line.ts";
 import { jsonOf, requestLog } from "../log-request.ts";
 import { LOG_OPTIONS, targetOf } from "../target.ts";
 
@@ -19,6 +20,9 @@ const FIELDS = {
   reason: { type: "string", value: "TEXT", help: "why it came out so" },
 } as const satisfies Record<string, OptionSpec>;
 
+/** What a log takes in one request. */
+const EVENTS_MAX = 1000;
+const FIELD_NAMES = Object.keys(FIELDS);
 const WAITS = ["durable", "published", "witnessed"];
 
 export const submitCommand: Command = {
@@ -35,7 +39,10 @@ export const submitCommand: Command = {
     "Example: tallystick submit --type auth.login --outcome success --actor user:u_81",
   ],
   run: async (invocation) => {
-    const events = invocation.text("type") === undefined ? await eventsOf(invocation) : [eventFromOptions(invocation)];
+    const given = FIELD_NAMES.filter((name) => invocation.texts(name).length > 0);
+    if (given.length > 0 && invocation.words.length > 0)
+      throw new UsageError(`expected options of one event, or a FILE of events, not both (--${given.join(", --")})`);
+    const events = given.length === 0 ? await eventsOf(invocation) : [eventFromOptions(invocation)];
     const wait = invocation.text("wait") ?? "witnessed";
     if (!WAITS.includes(wait))
       throw new UsageError(`--wait: expected ${WAITS.join(", ")}, got ${JSON.stringify(wait)}`);
@@ -64,14 +71,25 @@ async function eventsOf({ words }: Invocation): Promise<readonly unknown[]> {
   if (path === undefined || more.length > 0)
     throw new UsageError("expected --type, or one FILE, or - for standard input");
   const text = path === "-" ? await readText(process.stdin) : await readFile(path, "utf8");
-  const lines = text.split("\n").filter((line) => line.trim() !== "");
-  // One line is one value either way; several lines are one value only where they parse as one.
-  const values = isOneValue(text) ? [parseJson(text)].flat() : lines.map((line) => parseJson(line));
+  const values = valuesOf(text);
   if (values.length === 0) throw new UsageError(`${path}: expected events, found none`);
+  if (values.length > EVENTS_MAX)
+    throw new UsageError(
+      `${path}: expected at most ${EVENTS_MAX} events, found ${values.length}; tallystick import takes any number`,
+    );
   return values;
 }
 
-function isOneValue(text: string): boolean {
+/** JSON lines where the first line is a value of its own and others follow; one value otherwise. */
+function valuesOf(text: string): readonly unknown[] {
+  const [first, ...others] = text.split("\n").filter((line) => line.trim() !== "");
+  if (first === undefined) return [];
+  return others.length > 0 && isJson(first)
+    ? [first, ...others].map((line) => parseJson(line))
+    : [parseJson(text)].flat();
+}
+
+function isJson(text: string): boolean {
   try {
     JSON.parse(text);
     return true;
@@ -82,6 +100,7 @@ function isOneValue(text: string): boolean {
 
 function eventFromOptions(invocation: Invocation): unknown {
   const { text } = invocation;
+  if (text("type") === undefined) throw new UsageError("--type: expected what happened, such as auth.login");
   const [type, outcome, actor, session, reason] = ["type", "outcome", "actor", "session", "reason"].map(text);
   const targets = invocation.texts("target").map(partyOf);
   const [ip, method] = [text("ip"), text("method")];
@@ -120,12 +139,15 @@ function show({ terminal }: Invocation, entries: readonly Submitted[], wait: str
   if (last !== undefined && last.state !== "durable") {
     terminal.line(
       terminal.dim(
-        `next: tallystick receipt ${last.index} --evidence && tallystick verify ${last.index}.evidence.json`,
+        `next: ${commandLine()} receipt ${last.index} --evidence && ${commandLine()} verify ${last.index}.evidence.json`,
       ),
     );
   }
   terminal.value(entries);
   const met = entries.every(({ state }) => WAITS.indexOf(state) >= WAITS.indexOf(wait));
-  if (!met) terminal.trouble(`logged, but not ${wait} in time: tallystick receipt INDEX gives the receipt later`);
+  if (!met)
+    terminal.trouble(
+      `logged, but not ${wait} in time; the receipt comes later: ${commandLine()} receipt ${last?.index ?? "INDEX"}`,
+    );
   return met ? EXIT.ok : EXIT.unknown;
 }

@@ -1,10 +1,18 @@
 /** `tail`: entries as they come, with their proof state. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { ClientError } from "@tallystick/client";
+import { parseCheckpoint, parseNote } from "@tallystick/core";
 import { parseEvent } from "@tallystick/events";
-import { type Command, EXIT, type Invocation, UsageError, wholeNumber } from "../command.ts";
+import { type Command, EXIT, type Invocation, noWords, wholeNumber } from "../command.ts";
+import { jsonOf, refusalOf, requestLog } from "../log-request.ts";
+import { serverSentEvents } from "../server-sent-events.ts";
 import { LOG_OPTIONS, type Target, targetOf } from "../target.ts";
 import { describeEvent, describeTime } from "../words.ts";
 
+/** Between two tries while the log is away. */
 const RETRY_MS = 1000;
+/** The log shows every 15 seconds that it is there; after this long without a sign the connection is given up. */
+const SILENCE_MS = 45_000;
 
 export const tailCommand: Command = {
   name: "tail",
@@ -14,50 +22,80 @@ export const tailCommand: Command = {
     ...LOG_OPTIONS,
     from: { type: "string", value: "INDEX", help: "the first index (the present end by default)" },
   },
-  notes: ["With --json, each line is one JSON value. That the tail is read is itself logged, once an hour."],
+  notes: [
+    "It shows what the log says; receipt and verify prove it. With --json, each line is one JSON value.",
+    "That the tail is read is itself logged, once an hour.",
+  ],
   run: async (invocation) => {
-    if (invocation.words.length > 0) throw new UsageError("expected options only");
+    noWords(invocation.words);
     const target = await targetOf(invocation, "auditor");
     const from = invocation.text("from");
-    const state: TailState = { next: from === undefined ? undefined : wholeNumber(from, "--from"), witnessed: 0 };
+    const next = from === undefined ? await sizeOf(target, invocation.signal) : wholeNumber(from, "--from");
+    const state: TailState = { next, shown: false, unproven: undefined, away: false };
     while (!invocation.signal.aborted) {
       try {
         await follow(invocation, target, state);
       } catch (error) {
-        if (invocation.signal.aborted) break;
-        if (error instanceof RefusedError) throw error;
-        invocation.terminal.trouble(
-          `connection lost (${error instanceof Error ? error.message : String(error)}); trying again`,
-        );
+        if (error instanceof ClientError && error.code === "log-refused") throw error;
+        sayAway(invocation, state, error);
       }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await sleep(RETRY_MS, undefined, { signal: invocation.signal }).catch(() => undefined);
     }
     return EXIT.ok;
   },
 };
 
 interface TailState {
-  next: number | undefined;
-  witnessed: number;
+  next: number;
+  /** Whether an entry was shown: then the log is told which was the last. */
+  shown: boolean;
+  /** The first index that was shown before it was published. */
+  unproven: number | undefined;
+  /** Whether the reader knows that the log does not answer. */
+  away: boolean;
 }
 
-/** The log does not let us: trying again changes nothing. */
-class RefusedError extends Error {}
+async function sizeOf(target: Target, signal: AbortSignal): Promise<number> {
+  const { size } = jsonOf(await requestLog(target, { path: "v1/status", signal })) as { readonly size: number };
+  return size;
+}
+
+function sayAway({ terminal, signal }: Invocation, state: TailState, error: unknown): void {
+  if (state.away || signal.aborted) return;
+  state.away = true;
+  terminal.trouble(`the log does not answer (${error instanceof Error ? error.message : String(error)}); trying again`);
+}
 
 async function follow({ terminal, signal }: Invocation, { url, token }: Target, state: TailState): Promise<void> {
-  const query = state.next === undefined ? "" : `?from=${state.next}`;
-  const headers = { accept: "text/event-stream", ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
-  const response = await fetch(`${url}/v1/tail${query}`, { headers, signal, redirect: "manual" });
-  if (response.status !== 200) {
-    const text = (await response.text()).slice(0, 500);
-    if (response.status < 500) throw new RefusedError(`the log answered ${response.status}: ${text}`);
-    throw new Error(`the log answered ${response.status}`);
+  const silent = new AbortController();
+  const timer = setTimeout(() => silent.abort(new Error(`no sign for ${SILENCE_MS / 1000} seconds`)), SILENCE_MS);
+  try {
+    const response = await fetch(`${url}/v1/tail?from=${state.next}`, {
+      headers: {
+        accept: "text/event-stream",
+        ...(state.shown ? { "last-event-id": String(state.next - 1) } : {}),
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      signal: AbortSignal.any([signal, silent.signal]),
+      redirect: "manual",
+    });
+    if (response.status !== 200) throw refusalOf({ ...pick(response), body: await response.bytes() });
+    if (state.away) terminal.trouble("the log answers again");
+    state.away = false;
+    for await (const { event, data } of serverSentEvents(response.body ?? NOTHING, () => timer.refresh())) {
+      const value = JSON.parse(data) as Record<string, unknown>;
+      if (event === "entry") showEntry(terminal, value as unknown as TailEntry, state);
+      if (event === "checkpoint") showHead(terminal, value as unknown as TailHead, state);
+    }
+  } finally {
+    clearTimeout(timer);
   }
-  for await (const { event, data } of serverSentEvents(response)) {
-    const value = JSON.parse(data) as Record<string, unknown>;
-    if (event === "entry") showEntry(terminal, value as unknown as TailEntry, state);
-    if (event === "checkpoint") showHead(terminal, value as unknown as { size: number }, state);
-  }
+}
+
+const NOTHING = new ReadableStream<Uint8Array>({ start: (controller) => controller.close() });
+
+function pick({ status, headers }: Response): { readonly status: number; readonly headers: Headers } {
+  return { status, headers };
 }
 
 interface TailEntry {
@@ -69,10 +107,11 @@ interface TailEntry {
 
 function showEntry(terminal: Invocation["terminal"], entry: TailEntry, state: TailState): void {
   state.next = entry.index + 1;
+  state.shown = true;
+  if (entry.state === "durable") state.unproven ??= entry.index;
   const what = entry.event === undefined ? "(contents erased)" : describeEvent(parseLogged(entry.event));
-  terminal.line(
-    `${String(entry.index).padStart(6)}  ${describeTime(Date.parse(entry.loggedAt))}  ${what}  ${terminal.dim(entry.state)}`,
-  );
+  const time = describeTime(Date.parse(entry.loggedAt));
+  terminal.line(`${String(entry.index).padStart(6)}  ${time}  ${what}  ${terminal.dim(entry.state)}`);
   terminal.value({ kind: "entry", ...entry });
 }
 
@@ -85,38 +124,25 @@ function parseLogged(event: unknown): ReturnType<typeof parseEvent> {
   }
 }
 
-function showHead(terminal: Invocation["terminal"], head: { readonly size: number }, state: TailState): void {
-  if (head.size <= state.witnessed) return;
-  state.witnessed = head.size;
-  terminal.line(terminal.dim(`        published: all up to index ${head.size - 1}`));
+interface TailHead {
+  readonly size: number;
+  readonly note: string;
+}
+
+/** Says which of the entries that were shown as durable have come under a published head. */
+function showHead(terminal: Invocation["terminal"], head: TailHead, state: TailState): void {
   terminal.value({ kind: "checkpoint", ...head });
+  const { unproven } = state;
+  if (unproven === undefined || unproven >= head.size) return;
+  const last = Math.min(head.size, state.next) - 1;
+  state.unproven = state.next > head.size ? head.size : undefined;
+  const which = unproven === last ? `${last}` : `${unproven} to ${last}`;
+  terminal.line(terminal.dim(`        ${which} ${describeState(head.note)}`));
 }
 
-interface ServerSentEvent {
-  readonly event: string;
-  readonly data: string;
-}
-
-/** A line of an event stream is an entry with its contents: 32 KiB, and a head with many signatures. */
-const BLOCK_CHARS_MAX = 1_048_576;
-
-async function* serverSentEvents(response: Response): AsyncIterable<ServerSentEvent> {
-  const decoder = new TextDecoder();
-  let buffered = "";
-  for await (const part of response.body ?? []) {
-    buffered += decoder.decode(part, { stream: true });
-    const blocks = buffered.split("\n\n");
-    buffered = blocks.pop() ?? "";
-    if (buffered.length > BLOCK_CHARS_MAX) throw new Error("the log sends a line without an end");
-    for (const block of blocks) {
-      const event = fieldOf(block, "event");
-      const data = fieldOf(block, "data");
-      if (event !== undefined && data !== undefined) yield { event, data };
-    }
-  }
-}
-
-function fieldOf(block: string, name: string): string | undefined {
-  const line = block.split("\n").find((text) => text.startsWith(`${name}: `));
-  return line?.slice(name.length + 2);
+function describeState(note: string): string {
+  const { text, signatures } = parseNote(note);
+  const { origin } = parseCheckpoint(text);
+  const witnesses = new Set(signatures.map(({ name }) => name).filter((name) => name !== origin));
+  return witnesses.size === 0 ? "published, without a witness" : `witnessed by ${[...witnesses].toSorted().join(", ")}`;
 }

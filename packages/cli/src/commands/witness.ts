@@ -68,6 +68,8 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     await untilAborted(withParent(invocation.signal, served.url));
     process.off("SIGHUP", reload);
     await served.close();
+    // An open channel would keep this process alive.
+    if (process.connected) process.disconnect();
     return EXIT.ok;
   },
   "add-log": async ({ terminal, text }, dir, words) => {
