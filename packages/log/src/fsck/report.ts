@@ -2,7 +2,7 @@
 import { TallystickError } from "@tallystick/core";
 import type { FindingCode } from "@tallystick/events";
 
-/** Stable; docs/concepts/durability.md says what each means. */
+/** Stable; docs/reference/errors.md says what each means. */
 export type FsckCode =
   | Exclude<FindingCode, "head-not-in-history" | "tile-mismatch">
   | "beyond-head"

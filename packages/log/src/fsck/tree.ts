@@ -6,8 +6,9 @@
  */
 import { CompactRange, type Hash, TILE_WIDTH, concatBytes, equalBytes, tilePath } from "@tallystick/core";
 import { decodeCbor } from "@tallystick/events";
+import { LogError } from "../error.ts";
 import { bytesOf, listOf, numberOf } from "../heads.ts";
-import { TABLE } from "../rows.ts";
+import { TABLE, splitHashes } from "../rows.ts";
 import { hashesAtLevel, tileKey } from "../tree.ts";
 import type { DamagedReader } from "./reader.ts";
 import type { Findings } from "./report.ts";
@@ -193,11 +194,7 @@ export class TreeReplay {
 
 function decodeEdge(value: Uint8Array): Edge {
   const [index, hashes] = listOf(decodeCbor(value), "edge");
-  return { index: numberOf(index, "edge index"), hashes: splitHashes(bytesOf(hashes, "edge hashes")) };
-}
-
-function splitHashes(bytes: Uint8Array): Hash[] {
-  return Array.from({ length: Math.ceil(bytes.length / HASH_BYTES) }, (_, at) =>
-    bytes.slice(HASH_BYTES * at, HASH_BYTES * (at + 1)),
-  );
+  const bytes = bytesOf(hashes, "edge hashes");
+  if (bytes.length % HASH_BYTES !== 0) throw new LogError("log-corrupt", `stored edge: ${bytes.length} bytes`);
+  return { index: numberOf(index, "edge index"), hashes: splitHashes(bytes) };
 }
