@@ -1,6 +1,6 @@
 /** The server's configuration: one JSON file, checked whole before anything is opened. docs/reference/config.md */
 import { readFile } from "node:fs/promises";
-import { parseVkey } from "@tallystick/core";
+import { isKeyName, parseVkey } from "@tallystick/core";
 import { parseJson } from "@tallystick/events";
 import * as z from "zod";
 import { ServerError } from "./error.ts";
@@ -56,6 +56,8 @@ const name = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, { error: "expected a-z, 0-9 and dashes, at most 63" })
   .refine((text) => !RESERVED_NAMES.includes(text), { error: `expected none of ${RESERVED_NAMES.join(", ")}` });
+/** Stands in signed notes and policies, as one word. */
+const keyName = z.string().max(255).refine(isWord, { error: "expected 1 to 255 bytes without spaces and +" });
 const vkey = z.string().refine(isVkey, { error: "expected a verifier key, such as name+hash+key" });
 const url = z
   .url({ protocol: /^https?$/ })
@@ -63,7 +65,7 @@ const url = z
 const milliseconds = z.int().min(10).max(86_400_000);
 
 const witnessSchema = z.strictObject({
-  name: z.string().min(1).max(255),
+  name: keyName,
   vkeys: z.array(vkey).min(1).max(4),
   url,
   monitoringUrl: url.optional(),
@@ -71,7 +73,7 @@ const witnessSchema = z.strictObject({
 
 const logSchema = z.strictObject({
   name,
-  origin: z.string().min(1).max(255),
+  origin: keyName,
   witnesses: z.array(witnessSchema).max(64).default([]),
   senderKeys: z
     .array(
@@ -101,7 +103,7 @@ const rateLimitSchema = z.strictObject({
   burst: z.number().min(1).default(4000),
 });
 
-const configSchema: z.ZodType<ServerConfig> = z.strictObject({
+export const configSchema: z.ZodType<ServerConfig> = z.strictObject({
   listen: listenSchema.prefault({}),
   logs: z.array(logSchema).min(1).max(100),
   rateLimit: rateLimitSchema.prefault({}),
@@ -110,6 +112,11 @@ const configSchema: z.ZodType<ServerConfig> = z.strictObject({
   connectionsMax: z.int().min(1).max(1_000_000).default(20_000),
   graceMs: milliseconds.default(5000),
 });
+
+function isWord(text: string): boolean {
+  // Control characters would pass unseen from one terminal to the next.
+  return isKeyName(text) && Buffer.byteLength(text) <= 255 && !/\p{Cc}/u.test(text);
+}
 
 function isVkey(text: string): boolean {
   try {

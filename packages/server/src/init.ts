@@ -56,15 +56,17 @@ export async function initServer(options: InitServerOptions): Promise<Initialize
     if (await exists(path))
       throw new ServerError("server-exists", `${path} is there already: keys are never replaced; choose another name`);
   }
-  for (const path of [layout.data, layout.keyStore, dirname(layout.policy), dirname(layout.senderKey)])
-    await mkdir(path, { recursive: true, mode: 0o700 });
   const signers = [
     createSigner({ name: origin, type: "ed25519", seed: randomBytes(32) }),
     createSigner({ name: origin, type: "mldsa44", seed: randomBytes(32) }),
   ];
+  // Before anything is written: what is half made could not be made again under this name.
+  const policy = checkedPolicy({ signers, witnesses, quorum: options.quorum ?? defaultQuorum(witnesses.length) });
+  for (const path of [layout.data, layout.keyStore, dirname(layout.policy), dirname(layout.senderKey)])
+    await mkdir(path, { recursive: true, mode: 0o700 });
   await writeKeys(layout, signers);
   if (!(await exists(paths.masterKey))) await createMasterKeyFile(paths.masterKey);
-  await writePolicy({ layout, signers, witnesses, quorum: options.quorum ?? defaultQuorum(witnesses.length) });
+  await writeFileDurably(layout.policy, utf8(policy), { mode: 0o644 });
   const tokens: Partial<Record<Role, string>> = {};
   for (const role of ROLES) tokens[role] = (await createToken(paths.tokens, { log: name, role })).token;
   // Last: with the configuration the log is complete.
@@ -107,22 +109,44 @@ async function writeKeys(layout: LogLayout, [ed25519, mldsa44]: readonly Signer[
   await writeFileDurably(layout.senderKey, utf8(`${encodeHex(randomBytes(32))}\n`));
 }
 
-export interface WritePolicyInput {
-  readonly layout: LogLayout;
+interface PolicyInput {
   readonly signers: readonly Pick<Signer, "vkey">[];
   readonly witnesses: LogConfig["witnesses"];
   readonly quorum: number | "none";
   readonly url?: string;
 }
 
+export interface WritePolicyInput extends PolicyInput {
+  readonly layout: LogLayout;
+}
+
 /** Writes the log's own policy: who signs, who witnesses, how many are enough. */
-export async function writePolicy({ layout, signers, witnesses, quorum, url }: WritePolicyInput): Promise<void> {
-  const text = formatPolicy({
+export async function writePolicy({ layout, ...input }: WritePolicyInput): Promise<void> {
+  await writeFileDurably(layout.policy, utf8(policyOf(input)), { mode: 0o644 });
+}
+
+/** @throws {ServerError} `config-malformed`: a quorum or a name that no policy can have. */
+function checkedPolicy(input: PolicyInput): string {
+  const { quorum, witnesses } = input;
+  const isPossible = quorum === "none" || (Number.isInteger(quorum) && quorum >= 1 && quorum <= witnesses.length);
+  if (!isPossible) {
+    const expected = witnesses.length === 0 ? "none, as there are no witnesses" : `1 to ${witnesses.length}, or none`;
+    throw new ServerError("config-malformed", `quorum: expected ${expected}, got ${quorum}`);
+  }
+  try {
+    return policyOf(input);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new ServerError("config-malformed", `witnesses: no policy can be made of them: ${why}`, { cause });
+  }
+}
+
+function policyOf({ signers, witnesses, quorum, url }: PolicyInput): string {
+  return formatPolicy({
     logs: signers.map(({ vkey }) => ({ vkey, ...(url === undefined ? {} : { url }) })),
     witnesses: witnesses.map((witness) => ({ name: witness.name, vkeys: witness.vkeys, url: witness.url })),
     quorum,
   });
-  await writeFileDurably(layout.policy, utf8(text), { mode: 0o644 });
 }
 
 /** The keys of a log. @throws {StorageError} `secret-file-exposed` @throws {TlogError} `signer-malformed` */
