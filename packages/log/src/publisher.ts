@@ -56,6 +56,8 @@ export interface PublisherOptions {
   readonly logger: LogLogger;
 }
 
+/** Between two looks for a witness that is back, while the quorum is not met. */
+const RETRY_INTERVAL_MS = 100;
 /** Between two questions to witnesses while the clock is not believed. */
 const CLOCK_INTERVAL_MS = 5000;
 
@@ -73,6 +75,7 @@ export class Publisher {
   #quorumMissing: readonly string[] = [];
   #publishing: Promise<void> = Promise.resolve();
   #loop: Promise<void> | undefined;
+  readonly #pause = new News();
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -129,70 +132,96 @@ export class Publisher {
     return new Map(lines.map(({ verifier, line, timestamp = 0n }) => [verifier.vkey, { verifier, line, timestamp }]));
   }
 
+  /** One turn after the other, none sooner than the interval allows; what witnesses do is never waited for here. */
   async #run(): Promise<void> {
-    const { sequencer, commits, publishIntervalMs, logger, signal } = this.#options;
+    const { sequencer, commits, publishIntervalMs, monotonic, signal } = this.#options;
     while (!signal.aborted && sequencer.stopped === undefined) {
-      const began = this.#options.monotonic();
+      const began = monotonic();
       try {
         await this.#logHead();
-        await this.#round();
+        await this.#turn();
       } catch (cause) {
-        if (sequencer.stopped !== undefined || signal.aborted) return;
-        const message = cause instanceof Error ? cause.message : String(cause);
-        logger.warn("publishing stopped", { message });
-        sequencer.stop(
-          cause instanceof LogError
-            ? cause
-            : new LogError("log-stopped", `no head could be published: ${message}; start the log again`, { cause }),
-        );
+        this.#fail(cause);
         return;
       }
-      const left = publishIntervalMs - (this.#options.monotonic() - began);
+      const left = publishIntervalMs - (monotonic() - began);
       if (left > 0) await this.#pause.wait(left, signal);
       else await new Promise((resolve) => setImmediate(resolve));
-      if (!this.#isDue()) await commits.wait(1000, signal);
+      if (!this.#isDue()) await commits.wait(this.#quorumMissing.length > 0 ? RETRY_INTERVAL_MS : 1000, signal);
     }
   }
 
+  #fail(cause: unknown): void {
+    const { sequencer, signal } = this.#options;
+    if (signal.aborted) return;
+    const message = cause instanceof Error ? cause.message : String(cause);
+    sequencer.stop(
+      cause instanceof LogError
+        ? cause
+        : new LogError("log-stopped", `no head could be published: ${message}; start the log again`, { cause }),
+    );
+  }
+
   #isDue(): boolean {
-    const { sequencer, published, clock, freshnessIntervalMs, monotonic } = this.#options;
-    const unpublished =
-      this.#signed === undefined ||
-      this.#signed.size < sequencer.range.size ||
-      published.treeSize < this.#signed.size ||
-      published.head === undefined;
+    return this.#canSign() || this.#isStale() || this.workers.some((worker) => worker.isReadyFor(this.#signed));
+  }
+
+  /**
+   * Whether there is a larger tree to sign, and witnesses have had their say about the last head: with a new head for
+   * every few entries slow witnesses would never come to a quorum for any.
+   */
+  #canSign(): boolean {
+    const head = this.#signed;
+    if (head === undefined) return true;
+    if (head.size >= this.#options.sequencer.range.size) return false;
+    return this.#isPublished(head) || !this.#isAsked(head);
+  }
+
+  #isPublished({ size }: SignedHead): boolean {
+    const { head } = this.#options.published;
+    return head !== undefined && head.size >= size;
+  }
+
+  #isAsked(head: SignedHead): boolean {
+    return this.workers.some((worker) => worker.isAsking(head));
+  }
+
+  /** Whether it is time for fresh cosignatures of a head that has not changed. */
+  #isStale(): boolean {
+    const { clock, freshnessIntervalMs, monotonic } = this.#options;
     // A clock that is not believed is held against the witnesses' soon: a cosignature tells their time.
     const interval = clock.read().ok ? freshnessIntervalMs : Math.min(CLOCK_INTERVAL_MS, freshnessIntervalMs);
-    return unpublished || monotonic() - this.#askedAt >= interval;
+    return monotonic() - this.#askedAt >= interval;
   }
 
-  /** One head: signed if there is a new one, then brought to the witnesses. */
-  async #round(): Promise<void> {
+  /** Signs a head if there is a new one, and asks the witnesses that have not cosigned it. */
+  async #turn(): Promise<void> {
     if (!this.#isDue()) return;
-    const { sequencer } = this.#options;
-    const isNew = this.#signed === undefined || this.#signed.size < sequencer.range.size;
+    const isNew = this.#canSign();
     const head = isNew ? await this.#sign() : this.#signed;
     if (head === undefined) return;
-    this.#askedAt = this.#options.monotonic();
-    await this.#publishIfMet(head);
-    if (this.workers.length === 0) return;
-    const enough = Promise.withResolvers<void>();
-    this.#onPublished = enough.resolve;
-    // A witness that hangs is waited for only while the quorum is open.
-    await Promise.race([Promise.all(this.workers.map(async (worker) => worker.ask(head))), enough.promise]);
-    await this.#publishing;
-    this.#noteMissing(head);
+    const isForAll = isNew || this.#isStale();
+    if (isForAll) this.#askedAt = this.#options.monotonic();
+    await this.#publish(head);
+    for (const worker of this.workers) {
+      if (isForAll || worker.isReadyFor(head)) void this.#ask(worker, head);
+    }
   }
 
-  /** Resolves a round that need not wait for slower witnesses. */
-  #onPublished: () => void = () => undefined;
-  readonly #pause = new News();
+  async #ask(worker: WitnessWorker, head: SignedHead): Promise<void> {
+    try {
+      await worker.ask(head);
+      await this.#publishing;
+    } catch (cause) {
+      this.#fail(cause);
+    }
+    if (head === this.#signed && !this.#isAsked(head)) this.#quorumMissing = this.#missingFor(head);
+    this.#options.commits.notify();
+  }
 
-  #noteMissing(head: SignedHead): void {
-    const { published, policy } = this.#options;
-    const names = new Set(this.#witnessNames());
-    this.#quorumMissing =
-      published.treeSize >= head.size && published.head !== undefined ? [] : evaluateQuorum(policy, names).missing;
+  #missingFor(head: SignedHead): readonly string[] {
+    if (this.#isPublished(head)) return [];
+    return evaluateQuorum(this.#options.policy, new Set(this.#witnessNames())).missing;
   }
 
   #witnessNames(): string[] {
@@ -227,6 +256,11 @@ export class Publisher {
     // A cosignature that comes late for an older head belongs to that head, and to no other.
     if (head !== this.#signed) return;
     for (const line of lines) this.#lines.set(line.verifier.vkey, line);
+    void this.#publish(head);
+  }
+
+  /** One after the other: each moves the published head by one version. */
+  async #publish(head: SignedHead): Promise<void> {
     this.#publishing = this.#publishing
       .then(async () => this.#publishIfMet(head))
       .catch((cause: unknown) => {
@@ -256,8 +290,8 @@ export class Publisher {
     });
     this.#publishedVersion += 1;
     published.set({ size: head.size, rootHash: head.rootHash, note });
+    this.#quorumMissing = [];
     this.#options.commits.notify();
-    this.#onPublished();
   }
 
   /** Once a minute the newest published head goes into the log itself, if anything else came since. */

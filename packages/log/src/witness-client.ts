@@ -147,14 +147,15 @@ async function exchange({
   timeoutMs,
   signal,
 }: Exchange): Promise<Answer | { readonly failure: string }> {
+  const ending = AbortSignal.any([AbortSignal.timeout(timeoutMs), signal]);
   try {
     const response = await fetch(url, {
       method: body === undefined ? "GET" : "POST",
       redirect: "manual",
-      signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), signal]),
+      signal: ending,
       ...(body === undefined ? {} : { body, headers: { "content-type": "text/plain; charset=utf-8" } }),
     });
-    const bytes = await readBounded(response, bytesMax);
+    const bytes = await readBounded(response, bytesMax, ending);
     if (bytes === undefined) return { failure: `it answered more than ${bytesMax} bytes` };
     const contentType = (response.headers.get("content-type") ?? "").split(";", 1)[0]?.trim() ?? "";
     return { status: response.status, contentType, body: bytes };
@@ -164,13 +165,25 @@ async function exchange({
   }
 }
 
-async function readBounded(response: Response, bytesMax: number): Promise<Uint8Array | undefined> {
+/** The body; `undefined` where it is longer. Ends with the signal, whatever the body's source does. */
+async function readBounded(response: Response, bytesMax: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) return new Uint8Array();
+  const cancel = (): void => void reader.cancel(signal.reason).catch(() => undefined);
+  signal.addEventListener("abort", cancel, { once: true });
   const parts: Uint8Array[] = [];
   let length = 0;
-  for await (const part of response.body ?? []) {
-    length += part.length;
-    if (length > bytesMax) return undefined;
-    parts.push(part);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      signal.throwIfAborted();
+      if (done) return new Uint8Array(Buffer.concat(parts));
+      length += value.length;
+      if (length > bytesMax) return undefined;
+      parts.push(value);
+    }
+  } finally {
+    signal.removeEventListener("abort", cancel);
+    cancel();
   }
-  return new Uint8Array(Buffer.concat(parts));
 }

@@ -38,9 +38,11 @@ export class WitnessWorker {
   /** The size that it is believed to have cosigned last; 0 is a guess that its answer corrects. */
   #knownSize = 0;
   #cosignedSize = 0;
+  #cosigned: SignedHead | undefined;
   #failures = 0;
   #pausedUntil = 0;
   #busy: Promise<void> | undefined;
+  #asked: SignedHead | undefined;
   #lastError: string | undefined;
   #state: WitnessStatus["state"] = "behind";
   errors = 0;
@@ -65,11 +67,29 @@ export class WitnessWorker {
     this.#knownSize = size;
   }
 
+  /** Whether a request for this head is under way. */
+  isAsking(head: SignedHead): boolean {
+    return this.#asked === head;
+  }
+
+  /** Whether it has not cosigned this head, and may be asked now. */
+  isReadyFor(head: SignedHead | undefined): boolean {
+    return head !== undefined && head !== this.#cosigned && this.#isFree();
+  }
+
+  #isFree(): boolean {
+    const { signal, monotonic } = this.#options;
+    return this.#busy === undefined && !signal.aborted && monotonic() >= this.#pausedUntil;
+  }
+
   /** Asks for a cosignature, unless a request is under way or a pause is on. Resolves when the witness has had its say. */
   async ask(head: SignedHead): Promise<void> {
-    if (this.#busy !== undefined || this.#options.signal.aborted || this.#options.monotonic() < this.#pausedUntil)
-      return;
-    this.#busy = this.#askNow(head).finally(() => (this.#busy = undefined));
+    if (!this.#isFree()) return;
+    this.#asked = head;
+    this.#busy = this.#askNow(head).finally(() => {
+      this.#busy = undefined;
+      this.#asked = undefined;
+    });
     await this.#busy;
   }
 
@@ -102,6 +122,7 @@ export class WitnessWorker {
   async #take(answer: Exclude<WitnessAnswer, { kind: "conflict" }>, head: SignedHead): Promise<void> {
     switch (answer.kind) {
       case "cosigned":
+        this.#cosigned = head;
         this.#knownSize = head.size;
         this.#cosignedSize = Math.max(this.#cosignedSize, head.size);
         this.#failures = 0;

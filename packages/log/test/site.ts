@@ -109,6 +109,8 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
     witnesses: site.witnesses,
     publishIntervalMs: 5,
     witnessTimeoutMs: 300,
+    // A test that damages an entry says itself who notices.
+    scrubEntriesPerSecond: 0,
     now: () => clock.nowMs,
     fetch: network.fetch,
     ...overrides,

@@ -1,0 +1,426 @@
+import { cpSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import {
+  type LogStorage,
+  createMemoryKeyStore,
+  createMemoryStorage,
+  indexKey,
+  openKeyStore,
+  openLevelStorage,
+} from "@tallystick/storage";
+import { rejectionCode } from "../../../test/support/errors.ts";
+import type { Log, LogOptions } from "../src/index.ts";
+import { encodeIntegratedHead, decodeIntegratedHead } from "../src/heads.ts";
+import { Sender } from "./sender.ts";
+import {
+  type Site,
+  createSite,
+  ed25519Signer,
+  expectWhole,
+  hanging,
+  login,
+  logKeys,
+  published,
+  replay,
+  until,
+} from "./site.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+async function append(log: Log, ...numbers: number[]): Promise<void> {
+  await log.appendEvents({ writer: "app", events: numbers.map((n) => login(n)) });
+}
+
+async function started(log: Log): Promise<Log> {
+  await until(() => log.status().state !== "starting");
+  return log;
+}
+
+async function levelAt(path: string): Promise<LogStorage> {
+  const storage = await openLevelStorage({ path });
+  onTestFinished(async () => storage.close());
+  return storage;
+}
+
+const range = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => from + n);
+
+describe("restart", () => {
+  test("C-255 keeps everything, and goes on where it was", async () => {
+    const [data, keys] = [temporaryFolder(), temporaryFolder()];
+    const keyStoreAt = async () => openKeyStore({ path: keys, masterKey: new Uint8Array(32).fill(9) });
+    const site = await createSite({ witnesses: 3 });
+    const sender = new Sender();
+    const leaves: Uint8Array[] = [];
+    let n = 0;
+    for (const size of [1, 254, 1, 300, 3]) {
+      const storage = await openLevelStorage({ path: data });
+      const keyStore = await keyStoreAt();
+      const log = await started(await site.open({ storage, keyStore, pinFirstSenderKey: true }));
+      for (let index = 0; index < leaves.length; index += 37) expect(await log.readLeaf(index)).toEqual(leaves[index]);
+      const from = n;
+      const answers = await log.appendEvents({
+        writer: "app",
+        events: range(from, (n += size)).map((at) => login(at)),
+      });
+      if (leaves.length === 0) await log.appendBatch({ writer: "app", batch: sender.batch(1, [sender.start()]) });
+      const again = await log.appendEvents({ writer: "app", events: [login(0)] });
+      expect(again[0]).toMatchObject({ index: 0, duplicate: true });
+      expect(answers[0]?.index).toBe(leaves.length);
+      await published(log);
+      while (leaves.length < log.size()) leaves.push(await log.readLeaf(leaves.length));
+      if (size === 3) {
+        await replay(log);
+        await expectWhole({ ...site, keyStore }, storage);
+      }
+      await log.close();
+      await storage.close();
+      await keyStore.close();
+    }
+  });
+
+  test("a head that was signed and not yet published is brought to the witnesses again", async () => {
+    const site = await createSite({ witnesses: 1 });
+    const log = await started(await site.open());
+    await until(() => log.checkpoint() !== undefined);
+    site.network.hosts.clear();
+    await append(log, 0);
+    await until(() => log.status().state === "degraded");
+    await log.close();
+    site.network.hosts.set("w1.example", site.handlers[0] ?? hanging);
+    const again = await started(await site.open());
+    await published(again);
+    expect(again.publishedSize()).toBe(1);
+    await expectWhole(site);
+  });
+});
+
+describe("two processes", () => {
+  test("another process that writes to the same storage stops this one for good", async () => {
+    const storage = createMemoryStorage();
+    const site = await createSite({ storage });
+    const log = await site.open();
+    await until(() => log.status().state === "ok");
+    const head = await storage.readHead("integrated");
+    await log.appendEvents({ writer: "app", events: [login(0)] });
+    const mine = await storage.readHead("integrated");
+    await storage.commit({
+      head: { name: "integrated", expected: mine?.version ?? 0, bytes: mine?.bytes ?? head?.bytes ?? new Uint8Array() },
+    });
+    await expect(log.appendEvents({ writer: "app", events: [login(1)] })).rejects.toMatchObject({
+      code: "outcome-unknown",
+      message: expect.stringContaining("another process"),
+    });
+    expect(log.status()).toMatchObject({ state: "stopped", reasons: [{ code: "log-stopped" }] });
+  });
+});
+
+describe("start with witnesses", () => {
+  test("rule 5: takes nothing until enough witnesses answered that no quorum is left without one", async () => {
+    const site = await createSite({ witnesses: 3, quorum: 2 });
+    site.network.hosts.delete("w1.example");
+    site.network.hosts.delete("w2.example");
+    const log = await site.open();
+    await until(() => log.status().reasons.length > 0);
+    expect(log.status()).toMatchObject({ state: "starting", reasons: [{ code: "log-starting" }, {}, {}] });
+    await expect(append(log, 0)).rejects.toMatchObject({ code: "log-starting", details: { retryAfterSeconds: 1 } });
+    expect(site.network.requests.every((line) => line.startsWith("GET"))).toBe(true);
+    site.network.hosts.set("w2.example", site.handlers[1] ?? hanging);
+    await started(log);
+    await append(log, 0);
+    await published(log);
+  });
+
+  test("to start without them is for that one start, and stands in the log", async () => {
+    const site = await createSite({ witnesses: 3 });
+    site.network.hosts.clear();
+    const log = await started(await site.open({ startWithoutWitnesses: true }));
+    await until(() => log.size() === 2);
+    await append(log, 0);
+    const { event } = await log.readEvent({ index: 1, reader: "auditor" });
+    expect(event).toMatchObject({ type: "log.check", context: { witnesses: ["w1", "w2", "w3"] } });
+    await log.close();
+    const again = await site.open();
+    await until(() => again.status().reasons.length > 0);
+    expect(again.status().state).toBe("starting");
+  });
+
+  test("C-257 a folder that was put back to an older state is refused, before anything is signed", async () => {
+    const site = await createSite({ witnesses: 3 });
+    const [newest, older] = [join(temporaryFolder(), "data"), join(temporaryFolder(), "data")];
+    const storage = await openLevelStorage({ path: newest });
+    const log = await started(await site.open({ storage }));
+    await append(log, 0, 1, 2);
+    await published(log);
+    await log.close();
+    await storage.close();
+    cpSync(newest, older, { recursive: true });
+    const reopened = await openLevelStorage({ path: newest });
+    const later = await started(await site.open({ storage: reopened }));
+    await append(later, 3, 4);
+    await published(later);
+    await later.close();
+    await reopened.close();
+    rmSync(newest, { recursive: true });
+
+    site.network.hosts.delete("w3.example");
+    const rolledBack = await levelAt(older);
+    const signedBefore = await rolledBack.readHead("signed");
+    const refused = await started(await site.open({ storage: rolledBack }));
+    expect(refused.status()).toMatchObject({ state: "stopped", reasons: [{ code: "log-rolled-back" }] });
+    expect(refused.status().reasons[0]?.message).toMatch(/size 5 .* size 3/);
+    await expect(append(refused, 9)).rejects.toMatchObject({ code: "log-rolled-back" });
+    expect(await rolledBack.readHead("signed")).toEqual(signedBefore);
+    expect(await refused.readLeaf(2)).toBeDefined();
+  });
+
+  test("an empty folder in place of a log that was published is refused", async () => {
+    const site = await createSite({ witnesses: 1 });
+    const log = await started(await site.open());
+    await append(log, 0);
+    await published(log);
+    await log.close();
+    const refused = await started(
+      await site.open({ storage: createMemoryStorage(), keyStore: createMemoryKeyStore() }),
+    );
+    expect(refused.status()).toMatchObject({ state: "stopped", reasons: [{ code: "log-rolled-back" }] });
+  });
+
+  test("a head that a witness shows without our signature says nothing about us", async () => {
+    const site = await createSite({ witnesses: 1 });
+    const stranger = await createSite({ signers: [ed25519Signer("stranger")] });
+    const other = await started(await stranger.open());
+    await append(other, 0, 1, 2);
+    await published(other);
+    const note = other.checkpoint() ?? "";
+    const handler = site.handlers[0] ?? hanging;
+    site.network.hosts.set("w1.example", async (request) =>
+      request.method === "GET" ? new Response(note) : handler(request),
+    );
+    const log = await started(await site.open());
+    await append(log, 0);
+    await published(log);
+    expect(log.status().state).toBe("ok");
+  });
+
+  test("C-173 two histories under one key are a fork, with evidence for strangers", async () => {
+    const site = await createSite({ witnesses: 1 });
+    const log = await started(await site.open());
+    await append(log, 0, 1);
+    await published(log);
+    await log.close();
+    const alone: Partial<LogOptions> = { storage: createMemoryStorage(), keyStore: createMemoryKeyStore() };
+    const single = (await createSite()).policyText;
+    const fork = await started(await site.open({ ...alone, policyText: single, witnesses: [] }));
+    await append(fork, 5, 6, 7);
+    await published(fork);
+    await fork.close();
+    const refused = await started(await site.open(alone));
+    expect(refused.status()).toMatchObject({ state: "stopped", reasons: [{ code: "log-forked" }] });
+    const kept: unknown[] = [];
+    for await (const { value } of alone.storage?.scanRows("evidence") ?? []) {
+      kept.push(JSON.parse(Buffer.from(value).toString()));
+    }
+    expect(kept).toMatchObject([
+      { format: "tallystick/fork@1", proof: expect.any(Array), rootHash: expect.any(String) },
+    ]);
+  });
+});
+
+describe("tampering is noticed", () => {
+  /** A log of 300 entries that is closed. */
+  async function closedLog(): Promise<Site> {
+    const site = await createSite();
+    const log = await started(await site.open());
+    await append(log, ...range(0, 300));
+    await published(log);
+    await log.close();
+    return site;
+  }
+
+  async function change(storage: LogStorage, table: string, key: string): Promise<void> {
+    const value = await storage.getRow(table, key);
+    const changed = (value ?? new Uint8Array()).slice();
+    const at = changed.length - 1;
+    changed[at] = (changed[at] ?? 0) ^ 1;
+    await storage.putRows([{ table, key, value: changed }]);
+  }
+
+  test("an entry at the right edge that was changed stops the start, and is named", async () => {
+    const site = await closedLog();
+    const { storage } = site;
+    await change(storage, "leaf", indexKey(290));
+    await expect(site.open()).rejects.toMatchObject({
+      code: "log-corrupt",
+      message: expect.stringContaining("index 290"),
+    });
+  });
+
+  test("an entry that was removed stops the start, and is named", async () => {
+    const site = await closedLog();
+    const { storage } = site;
+    await storage.deleteRows("leaf", [indexKey(260)]);
+    await expect(site.open()).rejects.toMatchObject({
+      code: "log-corrupt",
+      message: expect.stringContaining("index 260: the entry is missing"),
+    });
+  });
+
+  test("a changed hash at the right edge stops the start", async () => {
+    const site = await closedLog();
+    const { storage } = site;
+    await change(storage, "edge", "0");
+    expect(await rejectionCode(site.open())).toBe("log-corrupt");
+  });
+
+  test("a full tile that is gone is noticed by each read below it", async () => {
+    const site = await closedLog();
+    await site.storage.deleteBlobs(["tile/0/00000000000000"]);
+    const log = await started(await site.open());
+    expect(await rejectionCode(log.receipt(3))).toBe("log-corrupt");
+    expect(await rejectionCode(log.readTile({ level: 0, index: 0, width: 256 }))).toBe("log-corrupt");
+    await log.readLeaf(290);
+  });
+
+  test("an entry away from the edge that was changed is noticed by each read, and named", async () => {
+    const site = await closedLog();
+    const { storage } = site;
+    await change(storage, "leaf", indexKey(7));
+    const log = await started(await site.open());
+    await expect(log.readLeaf(7)).rejects.toMatchObject({ code: "log-corrupt", details: { index: 7 } });
+    await expect(log.receipt(7)).rejects.toMatchObject({ code: "log-corrupt", details: { index: 7 } });
+    await expect(log.readEvent({ index: 7, reader: "a" })).rejects.toMatchObject({ details: { index: 7 } });
+    await expect(log.readBundle({ index: 0, width: 256 })).rejects.toMatchObject({ details: { index: 7 } });
+    await log.receipt(8);
+  });
+
+  test("contents that were changed or swapped do not open, and are named", async () => {
+    const site = await closedLog();
+    const { storage } = site;
+    await change(storage, "sealed", indexKey(4));
+    const other = await storage.getRow("sealed", indexKey(6));
+    await storage.putRows([{ table: "sealed", key: indexKey(5), value: other ?? new Uint8Array() }]);
+    const log = await started(await site.open());
+    for (const index of [4, 5]) {
+      await expect(log.readEvent({ index, reader: "a" })).rejects.toMatchObject({
+        code: "log-corrupt",
+        details: { index },
+      });
+    }
+  });
+
+  test("entries that were cut off behind a signed head stop the start", async () => {
+    const site = await closedLog();
+    const { storage } = site;
+    const stored = await storage.readHead("integrated");
+    const head = decodeIntegratedHead(stored?.bytes ?? new Uint8Array());
+    const cut = await createSite();
+    const short = await started(await cut.open());
+    await append(short, 0, 1);
+    await published(short);
+    await short.close();
+    const smaller = decodeIntegratedHead((await cut.storage.readHead("integrated"))?.bytes ?? new Uint8Array());
+    await storage.commit({
+      head: {
+        name: "integrated",
+        expected: stored?.version ?? 0,
+        bytes: encodeIntegratedHead({ ...head, size: 2, hashes: smaller.hashes, rootHash: smaller.rootHash }),
+      },
+    });
+    await expect(site.open()).rejects.toMatchObject({
+      code: "log-corrupt",
+      message: expect.stringContaining("were lost"),
+    });
+  });
+
+  test("other keys than the log's are refused", async () => {
+    const site = await closedLog();
+    const keys = logKeys([ed25519Signer("another")]);
+    const other = await createSite({ signers: keys.signers });
+    expect(site.policyText).not.toBe(other.policyText);
+    await expect(site.open({ keys, policyText: other.policyText })).rejects.toMatchObject({
+      code: "log-corrupt",
+      message: expect.stringContaining("right keys"),
+    });
+  });
+
+  test("another key store, or an older copy, is refused", async () => {
+    const site = await closedLog();
+    await expect(site.open({ keyStore: createMemoryKeyStore() })).rejects.toMatchObject({
+      code: "log-corrupt",
+      message: expect.stringContaining("key store"),
+    });
+    const foreign = await closedLog();
+    await expect(site.open({ keyStore: foreign.keyStore })).rejects.toMatchObject({
+      code: "log-corrupt",
+      message: expect.stringContaining("newest entry does not open"),
+    });
+  });
+});
+
+describe("the clock at start", () => {
+  const DAY = 86_400_000;
+
+  test("C-262 after a night a witness's cosignature confirms the clock", async () => {
+    const site = await createSite({ witnesses: 1 });
+    const log = await started(await site.open());
+    await append(log, 0);
+    await published(log);
+    await log.close();
+    site.clock.nowMs += DAY;
+    const morning = await started(await site.open());
+    await until(() => morning.status().state === "ok");
+    await append(morning, 1);
+    await replay(morning);
+  });
+
+  test("C-262 a clock that the witnesses do not share stops sequencing, until somebody confirms it", async () => {
+    const site = await createSite({ witnesses: 1 });
+    const log = await started(await site.open());
+    await append(log, 0);
+    await published(log);
+    await log.close();
+    const now = () => site.clock.nowMs + 365 * DAY;
+    const wrong = await started(await site.open({ now }));
+    await until(() => wrong.status().reasons.some(({ message }) => message.includes("witness time")));
+    await expect(append(wrong, 1)).rejects.toMatchObject({ code: "clock-jumped" });
+    await wrong.close();
+    const confirmed = await started(await site.open({ now, confirmClock: true }));
+    await append(confirmed, 1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await append(confirmed, 2);
+  });
+
+  test("C-262 without a witness it waits for somebody", async () => {
+    const site = await createSite();
+    const log = await started(await site.open());
+    await append(log, 0);
+    await log.close();
+    site.clock.nowMs += DAY;
+    const waiting = await started(await site.open());
+    await expect(append(waiting, 1)).rejects.toMatchObject({ code: "clock-jumped" });
+    expect(waiting.status()).toMatchObject({ state: "degraded", reasons: [{ code: "clock-jumped" }] });
+    await waiting.close();
+    await append(await started(await site.open({ confirmClock: true })), 1);
+  });
+});
+
+describe("options", () => {
+  test.each<[string, Partial<LogOptions>, string]>([
+    ["no key", { keys: { signers: [], senderSeed: new Uint8Array(32) } }, "keys.signers"],
+    ["a queue of nothing", { queueEntriesMax: 0 }, "queueEntriesMax"],
+    ["half a millisecond", { publishIntervalMs: 0.5 }, "publishIntervalMs"],
+  ])("%s is refused", async (_, overrides, words) => {
+    const site = await createSite();
+    await expect(site.open(overrides)).rejects.toThrow(words);
+  });
+
+  test("witnesses that cannot meet the policy are refused", async () => {
+    const site = await createSite({ witnesses: 2, quorum: 2 });
+    await expect(site.open({ witnesses: site.witnesses.slice(1) })).rejects.toThrow("quorum");
+  });
+
+  test("a policy without this log is refused", async () => {
+    const site = await createSite();
+    await expect(site.open({ keys: logKeys([ed25519Signer("another")]) })).rejects.toThrow("policyText");
+  });
+});

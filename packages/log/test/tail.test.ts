@@ -1,0 +1,92 @@
+import { describe, expect, test } from "vitest";
+import type { Log, TailItem } from "../src/index.ts";
+import { createSite, hanging, login, published, until } from "./site.ts";
+
+/** Follows a log in the background. */
+function follow(log: Log, from?: number): { items: TailItem[]; stop: () => Promise<void> } {
+  const abort = new AbortController();
+  const items: TailItem[] = [];
+  const done = (async () => {
+    const options = { reader: "auditor", signal: abort.signal, ...(from === undefined ? {} : { from }) };
+    for await (const item of log.tail(options)) items.push(item);
+  })();
+  return {
+    items,
+    stop: async () => {
+      abort.abort();
+      await done;
+    },
+  };
+}
+
+const entries = (items: readonly TailItem[]) => items.filter((item) => item.kind === "entry");
+const heads = (items: readonly TailItem[]) => items.filter((item) => item.kind === "checkpoint");
+
+describe("tail", () => {
+  test("gives entries in order with their events, and heads as they are published", async () => {
+    const site = await createSite({ witnesses: 1 });
+    const log = await site.open();
+    await until(() => log.status().state === "ok" && log.checkpoint() !== undefined);
+    await log.appendEvents({ writer: "app", events: [login(0), login(1)] });
+    const { items, stop } = follow(log, 0);
+    await until(() => entries(items).length === 4);
+    await log.appendEvents({ writer: "app", events: [login(2)] });
+    await until(() => entries(items).length === 5);
+    await published(log);
+    await until(() => heads(items).at(-1)?.size === 5);
+    expect(entries(items).map(({ index }) => index)).toEqual([0, 1, 2, 3, 4]);
+    expect(entries(items).map(({ event }) => event?.type)).toEqual([
+      "auth.login",
+      "auth.login",
+      "stream.start",
+      "log.read",
+      "auth.login",
+    ]);
+    const sizes = heads(items).map(({ size }) => size);
+    expect(sizes).toEqual(sizes.toSorted((a, b) => a - b));
+    await stop();
+  });
+
+  test("rule 9: one log.read an hour and reader, before the first contents", async () => {
+    const site = await createSite();
+    const log = await site.open();
+    await until(() => log.status().state === "ok");
+    await log.appendEvents({ writer: "app", events: [login(0)] });
+    for (let n = 1; n < 4; n += 1) {
+      const { items, stop } = follow(log, 0);
+      await until(() => entries(items).length === log.size());
+      await log.appendEvents({ writer: "app", events: [login(n)] });
+      await until(() => entries(items).length === log.size());
+      await stop();
+    }
+    const { items, stop } = follow(log, 0);
+    await until(() => entries(items).length === log.size());
+    await stop();
+    const reads = entries(items).filter(({ event }) => event?.type === "log.read");
+    expect(reads).toHaveLength(1);
+    expect(reads[0]?.event).toMatchObject({ actor: { id: "auditor" }, context: { tail: true } });
+  });
+
+  test("begins with the next entry where no index is given", async () => {
+    const site = await createSite();
+    const log = await site.open();
+    await until(() => log.status().state === "ok");
+    await log.appendEvents({ writer: "app", events: [login(0), login(1)] });
+    const { items, stop } = follow(log);
+    await until(() => entries(items).length === 2);
+    expect(entries(items)[0]?.index).toBe(2);
+    await stop();
+  });
+
+  test("fails where the read cannot be recorded, and for an index that is none", async () => {
+    const site = await createSite({ witnesses: 1 });
+    site.network.hosts.set("w1.example", hanging);
+    const log = await site.open();
+    const read = async (from: number) => {
+      for await (const item of log.tail({ from, reader: "a", signal: new AbortController().signal })) return item;
+      return undefined;
+    };
+    await expect(read(0)).rejects.toMatchObject({ code: "log-starting" });
+    await expect(read(-1)).rejects.toThrow(RangeError);
+  });
+});
