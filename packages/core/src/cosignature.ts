@@ -1,8 +1,8 @@
 /** Cosignatures: what a witness signs, in Ed25519 and in ML-DSA-44. c2sp.org/tlog-cosignature */
-import { concatBytes, readU64, u64, u8, utf8 } from "./bytes.ts";
+import { concatBytes, equalBytes, readU64, u64, u8, utf8 } from "./bytes.ts";
 import { ORIGIN_BYTES_MAX, parseCheckpoint } from "./checkpoint.ts";
 import { TlogError, quote } from "./error.ts";
-import { type Hash, assertHash } from "./hash.ts";
+import { type Hash, assertHash, emptyRootHash } from "./hash.ts";
 import { UINT_MAX, type Uint, formatUint, toBigInt } from "./uint.ts";
 
 const TIMESTAMP_BYTES = 8;
@@ -35,8 +35,8 @@ export interface CosignedSubtree {
 /**
  * What an ML-DSA-44 cosignature signs: no extension lines, but the name of the cosigner.
  *
- * @throws {RangeError} A name or an origin of 0 or over 255 bytes; an end below the start; a time with a start; a number
- *   that is not a whole one from 0 to 2^63 - 1.
+ * @throws {RangeError} A name or an origin of 0 or over 255 bytes; an end below the start; a time with a start; a hash of
+ *   no leaves that is not that of the empty tree; a number that is not a whole one from 0 to 2^63 - 1.
  * @throws {TypeError} The hash is not 32 bytes.
  */
 export function mldsa44CosignatureMessage(
@@ -50,6 +50,9 @@ export function mldsa44CosignatureMessage(
     throw new RangeError(`end: expected at least the start, ${start}, got ${end}`);
   }
   assertHash(hash);
+  if (toBigInt(end, "end") === 0n && !equalBytes(hash, emptyRootHash())) {
+    throw new RangeError("hash: expected that of the empty tree where end is 0");
+  }
   return concatBytes(LABEL, opaque(name, "name"), u64(timestamp), opaque(origin, "origin"), u64(start), u64(end), hash);
 }
 
