@@ -85,8 +85,8 @@ describe("initServer", () => {
     const second = await initServer(options(dir, { name: "shop", origin: "log.example/shop" }));
     const after = await filesBelow(dir);
     const shared = [layoutOf(dir).config, layoutOf(dir).tokens];
-    for (const [path, text] of before)
-      if (!shared.includes(path)) expect([path, after.get(path)]).toEqual([path, text]);
+    const kept = [...before].filter(([path]) => !shared.includes(path));
+    expect(kept.map(([path]) => [path, after.get(path)])).toEqual(kept);
     const { logs } = await readServer(dir);
     expect(logs.map(({ name, vkeys }) => [name, vkeys])).toEqual([
       ["app", first.vkeys],
