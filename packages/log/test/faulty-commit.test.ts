@@ -1,14 +1,7 @@
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { TallyEvent } from "@tallystick/events";
-import {
-  type HeadName,
-  type KeyStore,
-  StorageError,
-  createMemoryKeyStore,
-  createMemoryStorage,
-  openLevelStorage,
-} from "@tallystick/storage";
+import { createMemoryStorage, openLevelStorage } from "@tallystick/storage";
 import { rejectionCode } from "../../../test/support/errors.ts";
 import type { Acknowledgement, Log } from "../src/index.ts";
 import { Sender } from "./sender.ts";
@@ -26,11 +19,10 @@ interface Told {
 }
 
 /** Sends everything once, a batch in the middle, and notes what was answered. */
-async function sendAll(log: Log, beforeEach: () => Promise<void> = async () => undefined): Promise<Told> {
+async function sendAll(log: Log): Promise<Told> {
   const acknowledged = new Map<string, Acknowledgement>();
   const codes: string[] = [];
   const send = async (work: () => Promise<readonly Acknowledgement[]>): Promise<void> => {
-    await beforeEach();
     const sent = work().then((answers) => {
       for (const answer of answers) acknowledged.set(answer.id, answer);
     });
@@ -62,36 +54,6 @@ async function expectRecovered(site: Site, before: Told): Promise<void> {
   await expectWhole(site);
 }
 
-describe.each<[HeadName, Fault, number]>(
-  (["integrated", "signed", "published"] as const).flatMap((head) =>
-    (["before", "after"] as const).flatMap((fault) =>
-      [0, 1, 6].map((after): [HeadName, Fault, number] => [head, fault, after]),
-    ),
-  ),
-)("C-255 C-258 a commit of the %s head that fails %s it lands, number %i", (head, fault, after) => {
-  test("stops the log, and the next start has what was acknowledged, nothing twice", async () => {
-    const inner = createMemoryStorage();
-    const site = await createSite({ storage: inner });
-    const storage = new WatchedStorage(inner);
-    storage.failCommit(head, fault, after);
-    const log = await site.open({ storage, pinFirstSenderKey: true });
-    // Before each submission the head of the one before it is out, so that the number says which commit fails.
-    const told = await sendAll(log, async () =>
-      until(
-        () =>
-          log.status().state === "stopped" || (log.checkpoint() !== undefined && log.publishedSize() === log.size()),
-      ),
-    );
-    await until(() => log.status().state === "stopped");
-    expect(log.status().reasons[0]?.code).toBe("log-stopped");
-    expect(await rejectionCode(log.appendEvents({ writer: "w", events: [login(99)] }))).toBe("log-stopped");
-    await log.close();
-    // A head that is not signed or published leaves no doubt about what is durable.
-    expect(told.codes.includes("outcome-unknown")).toBe(head === "integrated");
-    await expectRecovered(site, told);
-  });
-});
-
 test("C-258 what waits behind a commit that fails is refused at once, and was not taken", async () => {
   const inner = createMemoryStorage();
   const site = await createSite({ storage: inner });
@@ -112,38 +74,6 @@ test("C-258 what waits behind a commit that fails is refused at once, and was no
   const [fresh] = await again.appendEvents({ writer: "w", events: [login(1)] });
   expect(fresh).toMatchObject({ index: 1 });
   expect(fresh?.duplicate).toBeUndefined();
-});
-
-test("rule 1: a key store that does not sync stops the log, and nothing is acknowledged", async () => {
-  const inner = createMemoryKeyStore();
-  let fails = false;
-  const keyStore: KeyStore = {
-    get: (kind, name) => inner.get(kind, name),
-    getOrCreate: (kind, name) => inner.getOrCreate(kind, name),
-    state: (kind, name) => inner.state(kind, name),
-    destroy: async (names) => inner.destroy(names),
-    close: async () => inner.close(),
-    sync: async () => {
-      if (fails) throw new StorageError("storage-unavailable", "the disk of the keys does not answer");
-      await inner.sync();
-    },
-  };
-  const site = await createSite({ keyStore: inner });
-  const log = await site.open({ keyStore });
-  await log.appendEvents({ writer: "w", events: [login(0)] });
-  fails = true;
-  expect(await rejectionCode(log.appendEvents({ writer: "w", events: [login(1)] }))).toBe("outcome-unknown");
-  expect(log.status().state).toBe("stopped");
-  expect(log.size()).toBe(1);
-  await log.close();
-  const again = await site.open();
-  const answers = await again.appendEvents({ writer: "w", events: [login(0), login(1)] });
-  expect(answers.map(({ index, duplicate }) => [index, duplicate])).toEqual([
-    [0, true],
-    [1, undefined],
-  ]);
-  await again.close();
-  await expectWhole(site);
 });
 
 test.each<Fault>(["before", "after"])(
