@@ -34,7 +34,6 @@ export class TallystickError<C extends string = string> extends Error {
  * - `entry-too-large`: an entry does not fit into an entry bundle.
  * - `signature-invalid`: the signature of a known key does not verify.
  * - `signature-untrusted`: no signature of a key that is trusted.
- * - `cosignature-invalid`: the cosignature of a known witness does not verify.
  * - `quorum-not-met`: fewer witnesses than the policy asks for.
  * - `origin-unknown`: a checkpoint of another log than the one expected.
  * - `vkey-unsupported`: a key of a signature type that this package does not know.
@@ -56,7 +55,6 @@ export type TlogErrorCode =
   | "checkpoint-malformed"
   | "origin-unknown"
   | "cosignature-malformed"
-  | "cosignature-invalid"
   | "quorum-not-met"
   | "policy-malformed";
 

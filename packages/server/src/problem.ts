@@ -36,7 +36,6 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "clock-jumped": { status: 503, title: "The log's clock is not believed" },
   "commitment-mismatch": OURS,
   "config-malformed": OURS,
-  "cosignature-invalid": BAD_PROOF,
   "cosignature-malformed": BAD_PROOF,
   "encoding-malformed": MALFORMED,
   "entry-too-large": { status: 413, title: "An entry is too large" },
