@@ -1,0 +1,226 @@
+// sumdb-reader reads a log with the packages of the Go checksum database (golang.org/x/mod/sumdb: note, tlog) over the
+// paths of c2sp.org/tlog-tiles. It opens the checkpoint, and takes no hash of a tile that does not lead to its root.
+//
+// For every entry it prints what the tree says, one line of JSON in all.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+const height = 8
+
+var (
+	url  = flag.String("url", "", "the log's monitoring prefix, without a slash at the end")
+	vkey = flag.String("vkey", "", "the log's Ed25519 key")
+	from = flag.Int64("from", 0, "a size that this log had before: prove that it only grew")
+)
+
+type report struct {
+	Size       int64  `json:"size"`
+	RootHash   string `json:"rootHash"`
+	Verified   int    `json:"verified"`   // Signatures of the log's key.
+	Unverified int    `json:"unverified"` // Signatures of others.
+	Entries    int64  `json:"entries"`    // Whose leaf hash the tree holds in its place.
+	Proven     int    `json:"proven"`     // Entries whose inclusion was proven and checked.
+	Old        string `json:"oldRootHash,omitempty"`
+}
+
+func main() {
+	flag.Parse()
+	log.SetFlags(0)
+	result, err := read()
+	if err != nil {
+		log.Fatal(err)
+	}
+	json.NewEncoder(os.Stdout).Encode(result)
+}
+
+func read() (*report, error) {
+	opened, tree, err := readCheckpoint()
+	if err != nil {
+		return nil, err
+	}
+	hashes := tlog.TileHashReader(tree, &tiles{saved: map[tlog.Tile][]byte{}})
+	result := &report{
+		Size:       tree.N,
+		RootHash:   tree.Hash.String(),
+		Verified:   len(opened.Sigs),
+		Unverified: len(opened.UnverifiedSigs),
+	}
+	if root, err := tlog.TreeHash(tree.N, hashes); err != nil || root != tree.Hash {
+		return nil, fmt.Errorf("tiles give root %v (%v), the checkpoint says %v", root, err, tree.Hash)
+	}
+	if result.Entries, err = compareEntries(tree, hashes); err != nil {
+		return nil, err
+	}
+	if result.Proven, err = proveEntries(tree, hashes); err != nil {
+		return nil, err
+	}
+	if *from > 0 {
+		result.Old, err = proveGrowth(tree, hashes)
+	}
+	return result, err
+}
+
+func readCheckpoint() (*note.Note, tlog.Tree, error) {
+	verifier, err := note.NewVerifier(*vkey)
+	if err != nil {
+		return nil, tlog.Tree{}, err
+	}
+	text, err := get("/checkpoint")
+	if err != nil {
+		return nil, tlog.Tree{}, err
+	}
+	opened, err := note.Open(text, note.VerifierList(verifier))
+	if err != nil {
+		return nil, tlog.Tree{}, err
+	}
+	lines := strings.SplitN(opened.Text, "\n", 4)
+	if len(lines) != 4 || lines[0] != verifier.Name() {
+		return nil, tlog.Tree{}, fmt.Errorf("no checkpoint of %s: %q", verifier.Name(), opened.Text)
+	}
+	size, err := strconv.ParseInt(lines[1], 10, 64)
+	if err != nil {
+		return nil, tlog.Tree{}, err
+	}
+	root, err := tlog.ParseHash(lines[2])
+	return opened, tlog.Tree{N: size, Hash: root}, err
+}
+
+// compareEntries reads all entry bundles and holds every entry against the leaf hash of the tree.
+func compareEntries(tree tlog.Tree, hashes tlog.HashReader) (int64, error) {
+	width := int64(1) << height
+	for first := int64(0); first < tree.N; first += width {
+		count := min(width, tree.N-first)
+		indexes := make([]int64, count)
+		for at := range count {
+			indexes[at] = tlog.StoredHashIndex(0, first+at)
+		}
+		leaves, err := hashes.ReadHashes(indexes)
+		if err != nil {
+			return 0, err
+		}
+		bundle, err := get("/tile/entries/" + suffix(tlog.Tile{H: height, N: first / width, W: int(count)}))
+		if err != nil {
+			return 0, err
+		}
+		for at := range count {
+			if len(bundle) < 2 {
+				return 0, fmt.Errorf("bundle %d ends at entry %d", first/width, at)
+			}
+			length := int(bundle[0])<<8 | int(bundle[1])
+			if len(bundle) < 2+length {
+				return 0, fmt.Errorf("entry %d is cut off", first+at)
+			}
+			if tlog.RecordHash(bundle[2:2+length]) != leaves[at] {
+				return 0, fmt.Errorf("entry %d is not what the tree says", first+at)
+			}
+			bundle = bundle[2+length:]
+		}
+		if len(bundle) > 0 {
+			return 0, fmt.Errorf("bundle %d has %d bytes more", first/width, len(bundle))
+		}
+	}
+	return tree.N, nil
+}
+
+// proveEntries proves the first, the last and some entries between, and checks each proof.
+func proveEntries(tree tlog.Tree, hashes tlog.HashReader) (int, error) {
+	proven := 0
+	for index := int64(0); index < tree.N; index = nextIndex(index, tree.N) {
+		leaf, err := hashes.ReadHashes([]int64{tlog.StoredHashIndex(0, index)})
+		if err != nil {
+			return 0, err
+		}
+		proof, err := tlog.ProveRecord(tree.N, index, hashes)
+		if err != nil {
+			return 0, err
+		}
+		if err := tlog.CheckRecord(proof, tree.N, tree.Hash, index, leaf[0]); err != nil {
+			return 0, err
+		}
+		proven++
+	}
+	return proven, nil
+}
+
+// nextIndex goes through 0, 1, 2, 4, 7, 11, 17, … and ends with the last index.
+func nextIndex(index, size int64) int64 {
+	next := index + index/2 + 1
+	if index < size-1 {
+		return min(next, size-1)
+	}
+	return size
+}
+
+func proveGrowth(tree tlog.Tree, hashes tlog.HashReader) (string, error) {
+	old, err := tlog.TreeHash(*from, hashes)
+	if err != nil {
+		return "", err
+	}
+	proof, err := tlog.ProveTree(tree.N, *from, hashes)
+	if err != nil {
+		return "", err
+	}
+	return old.String(), tlog.CheckTree(proof, tree.N, tree.Hash, *from, old)
+}
+
+// tiles is a tlog.TileReader over HTTP.
+type tiles struct {
+	saved map[tlog.Tile][]byte
+}
+
+func (*tiles) Height() int { return height }
+
+func (t *tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
+	data := make([][]byte, len(wanted))
+	for at, tile := range wanted {
+		if data[at] = t.saved[tile]; data[at] != nil {
+			continue
+		}
+		bytes, err := get(fmt.Sprintf("/tile/%d/%s", tile.L, suffix(tile)))
+		if err != nil {
+			return nil, err
+		}
+		data[at] = bytes
+	}
+	return data, nil
+}
+
+// SaveTiles is called with tiles that were found to lead to the root.
+func (t *tiles) SaveTiles(verified []tlog.Tile, data [][]byte) {
+	for at, tile := range verified {
+		t.saved[tile] = data[at]
+	}
+}
+
+// suffix is what a path says of index and width. x/mod puts the height and the level before it, tlog-tiles the level.
+func suffix(tile tlog.Tile) string {
+	tile.L = 0
+	return strings.TrimPrefix(tile.Path(), fmt.Sprintf("tile/%d/0/", tile.H))
+}
+
+func get(path string) ([]byte, error) {
+	response, err := http.Get(*url + path)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", path, response.Status, body)
+	}
+	return body, err
+}
