@@ -21,7 +21,9 @@ const wanted = textOf("pnpm-lock.yaml");
 if (wanted === undefined || wanted !== textOf("node_modules/.pnpm/lock.yaml")) {
   // Without --prefer-offline, npx waits minutes for a network that is not there. What it prints goes to stderr: stdout
   // belongs to the command that follows.
-  const install = ["-y", "--prefer-offline", "--loglevel=error", "pnpm@12.21.0", "install", "--frozen-lockfile"];
+  process.stderr.write("setting up: installing what the lockfile names; this takes a minute at most, once\n");
+  const pnpm = ["pnpm@12.21.0", "install", "--frozen-lockfile", "--loglevel=error"];
+  const install = ["-y", "--prefer-offline", "--loglevel=error", ...pnpm];
   const { status } = spawnSync("npx", install, { cwd: root, stdio: ["ignore", 2, 2] });
   if (status !== 0) {
     process.stderr.write("the dependencies could not be installed: see above\n");
