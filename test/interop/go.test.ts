@@ -1,22 +1,22 @@
 /** Building Go programs from this tree and from other modules. */
 import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { GO_BUILD_TIMEOUT_MS, buildGo, describeWithGo } from "./go.ts";
-
-const module = fileURLToPath(new URL("go/tessera", import.meta.url));
+import { GO_BUILD_TIMEOUT_MS, TESSERA, buildGo, describeWithGo } from "./go.ts";
 
 describeWithGo("buildGo", () => {
   test(
     "builds a command once, whoever asks at the same time, and leaves it outside of the tree",
     async () => {
-      const [first, second] = await Promise.all([buildGo(module, "./sumdb-reader"), buildGo(module, "./sumdb-reader")]);
+      const [first, second] = await Promise.all([
+        buildGo(TESSERA, "./sumdb-reader"),
+        buildGo(TESSERA, "./sumdb-reader"),
+      ]);
       expect(first).toBe(second);
       expect(first).toContain("node_modules/.cache");
       const { mtimeMs } = await stat(first);
-      expect((await stat(await buildGo(module, "./sumdb-reader"))).mtimeMs).toBe(mtimeMs);
+      expect((await stat(await buildGo(TESSERA, "./sumdb-reader"))).mtimeMs).toBe(mtimeMs);
     },
     GO_BUILD_TIMEOUT_MS,
   );
@@ -24,7 +24,7 @@ describeWithGo("buildGo", () => {
   test(
     "builds a command of another module, at the version that go.mod names",
     async () => {
-      const fsck = await buildGo(module, "github.com/transparency-dev/tessera/cmd/fsck");
+      const fsck = await buildGo(TESSERA, "github.com/transparency-dev/tessera/cmd/fsck");
       const { stdout } = await promisify(execFile)("go", ["version", "-m", fsck]);
       expect(stdout).toMatch(/\tmod\tgithub\.com\/transparency-dev\/tessera\tv1\.0\.4\t/);
     },
@@ -32,6 +32,6 @@ describeWithGo("buildGo", () => {
   );
 
   test("says what the compiler says", async () => {
-    await expect(buildGo(module, "./nothing-here")).rejects.toThrow(/nothing-here: directory not found/);
+    await expect(buildGo(TESSERA, "./nothing-here")).rejects.toThrow(/nothing-here: directory not found/);
   });
 });

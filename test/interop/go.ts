@@ -56,6 +56,14 @@ export async function buildGo(moduleFolder: string, pkg: string = "."): Promise<
   });
 }
 
+/** Runs a command to its end; gives what it printed. @throws {Error} With what it complained of, where it failed. */
+export async function runGo(binary: string, args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
+  return promisify(execFile)(binary, args, { maxBuffer: 64 * 1024 * 1024 });
+}
+
+/** The module of this tree that has the Go checksum database's and Tessera's code at hand. */
+export const TESSERA: string = fileURLToPath(new URL("go/tessera", import.meta.url));
+
 async function hashFolder(folder: string, more: readonly string[]): Promise<string> {
   const hash = createHash("sha256").update(JSON.stringify(more));
   const names = (await readdir(folder, { recursive: true })).filter((name) => /\.(?:go|mod|sum)$/.test(name)).sort();

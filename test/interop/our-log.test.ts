@@ -1,0 +1,110 @@
+/** Our log over HTTP, read and verified by the Go checksum database's code, by Tessera's client and by its fsck. */
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { GO_BUILD_TIMEOUT_MS, TESSERA, buildGo, describeWithGo, runGo } from "./go.ts";
+import { type SizedLog, createSizedLog } from "./sized-log.ts";
+import { serveSpoilt } from "./spoilt-log.ts";
+
+describeWithGo("our log", () => {
+  let sumdbReader: string;
+  let follower: string;
+  let fsck: string;
+  const logs: SizedLog[] = [];
+
+  beforeAll(async () => {
+    sumdbReader = await buildGo(TESSERA, "./sumdb-reader");
+    follower = await buildGo(TESSERA, "./follower");
+    fsck = await buildGo(TESSERA, "github.com/transparency-dev/tessera/cmd/fsck");
+    logs.push(await createSizedLog(), await createSizedLog());
+  }, GO_BUILD_TIMEOUT_MS);
+
+  afterAll(async () => {
+    for (const log of logs) await log.close();
+  });
+
+  function logAt(index: number): SizedLog & { readonly vkey: string } {
+    const log = logs[index];
+    if (log === undefined) throw new Error(`no log ${index}`);
+    return { ...log, vkey: log.vkeys[0] ?? "" };
+  }
+
+  /** What Tessera's fsck says; it ends with 0 whatever it found. */
+  async function runFsck({ folder, vkey }: { folder: string; vkey: string }, url: string): Promise<string> {
+    const vkeyPath = join(folder, "log.vkey");
+    await writeFile(vkeyPath, vkey);
+    return (await runGo(fsck, ["-ui=false", "-N=4", "-storage_url", url, "-public_key", vkeyPath])).stderr;
+  }
+
+  async function readHead(url: string): Promise<{ size: number; root: string }> {
+    const [, size, root = ""] = (await (await fetch(`${url}/checkpoint`)).text()).split("\n");
+    return { size: Number(size), root };
+  }
+
+  // Both sides of a full tile, a full tile of level 1, and well beyond.
+  test.each([
+    [0, 0],
+    [1, 0],
+    [255, 1],
+    [256, 255],
+    [257, 256],
+    [65_536, 257],
+    [70_000, 65_536],
+  ])(
+    "of %i entries is read, proven to extend that of %i, and found whole",
+    async (size, from) => {
+      const log = logAt(0);
+      await log.growTo(size);
+      const { root } = await readHead(log.url);
+      const read = await runGo(sumdbReader, ["-url", log.url, "-vkey", log.vkey, "-from", String(from)]);
+      // The signature by Ed25519 is verified, that by ML-DSA-44 is passed over as unknown.
+      const expected = { size, rootHash: root, entries: size, verified: 1, unverified: 1 };
+      expect(JSON.parse(read.stdout)).toMatchObject(expected);
+      const followed = await runGo(follower, ["-url", log.url, "-vkey", log.vkey]);
+      expect(JSON.parse(followed.stdout)).toEqual({ size, rootHash: root, entries: size });
+      expect(await runFsck(log, log.url)).toContain(`Successfully fsck'd log with size ${size} and root ${root}`);
+    },
+    120_000,
+  );
+
+  test.each(["/tile/0/100", "/tile/1/000", "/tile/entries/100"])(
+    "with one bit of %s flipped is refused",
+    async (path) => {
+      const log = logAt(0);
+      const spoilt = await serveSpoilt(log.url, path);
+      const flags = ["-url", spoilt.url, "-vkey", log.vkey];
+      await expect(runGo(sumdbReader, flags)).rejects.toThrow(
+        /not what its tile says|inconsistent tile|invalid transparency proof/,
+      );
+      // The follower proves one entry alone, to which this tile of level 1 adds nothing.
+      if (path !== "/tile/1/000") await expect(runGo(follower, flags)).rejects.toThrow(/not what its tile says/);
+      expect(await runFsck(log, spoilt.url)).toContain("fsck failed");
+      await spoilt.close();
+    },
+    60_000,
+  );
+
+  test("is followed while it grows, and found whole at any moment", async () => {
+    const log = logAt(1);
+    const until = 2000;
+    const following = promisify(execFile)(follower, ["-url", log.url, "-vkey", log.vkey, "-until", String(until)]);
+    let grown = false;
+    const checking = (async () => {
+      const said: string[] = [];
+      while (!grown) said.push(await runFsck(log, log.url));
+      return said;
+    })();
+    for (let size = 1; size < until; size += 1 + (size % 101)) await log.growTo(size);
+    await log.growTo(until);
+    grown = true;
+    const heads = (await following).stdout.trim().split("\n");
+    expect(heads.length).toBeGreaterThan(5);
+    const { root } = await readHead(log.url);
+    expect(JSON.parse(heads.at(-1) ?? "")).toEqual({ size: until, rootHash: root, entries: until });
+    const said = await checking;
+    expect(said.length).toBeGreaterThan(0);
+    for (const words of said) expect(words).toMatch(/Successfully fsck'd log with size \d+ and root/);
+  }, 60_000);
+});

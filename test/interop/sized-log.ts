@@ -1,0 +1,70 @@
+/** A served log of a size that the test decides, with public entry bundles, on a free port and in a folder of its own. */
+import { randomBytes } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TallyEvent, newEventId, parseEvent } from "@tallystick/events";
+import { type InitServerOptions, type ServedLogs, initServer, serveLogs } from "@tallystick/server";
+import { vi } from "vitest";
+import { removeFolder, temporaryFolder } from "../support/processes.ts";
+
+export interface SizedLog {
+  readonly folder: string;
+  readonly dir: string;
+  readonly url: string;
+  readonly vkeys: readonly string[];
+  readonly policyPath: string;
+  /** Appends entries until there are `size`, and waits until a head says so. */
+  growTo(size: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** As many as the queue takes at once. */
+const APPEND_MAX = 16_384;
+
+/** Makes an empty log. It never writes entries of its own: no log.head comes within a day. */
+export async function createSizedLog(options: Partial<InitServerOptions> = {}): Promise<SizedLog> {
+  const folder = await temporaryFolder();
+  const dir = join(folder, "log");
+  const made = await initServer({ dir, name: "app", origin: "interop.example/app", port: 0, ...options });
+  await changeConfig(made.configPath, { publicEntries: true, headIntervalMs: 86_400_000, publishIntervalMs: 20 });
+  const served = await serveLogs({ dir });
+  return {
+    folder,
+    dir,
+    url: `${served.url}/app`,
+    vkeys: made.vkeys,
+    policyPath: made.policyPath,
+    growTo: async (size) => growTo(served, size),
+    close: async () => {
+      await served.close();
+      await removeFolder(folder);
+    },
+  };
+}
+
+async function changeConfig(path: string, changes: object): Promise<void> {
+  const config = JSON.parse(await readFile(path, "utf8")) as { logs: object[] };
+  await writeFile(path, JSON.stringify({ ...config, logs: config.logs.map((log) => ({ ...log, ...changes })) }));
+}
+
+async function growTo(served: ServedLogs, size: number): Promise<void> {
+  const log = served.logs[0]?.log;
+  if (log === undefined) throw new Error("the log did not open");
+  while (log.size() < size) {
+    const count = Math.min(size - log.size(), APPEND_MAX);
+    await log.appendEvents({ writer: "interop", events: Array.from({ length: count }, (_, at) => eventOf(at)) });
+  }
+  if (log.size() !== size) throw new Error(`the log has ${log.size()} entries, not ${size}`);
+  await vi.waitUntil(() => log.checkpoint() !== undefined && log.publishedSize() === size, { timeout: 20_000 });
+}
+
+function eventOf(at: number): TallyEvent {
+  return parseEvent({
+    id: newEventId(Date.now(), new Uint8Array(randomBytes(16))),
+    time: new Date().toISOString(),
+    type: "access.read",
+    outcome: "success",
+    actor: { type: "user", id: `u_${at % 100}` },
+    targets: [{ type: "file", id: `f_${at}` }],
+  });
+}
