@@ -231,7 +231,9 @@ export function formatPolicy({ logs, witnesses, quorum }: PolicyInput): string {
     }
   }
   if (quorum === "none") lines.push("quorum none");
-  else lines.push(words("group", "quorum", String(quorum), ...witnesses.map(({ name }) => name)), "quorum quorum");
+  // Not named by a keyword, such as "quorum": the spec allows it, Tessera does not.
+  else
+    lines.push(words("group", "witnesses", String(quorum), ...witnesses.map(({ name }) => name)), "quorum witnesses");
   const text = lines.map((line) => `${line}\n`).join("");
   parsePolicy(text);
   return text;

@@ -69,7 +69,7 @@ describe("initServer", () => {
     const witnesses = Array.from({ length: count }, (_, at) => witness(`w${at + 1}`));
     const { policyPath } = await initServer(options(dir, { witnesses }));
     const policy = await readFile(policyPath, "utf8");
-    expect(policy).toContain(`group quorum ${quorum} ${witnesses.map(({ name }) => name).join(" ")}\n`);
+    expect(policy).toContain(`group witnesses ${quorum} ${witnesses.map(({ name }) => name).join(" ")}\n`);
     expect(parsePolicy(policy).logs.map(({ origin }) => origin)).toEqual(["log.example/app", "log.example/app"]);
   });
 
