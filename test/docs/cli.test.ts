@@ -5,7 +5,10 @@ import { expect, test } from "vitest";
 const INTRODUCTION = `# The command
 
 \`npm run -s tallystick -- COMMAND\` in a clone, \`tallystick COMMAND\` where it is installed. Every command takes \`--json\`
-(one JSON value on stdout) and \`--help\`; trouble goes to stderr, with a way out.
+(one JSON value on stdout) and \`--help\`; trouble goes to stderr, with a way out. Where a command fails, the JSON value is
+\`{"error": {"code", "message"}}\`: the code is one of [these](errors.md) or of the operating system, or \`usage\`, \`stopped\`, \`internal\`.
+
+Text of others is shown with \`\\u{1b}\` in place of what would steer a terminal.
 
 Exit codes: 0 verified or done, 1 refuted, 2 cannot tell or failed, 3 wrong usage.
 

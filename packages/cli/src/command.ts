@@ -41,6 +41,9 @@ export interface Command {
   readonly run: (invocation: Invocation) => Promise<ExitCode>;
 }
 
+/** The code of a `UsageError` in JSON. */
+export const USAGE_CODE = "usage";
+
 /** The caller typed something that the command cannot take. */
 export class UsageError extends Error {
   override readonly name = "UsageError";

@@ -1,38 +1,48 @@
 /** What went wrong, in words, and what to do about it. */
 import { TallystickError } from "@tallystick/core";
+import { FileError } from "./bounded-file.ts";
 
 export interface Failure {
   readonly code: string | undefined;
+  /** One line. */
   readonly message: string;
-  readonly wayOut: string | undefined;
+  /** Lines that say more: every defect, or what to do next. */
+  readonly more: readonly string[];
 }
 
 /** What to do next, by code: only where the message cannot say so itself. */
-const WAYS_OUT: Readonly<Record<string, string>> = {
-  "audit-unavailable": "is the log running? tallystick dev starts one; --log names another",
-  "authentication-required": "--token, TALLYSTICK_TOKEN or .tallystick/dev.json give the token",
-  forbidden: "another role's token is needed: --token gives it",
-  "receipt-not-ready": "the receipt comes with the next head that the witnesses cosign: try again in a moment",
-  "policy-malformed": "the policy says whom to trust: docs/reference/formats.md shows its lines",
-  EADDRINUSE: "another process listens there: --listen names another address",
-};
+const WAYS_OUT: ReadonlyMap<unknown, string> = new Map([
+  ["audit-unavailable", "is the log running? tallystick dev starts one; --log names another"],
+  ["authentication-required", "--token, TALLYSTICK_TOKEN or .tallystick/dev.json give the token"],
+  ["forbidden", "another role's token is needed: --token gives it"],
+  ["receipt-not-ready", "the receipt comes with the next head that the witnesses cosign: try again in a moment"],
+  ["policy-malformed", "the policy says whom to trust: docs/reference/formats.md shows its lines"],
+  ["EADDRINUSE", "another process listens there: --listen names another address"],
+]);
 
 /** Words for what the operating system answers about a file. */
-const FILE_FAILURES: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  EACCES: "it may not be read or written by you",
-  EPERM: "it may not be read or written by you",
-  EISDIR: "it is a folder, not a file",
-  ENOTDIR: "a part of its path is not a folder",
-  ENOSPC: "the disk is full",
-};
+const FILE_FAILURES: ReadonlyMap<unknown, string> = new Map([
+  ["ENOENT", "there is no such file"],
+  ["EACCES", "it may not be read or written by you"],
+  ["EPERM", "it may not be read or written by you"],
+  ["EISDIR", "it is a folder, not a file"],
+  ["ENOTDIR", "a part of its path is not a folder"],
+  ["ENAMETOOLONG", "its name is too long"],
+  ["ELOOP", "its links lead in a circle"],
+  ["EEXIST", "it is there already"],
+  ["ENOSPC", "the disk is full"],
+  ["EROFS", "the disk can only be read"],
+]);
+
+const DEFECTS_SHOWN = 20;
 
 export function describeFailure(error: unknown): Failure {
-  if (!(error instanceof Error)) return { code: undefined, message: String(error), wayOut: undefined };
+  if (!(error instanceof Error)) return { code: undefined, message: String(error), more: [] };
   const code = codeOf(error);
-  const problem = error instanceof TallystickError ? error.details["problem"] : undefined;
-  const wayOut = WAYS_OUT[typeof problem === "string" ? problem : ""] ?? WAYS_OUT[code ?? ""];
-  return { code, message: fileFailure(error, code) ?? error.message, wayOut };
+  const { problem, defects } = error instanceof TallystickError ? error.details : {};
+  const wayOut = WAYS_OUT.get(problem) ?? WAYS_OUT.get(code);
+  const more = [...describeDefects(defects), ...(wayOut === undefined ? [] : [wayOut])];
+  return { code, message: fileFailure(error, code) ?? error.message, more };
 }
 
 function codeOf(error: Error): string | undefined {
@@ -42,7 +52,22 @@ function codeOf(error: Error): string | undefined {
 
 /** `13.json: there is no such file`, in place of the names of system calls. */
 function fileFailure(error: Error, code: string | undefined): string | undefined {
-  const words = FILE_FAILURES[code ?? ""];
-  if (words === undefined || error instanceof TallystickError) return undefined;
+  const words = FILE_FAILURES.get(code);
+  if (words === undefined || error instanceof TallystickError || error instanceof FileError) return undefined;
   return "path" in error && typeof error.path === "string" ? `${error.path}: ${words}` : undefined;
+}
+
+/** Of one defect the message tells everything; of several, each has its line. */
+function describeDefects(defects: unknown): readonly string[] {
+  return Array.isArray(defects) && defects.length > 1 ? defects.slice(0, DEFECTS_SHOWN).map(describeDefect) : [];
+}
+
+function describeDefect(defect: unknown): string {
+  const { entry, path, message } = (defect ?? {}) as Record<string, unknown>;
+  return `entry ${wordsOf(entry)}: ${wordsOf(path)}: ${wordsOf(message)}`;
+}
+
+/** Not String(): an object of others may have a `toString` that is no function. */
+export function wordsOf(value: unknown): string {
+  return typeof value === "string" ? value : (JSON.stringify(value) ?? "unknown");
 }

@@ -3,7 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ClientError } from "@tallystick/client";
 import { utf8 } from "@tallystick/core";
 import { type ImportedLine, eventToJson } from "@tallystick/events";
-import { jsonOf, requestLog } from "./log-request.ts";
+import { wordsOf } from "./failure.ts";
+import { type LoggedEntry, loggedEntries } from "./log-answer.ts";
+import { requestLog } from "./log-request.ts";
 import type { Target } from "./target.ts";
 
 const EVENTS_PER_REQUEST = 500;
@@ -90,7 +92,7 @@ export class ImportSender {
         this.#take(left, await this.#post(left, wait));
         return;
       } catch (error) {
-        const refused = refusedEntries(error);
+        const refused = refusedEntries(error, left);
         if (refused.size === 0) throw error;
         for (const [entry, message] of refused) {
           const line = left[entry]?.line;
@@ -101,7 +103,7 @@ export class ImportSender {
     }
   }
 
-  #take(sent: readonly Waiting[], entries: readonly Acknowledged[]): void {
+  #take(sent: readonly Waiting[], entries: readonly LoggedEntry[]): void {
     for (const [at, { imported }] of sent.entries()) {
       if (entries[at]?.duplicate === true) this.counts.there += 1;
       else this.counts.added += 1;
@@ -117,7 +119,7 @@ export class ImportSender {
     this.counts.types.set(type, (this.counts.types.get(type) ?? 0) + 1);
   }
 
-  async #post(waiting: readonly Waiting[], wait: string): Promise<readonly Acknowledged[]> {
+  async #post(waiting: readonly Waiting[], wait: string): Promise<readonly LoggedEntry[]> {
     const { target, signal, onTrouble } = this.#options;
     const request = {
       path: `v1/events?wait=${wait}`,
@@ -128,7 +130,7 @@ export class ImportSender {
     } as const;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return jsonOf(await requestLog(target, request)) as readonly Acknowledged[];
+        return loggedEntries(await requestLog(target, request), waiting.length);
       } catch (error) {
         const again = error instanceof ClientError && error.code === "audit-unavailable" && attempt < TRIES_MAX;
         if (!again || signal.aborted) throw error;
@@ -139,28 +141,23 @@ export class ImportSender {
   }
 }
 
-interface Acknowledged {
-  readonly index: number;
-  readonly state: string;
-  readonly duplicate?: boolean;
-}
-
 function retryMs({ details }: ClientError, attempt: number): number {
   const asked = Number(details["retryAfter"] ?? Number.NaN) * 1000;
   return Math.min(Number.isFinite(asked) && asked > 0 ? asked : attempt * 1000, RETRY_MS_MAX);
 }
 
-/** Entry of the request → why the log does not take it; empty where the refusal is about something else. */
-function refusedEntries(error: unknown): Map<number, string> {
+/** Entry of those sent → why the log does not take it; empty where the refusal is about something else. */
+function refusedEntries(error: unknown, sent: readonly unknown[]): Map<number, string> {
   const refused = new Map<number, string>();
   if (!(error instanceof ClientError) || error.code !== "log-refused") return refused;
   const { problem, entry, index, defects } = error.details;
-  if (problem === "id-conflict" && typeof entry === "number")
-    refused.set(entry, `its id is that of another event, at index ${String(index)}`);
+  const isSent = (at: unknown): at is number => typeof at === "number" && at in sent;
+  if (problem === "id-conflict" && isSent(entry))
+    refused.set(entry, `its id is that of another event, at index ${wordsOf(index)}`);
   if (problem !== "event-invalid" || !Array.isArray(defects)) return refused;
-  for (const defect of defects as readonly { entry?: unknown; path?: unknown; message?: unknown }[]) {
-    if (typeof defect.entry === "number")
-      refused.set(defect.entry, `${String(defect.path)}: ${String(defect.message)}`);
+  for (const defect of defects as readonly unknown[]) {
+    const { entry: at, path, message } = (defect ?? {}) as Readonly<Record<string, unknown>>;
+    if (isSent(at)) refused.set(at, `${wordsOf(path)}: ${wordsOf(message)}`);
   }
   return refused;
 }

@@ -1,6 +1,7 @@
 /** One request of a command to a log, with the log's own words where it refuses. */
 import { ClientError, type Exchange, exchange } from "@tallystick/client";
 import { decodeUtf8 } from "@tallystick/core";
+import { parseJson } from "@tallystick/events";
 import type { Target } from "./target.ts";
 
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
@@ -41,9 +42,7 @@ export async function requestLog({ url, token }: Target, request: LogRequest): P
 /** What a log said in place of doing what was asked: in words, and in `details` the problem for programs. */
 export function refusalOf({ status, headers, body }: Exchange): ClientError {
   const { code, detail, defects, entry, index } = problemOf(body);
-  // Of one defect the detail tells everything; of several, each has its line.
-  const lines = Array.isArray(defects) && defects.length > 1 ? defects.slice(0, 20).map(describeDefect) : [];
-  const words = [typeof detail === "string" ? detail : `status ${status}`, ...lines].join("\n  ");
+  const words = typeof detail === "string" ? detail : "without saying why";
   const details = { status, problem: code, retryAfter: headers.get("retry-after"), defects, entry, index };
   const kind = status === 429 || status >= 500 ? "audit-unavailable" : "log-refused";
   return new ClientError(kind, `the log answered ${status}${typeof code === "string" ? ` ${code}` : ""}: ${words}`, {
@@ -51,21 +50,55 @@ export function refusalOf({ status, headers, body }: Exchange): ClientError {
   });
 }
 
+export interface StreamRequest {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Opens an event stream, which has no end of its own: `signal` ends it.
+ *
+ * @throws {ClientError} as `requestLog`; `log-answer-malformed` where another kind of answer comes.
+ */
+export async function openStream({ url, token }: Target, request: StreamRequest): Promise<ReadableStream<Uint8Array>> {
+  let opened: ReadableStream<Uint8Array> | undefined;
+  // exchange() has the refusals, bounded as they are everywhere; of a stream it gets no body.
+  const fetchStream: typeof fetch = async (address, init) => {
+    const response = await fetch(address, { ...init, signal: request.signal });
+    if (response.status !== 200 || !isEventStream(response)) return response;
+    opened = response.body ?? undefined;
+    return new Response(null, { status: 200 });
+  };
+  const answer = await exchange({
+    fetch: fetchStream,
+    url: `${url}/${request.path}`,
+    timeoutMs: 30_000,
+    bytesMax: ANSWER_BYTES_MAX,
+    headers: {
+      accept: "text/event-stream",
+      ...request.headers,
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    },
+    signal: request.signal,
+  });
+  if (opened !== undefined) return opened;
+  if (answer.status >= 300) throw refusalOf(answer);
+  throw new ClientError(
+    "log-answer-malformed",
+    `the log's answer: expected an event stream, got status ${answer.status}`,
+  );
+}
+
+function isEventStream({ headers }: Response): boolean {
+  return headers.get("content-type")?.split(";", 1)[0] === "text/event-stream";
+}
+
 function problemOf(body: Uint8Array): Readonly<Record<string, unknown>> {
   try {
-    const value: unknown = JSON.parse(decodeUtf8(body));
+    const value: unknown = parseJson(decodeUtf8(body));
     return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
   } catch {
     return {};
   }
-}
-
-function describeDefect(defect: unknown): string {
-  const { entry, path, message } = (defect ?? {}) as Record<string, unknown>;
-  return `entry ${String(entry)}: ${String(path)}: ${String(message)}`;
-}
-
-/** The JSON value of an answer. */
-export function jsonOf(answer: Exchange): unknown {
-  return JSON.parse(decodeUtf8(answer.body));
 }

@@ -1,6 +1,7 @@
 /** Finds the command, runs it, and turns whatever it throws into words and an exit code. */
 import { readFileSync } from "node:fs";
-import { type Command, EXIT, type ExitCode, UsageError, formatHelp, parseInvocation } from "./command.ts";
+import { quote } from "@tallystick/core";
+import { type Command, EXIT, type ExitCode, USAGE_CODE, UsageError, formatHelp, parseInvocation } from "./command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import { describeFailure } from "./failure.ts";
 import { type Streams, Terminal } from "./terminal.ts";
@@ -9,10 +10,12 @@ const HELP = ["help", "--help", "-h"];
 
 /** Runs one command line. Never throws. */
 export async function run(args: readonly string[], streams: Streams, signal: AbortSignal): Promise<ExitCode> {
-  const terminal = new Terminal(streams, args.includes("--json"));
+  const end = args.indexOf("--");
+  const options = end === -1 ? args : args.slice(0, end);
+  const terminal = new Terminal(streams, options.includes("--json"));
   const [name, ...rest] = args;
   if (name === undefined) {
-    terminal.trouble(overview().trimEnd());
+    for (const line of overview().trimEnd().split("\n")) terminal.trouble(line);
     return EXIT.usage;
   }
   if (name === "--version") {
@@ -27,10 +30,12 @@ export async function run(args: readonly string[], streams: Streams, signal: Abo
   }
   const command = COMMANDS.find((known) => known.name === wanted);
   if (command === undefined) {
-    terminal.trouble(`tallystick: there is no command ${JSON.stringify(wanted)}; tallystick --help lists them`);
+    const message = `there is no command ${quote(wanted)}; tallystick --help lists them`;
+    terminal.trouble(`tallystick: ${message}`);
+    terminal.value({ error: { code: USAGE_CODE, message } });
     return EXIT.usage;
   }
-  if (asked || HELP.some((word) => word !== "help" && rest.includes(word))) {
+  if (asked || HELP.some((word) => word !== "help" && options.includes(word))) {
     terminal.write(formatHelp(command));
     return EXIT.ok;
   }
@@ -49,18 +54,19 @@ interface Circumstances {
 
 function explain(error: unknown, { command, terminal, signal }: Circumstances): ExitCode {
   if (error instanceof UsageError) {
-    terminal.trouble(
-      `tallystick ${command.name}: ${error.message}\nusage: tallystick ${command.name} ${command.usage}`,
-    );
+    terminal.trouble(`tallystick ${command.name}: ${error.message}`);
+    terminal.trouble(`usage: tallystick ${command.name} ${command.usage}`);
+    terminal.value({ error: { code: USAGE_CODE, message: error.message } });
     return EXIT.usage;
   }
   if (signal.aborted) {
     terminal.trouble(`tallystick ${command.name}: stopped`);
+    terminal.value({ error: { code: "stopped", message: "stopped" } });
     return EXIT.unknown;
   }
-  const { code, message, wayOut } = describeFailure(error);
-  const next = wayOut === undefined ? "" : `\n  ${wayOut}`;
-  terminal.trouble(`tallystick ${command.name}: ${message}${code === undefined ? "" : ` (${code})`}${next}`);
+  const { code, message, more } = describeFailure(error);
+  terminal.trouble(`tallystick ${command.name}: ${message}${code === undefined ? "" : ` (${code})`}`);
+  for (const line of more) terminal.trouble(`  ${line}`);
   terminal.value({ error: { code: code ?? "internal", message } });
   return EXIT.unknown;
 }

@@ -1,6 +1,6 @@
 /** Which log a command speaks to, with which token, and whom it trusts: options, else environment, else dev.json. */
-import { readFile } from "node:fs/promises";
-import { type Policy, parsePolicy } from "@tallystick/core";
+import { type Policy, parsePolicy, quote } from "@tallystick/core";
+import { naming, readBounded } from "./bounded-file.ts";
 import { type Invocation, type OptionSpec, UsageError } from "./command.ts";
 import { type DevFile, readDevFile } from "./dev-file.ts";
 
@@ -12,6 +12,9 @@ export const LOG_OPTIONS: Readonly<Record<"log" | "token", OptionSpec>> = {
 export const POLICY_OPTION: Readonly<Record<"policy", OptionSpec>> = {
   policy: { type: "string", value: "FILE", help: "whom to trust (else TALLYSTICK_POLICY, else .tallystick/dev.json)" },
 };
+
+/** Some hundred keys, post-quantum ones too. */
+const POLICY_BYTES_MAX = 1024 * 1024;
 
 export type TokenRole = keyof DevFile["log"]["tokens"];
 
@@ -25,13 +28,30 @@ export async function targetOf(invocation: Invocation, role: TokenRole): Promise
   const dev = await readDevFile();
   const url = invocation.text("log") ?? process.env["TALLYSTICK_URL"] ?? dev?.log.url;
   if (url === undefined) throw new UsageError("--log: expected the log's address; or start one with tallystick dev");
-  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ""))
-    throw new UsageError(`--log: expected http(s)://…, got ${JSON.stringify(url)}`);
+  const address = addressOf(url);
   const token =
     invocation.text("token") ??
     process.env["TALLYSTICK_TOKEN"] ??
-    (url === dev?.log.url ? dev.log.tokens[role] : undefined);
-  return { url: url.replace(/\/+$/, ""), token };
+    (address === dev?.log.url ? dev.log.tokens[role] : undefined);
+  assertToken(token);
+  return { url: address, token };
+}
+
+/** Without slashes at the end. @throws {UsageError} */
+function addressOf(url: string): string {
+  const parsed = URL.parse(url);
+  // Passwords belong in no address, and must not be shown where they stand in one.
+  if (parsed !== null && (parsed.username !== "" || parsed.password !== ""))
+    throw new UsageError("--log: expected an address without user and password; --token takes a token");
+  if (parsed === null || !/^https?:$/.test(parsed.protocol) || /[?#\s\\]/.test(url))
+    throw new UsageError(`--log: expected http(s)://…, without ? and #, got ${quote(url)}`);
+  return url.replace(/\/+$/, "");
+}
+
+/** What cannot stand in a header would be shown by whoever refuses it later. @throws {UsageError} */
+function assertToken(token: string | undefined): void {
+  if (token !== undefined && !/^[\x21-\x7e]{1,1024}$/.test(token))
+    throw new UsageError("--token: expected a token of at most 1024 ASCII characters, without blanks and line ends");
 }
 
 /** @throws {UsageError} No policy is named anywhere. @throws {TlogError} `policy-malformed` */
@@ -40,5 +60,6 @@ export async function policyOf(invocation: Invocation): Promise<Policy> {
   if (path === undefined) {
     throw new UsageError("--policy: expected a file that says whom to trust: the log's key, the witnesses, the quorum");
   }
-  return parsePolicy(await readFile(path));
+  const bytes = await readBounded(path, POLICY_BYTES_MAX);
+  return naming(path, () => parsePolicy(bytes));
 }

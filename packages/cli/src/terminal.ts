@@ -1,10 +1,33 @@
 /** What a command prints: text or JSON on stdout, trouble and progress on stderr. */
 import { styleText } from "node:util";
-import { printableLines } from "./printable.ts";
+import { printable, printableJson, printableLines } from "./printable.ts";
 
 export interface Streams {
   readonly out: NodeJS.WritableStream & { readonly isTTY?: boolean };
   readonly err: NodeJS.WritableStream & { readonly isTTY?: boolean };
+}
+
+/**
+ * A part of a line that is shown otherwise on a terminal.
+ *
+ * An object, so that no text of others can ask for a style: what is hidden or stands out says which part is ours.
+ */
+export class Styled {
+  readonly style: "bold" | "dim";
+  readonly text: string;
+
+  constructor(style: "bold" | "dim", text: string) {
+    this.style = style;
+    this.text = text;
+  }
+}
+
+export function bold(text: string): Styled {
+  return new Styled("bold", text);
+}
+
+export function dim(text: string): Styled {
+  return new Styled("dim", text);
 }
 
 const BAR_WIDTH = 30;
@@ -22,36 +45,34 @@ export class Terminal {
     this.json = json;
   }
 
-  /** A line for people; nothing where JSON was asked for. */
-  line(text = ""): void {
+  /** One line for people, whatever its parts hold; nothing where JSON was asked for. */
+  line(...parts: readonly (string | Styled)[]): void {
     this.#clearBar();
-    if (!this.json) this.#streams.out.write(`${printableLines(text)}\n`);
+    if (!this.json) this.#streams.out.write(`${parts.map((part) => this.#show(part)).join("")}\n`);
   }
 
-  /** The value for programs; nothing where JSON was not asked for. */
+  /** The value for programs, on one line; nothing where JSON was not asked for. */
   value(value: unknown): void {
     this.#clearBar();
-    if (this.json) this.#streams.out.write(`${JSON.stringify(value, plain)}\n`);
+    if (this.json) this.#streams.out.write(`${printableJson(JSON.stringify(value, plain))}\n`);
   }
 
-  /** Raw text, whoever reads it. */
+  /** Several lines as they are, whoever reads them; on a terminal without what steers it. */
   write(text: string): void {
     this.#clearBar();
-    this.#streams.out.write(text);
+    this.#streams.out.write(this.#streams.out.isTTY === true ? printableLines(text) : text);
   }
 
-  /** Trouble, on stderr, with a way out. */
+  /** A line of trouble, or of its way out, on stderr. */
   trouble(text: string): void {
     this.#clearBar();
-    this.#streams.err.write(`${printableLines(text)}\n`);
+    this.#streams.err.write(`${printable(text)}\n`);
   }
 
-  bold(text: string): string {
-    return this.#streams.out.isTTY === true ? styleText("bold", text) : text;
-  }
-
-  dim(text: string): string {
-    return this.#streams.out.isTTY === true ? styleText("dim", text) : text;
+  /** A line on stderr for whoever collects logs. */
+  record(value: unknown): void {
+    this.#clearBar();
+    this.#streams.err.write(`${printableJson(JSON.stringify(value, plain))}\n`);
   }
 
   /** How far long work has come. Drawn on a terminal only. */
@@ -61,11 +82,17 @@ export class Terminal {
     if (now - this.#drawnAt < DRAW_INTERVAL_MS && done < total) return;
     this.#drawnAt = now;
     this.#bar = true;
-    const share = total === 0 ? 1 : done / total;
+    const share = total === 0 ? 1 : Math.min(done / total, 1);
     const filled = Math.round(share * BAR_WIDTH);
     const bar = "█".repeat(filled) + "░".repeat(BAR_WIDTH - filled);
     this.#streams.err.write(`\r${what} ${bar} ${String(Math.floor(share * 100)).padStart(3)} % ${done}/${total}`);
     if (done >= total) this.#clearBar();
+  }
+
+  #show(part: string | Styled): string {
+    if (typeof part === "string") return printable(part);
+    const text = printable(part.text);
+    return this.#streams.out.isTTY === true ? styleText(part.style, text, { validateStream: false }) : text;
   }
 
   #clearBar(): void {

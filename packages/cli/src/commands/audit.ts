@@ -1,20 +1,18 @@
 /** `audit`: rebuilds the whole log from what it serves and replays every rule of its leaves. */
-import { readFile } from "node:fs/promises";
-import {
-  type AuditReport,
-  FORK_FORMAT,
-  auditLog,
-  createHttpLogReader,
-  exchange,
-  parseForkEvidence,
-} from "@tallystick/client";
-import { type Policy, decodeBase64, decodeUtf8, parseTlogProof } from "@tallystick/core";
+import { type AuditReport, FORK_FORMAT, auditLog, createHttpLogReader, parseForkEvidence } from "@tallystick/client";
+import { type Policy, TallystickError, parseCheckpoint, parseNote, parseTlogProof, quote } from "@tallystick/core";
 import { parseEvidence } from "@tallystick/events";
+import { parseFile, readBounded } from "../bounded-file.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
+import { openingIn } from "../log-answer.ts";
+import { requestLog } from "../log-request.ts";
 import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
+import { bold } from "../terminal.ts";
 import { describeCosigners, describeHash } from "../words.ts";
 
 const FINDINGS_SHOWN = 20;
+/** As large as evidence may be. */
+const HEAD_FILE_BYTES_MAX = 1024 * 1024;
 
 export const auditCommand: Command = {
   name: "audit",
@@ -45,8 +43,11 @@ export const auditCommand: Command = {
       now: Date.now(),
       signal: invocation.signal,
       onProgress: (done, total) => invocation.terminal.progress("audit", done, total),
-      ...(invocation.flag("contents") ? { openingOf: openingReader(target) } : {}),
+      ...(invocation.flag("contents") ? { openingOf: openingReader(target, invocation.signal) } : {}),
     });
+    const foreign = heads.map(originOf).find((origin) => origin !== report.origin);
+    if (foreign !== undefined)
+      throw new UsageError(`--head: expected heads of ${report.origin}, got one of ${quote(foreign)}`);
     return show(invocation, report, policy);
   },
 };
@@ -59,9 +60,17 @@ function tokenOf({ token }: Target): { token?: string } {
   return token === undefined ? {} : { token };
 }
 
+/** A head of another log says nothing about this one. */
+function originOf(note: string): string {
+  return parseCheckpoint(parseNote(note).text).origin;
+}
+
 /** The heads in a file, whatever kind of evidence it is. */
 async function headsOf(path: string): Promise<readonly string[]> {
-  const text = decodeUtf8(await readFile(path));
+  return parseFile(path, await readBounded(path, HEAD_FILE_BYTES_MAX), headsIn);
+}
+
+function headsIn(text: string): readonly string[] {
   if (text.startsWith("{")) {
     return text.includes(`"${FORK_FORMAT}"`)
       ? parseForkEvidence(text).checkpoints
@@ -70,26 +79,20 @@ async function headsOf(path: string): Promise<readonly string[]> {
   return [text.startsWith("c2sp.org/tlog-proof@") ? parseTlogProof(text).checkpoint : text];
 }
 
-function openingReader({ url, token }: Target): (index: number) => Promise<Uint8Array | undefined> {
+function openingReader(target: Target, signal: AbortSignal): (index: number) => Promise<Uint8Array | undefined> {
   return async (index) => {
-    const answer = await exchange({
-      fetch: globalThis.fetch,
-      url: `${url}/v1/events/${index}`,
-      timeoutMs: 15_000,
-      bytesMax: 1024 * 1024,
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-    });
-    if (answer.status === 410) return undefined;
-    const value: unknown = JSON.parse(decodeUtf8(answer.body));
-    const { opening, code } = value as { opening?: unknown; code?: unknown };
-    if (answer.status === 200 && typeof opening === "string") return decodeBase64(opening);
-    throw new Error(`entry ${index}: the log answered ${answer.status} ${String(code)} for its contents`);
+    try {
+      return openingIn(await requestLog(target, { path: `v1/events/${index}`, signal }));
+    } catch (error) {
+      if (error instanceof TallystickError && error.details["status"] === 410) return undefined;
+      throw error;
+    }
   };
 }
 
 function show({ terminal }: Invocation, report: AuditReport, policy: Policy): ExitCode {
   const { verdict, origin, size, rootHash, counts, cosignatures, findings, findingsTotal } = report;
-  terminal.line(`${terminal.bold(verdict)}  ${origin}, ${size} entries, root ${describeHash(rootHash)}`);
+  terminal.line(bold(verdict), `  ${origin}, ${size} entries, root ${describeHash(rootHash)}`);
   terminal.line(
     `  entries  ${counts.signed} signed in ${counts.batches} batches by ${report.streams.size} streams, ${counts.unsigned} unsigned`,
   );

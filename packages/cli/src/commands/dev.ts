@@ -22,6 +22,7 @@ import { addLog, initWitness, readWitnessKeys } from "@tallystick/witness";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords, wholeNumber } from "../command.ts";
 import { commandLine } from "../command-line.ts";
 import { DEV_FOLDER, type DevFile, readDevFile } from "../dev-file.ts";
+import { bold } from "../terminal.ts";
 import { untilAborted } from "../wait.ts";
 
 const LOG_NAME = "app";
@@ -236,11 +237,12 @@ async function writeDevFile(dir: string, { served, setup, witnesses }: Running):
 
 function announce({ terminal }: Invocation, dev: DevFile, witnesses: readonly RunningWitness[]): void {
   const command = commandLine();
-  terminal.line(`${terminal.bold("log")}        ${dev.log.url}  ${dev.log.origin}`);
+  terminal.line(bold("log"), `        ${dev.log.url}  ${dev.log.origin}`);
   for (const { name, url, child } of witnesses)
-    terminal.line(`${terminal.bold("witness")}    ${url}  ${name}, process ${child.pid ?? "?"}`);
+    terminal.line(bold("witness"), `    ${url}  ${name}, process ${child.pid ?? "?"}`);
   terminal.line(
-    `${terminal.bold("trust")}      ${relative(process.cwd(), dev.policy)}: ${QUORUM} of ${witnesses.length} witnesses`,
+    bold("trust"),
+    `      ${relative(process.cwd(), dev.policy)}: ${QUORUM} of ${witnesses.length} witnesses`,
   );
   terminal.line();
   const folder = dirname(dirname(dev.policy));

@@ -4,6 +4,7 @@ import { type FsckReport, fsckLog } from "@tallystick/log";
 import { logLayoutOf, masterKeyOf, readLogKeys, readServer } from "@tallystick/server";
 import { openKeyStore, openLevelStorage } from "@tallystick/storage";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords } from "../command.ts";
+import { bold } from "../terminal.ts";
 
 const FINDINGS_SHOWN = 20;
 
@@ -64,7 +65,8 @@ async function check(invocation: Invocation, { dir, name, origin }: LogToCheck):
 
 function show({ terminal }: Invocation, { ok, origin, size, findings, findingsTotal, counts }: FsckReport): ExitCode {
   terminal.line(
-    `${terminal.bold(ok ? "WHOLE" : "DAMAGED")}  ${origin}, ${size} entries, ${counts.opened} opened, ${counts.erased} erased, ${counts.streams} streams, ${counts.tags} tags`,
+    bold(ok ? "WHOLE" : "DAMAGED"),
+    `  ${origin}, ${size} entries, ${counts.opened} opened, ${counts.erased} erased, ${counts.streams} streams, ${counts.tags} tags`,
   );
   for (const { code, index, message, remedy } of findings.slice(0, FINDINGS_SHOWN)) {
     terminal.line(`  ${index === undefined ? "log" : `index ${index}`}: ${message} (${code})`);

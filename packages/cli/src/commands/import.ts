@@ -16,6 +16,7 @@ import {
   writeProgress,
 } from "../imported-file.ts";
 import { LOG_OPTIONS, targetOf } from "../target.ts";
+import { bold } from "../terminal.ts";
 
 const FORMATS = ["openssh", "jsonl"] as const;
 type Format = (typeof FORMATS)[number];
@@ -23,6 +24,8 @@ type Format = (typeof FORMATS)[number];
 /** A file of which none of so many lines can be read is rather of another format. */
 const SAMPLE_LINES = 20;
 const REFUSED_SHOWN = 20;
+/** As the events of an OpenSSH log take them. */
+const [YEAR_MIN, YEAR_MAX] = [1991, 9998];
 
 export const importCommand: Command = {
   name: "import",
@@ -45,6 +48,7 @@ export const importCommand: Command = {
   run: async (invocation) => {
     const path = onlyWord(invocation.words, "one FILE");
     const target = await targetOf(invocation, "writer");
+    await assertFile(path);
     const saved = await progressPath(path, target.url);
     const before = await readProgress(saved);
     const survey = surveyFile(path, before);
@@ -58,6 +62,11 @@ export const importCommand: Command = {
     return show(invocation, { counts: sender.counts, survey, year: plan.year });
   },
 };
+
+/** It is read three times, which a pipe cannot be. @throws {UsageError} */
+async function assertFile(path: string): Promise<void> {
+  if (!(await stat(path)).isFile()) throw new UsageError(`${path}: expected a file, got a folder, a pipe or a device`);
+}
 
 interface Plan {
   readonly format: Format;
@@ -85,7 +94,11 @@ async function planOf({ invocation, path, survey, before }: PlanInput): Promise<
   // The year has to be the same each time, or the same lines would be other events.
   const inferYear = (): number => inferFirstYear(readLines(path), { notAfterMs: fallbackTimeMs, utcOffsetMinutes });
   const year =
-    format === "jsonl" ? undefined : given === undefined ? (before?.year ?? inferYear()) : wholeNumber(given, "--year");
+    format === "jsonl"
+      ? undefined
+      : given === undefined
+        ? (before?.year ?? assertYear(inferYear()))
+        : assertYear(wholeNumber(given, "--year"));
   const source = basename(path);
   const mapper =
     year === undefined
@@ -104,6 +117,12 @@ function formatOf(invocation: Invocation, { firstLine }: Survey): Format {
   if (known === undefined)
     throw new UsageError(`--format: expected ${FORMATS.join(" or ")}, got ${JSON.stringify(given)}`);
   return known;
+}
+
+/** @throws {UsageError} */
+function assertYear(year: number): number {
+  if (year >= YEAR_MIN && year <= YEAR_MAX) return year;
+  throw new UsageError(`--year: expected a year from ${YEAR_MIN} to ${YEAR_MAX}, got ${year}`);
 }
 
 /** @throws {UsageError} */
@@ -178,7 +197,7 @@ interface Outcome {
 
 function show({ terminal }: Invocation, { counts, survey, year }: Outcome): ExitCode {
   const { added, there, unreadable, refused, types, lastState, lastIndex } = counts;
-  terminal.line(`${terminal.bold(`${added} new`)}, ${there} there already, of ${survey.lines} lines${yearWords(year)}`);
+  terminal.line(bold(`${added} new`), `, ${there} there already, of ${survey.lines} lines${yearWords(year)}`);
   for (const [type, count] of [...types].toSorted(([, a], [, b]) => b - a))
     terminal.line(`  ${String(count).padStart(6)}  ${type}`);
   if (unreadable > 0) terminal.line(`  ${unreadable} could not be read; each is kept as an event, import.unreadable`);

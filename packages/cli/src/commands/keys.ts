@@ -1,10 +1,11 @@
 /** `keys`: the public keys of a server's or a witness's folder, fingerprints, and a server's tokens. Prints no secret key. */
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { formatKeyId, parseVkey } from "@tallystick/core";
+import { formatKeyId, parseVkey, quote } from "@tallystick/core";
 import { ROLES, createToken, layoutOf, listTokens, readServer, revokeToken } from "@tallystick/server";
 import { formatFingerprint, readWitnessKeys } from "@tallystick/witness";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
+import { bold } from "../terminal.ts";
 
 export const keysCommand: Command = {
   name: "keys",
@@ -19,9 +20,8 @@ export const keysCommand: Command = {
   notes: ["Tokens are read at the server's next start; a token is shown once."],
   run: async (invocation) => {
     const [action = "", ...words] = invocation.words;
-    const act = ACTIONS[action];
-    if (act === undefined)
-      throw new UsageError(`expected ${Object.keys(ACTIONS).join(", ")}, got ${JSON.stringify(action)}`);
+    const act = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
+    if (act === undefined) throw new UsageError(`expected ${Object.keys(ACTIONS).join(", ")}, got ${quote(action)}`);
     return act(invocation, words);
   },
 };
@@ -88,7 +88,7 @@ function describe(vkey: string): { vkey: string; keyId: string; type: number; fi
 
 function showKey({ terminal }: Invocation, name: string, vkey: string): void {
   const { keyId, type, fingerprint } = describe(vkey);
-  terminal.line(`${terminal.bold(name)}  ${type === 6 ? "ML-DSA-44" : "Ed25519"} ${keyId}`);
+  terminal.line(bold(name), `  ${type === 6 ? "ML-DSA-44" : "Ed25519"} ${keyId}`);
   terminal.line(`  ${vkey}`);
   terminal.line(`  fingerprint ${fingerprint}`);
 }

@@ -1,11 +1,23 @@
 /** `receipt`: fetches the receipt of an entry, verifies it, and writes it to a file. */
 import { writeFile } from "node:fs/promises";
-import { verifyReceipt } from "@tallystick/client";
-import { decodeBase64, decodeUtf8 } from "@tallystick/core";
+import { ClientError, type VerifiedReceipt, verifyReceipt } from "@tallystick/client";
+import type { Policy } from "@tallystick/core";
 import { formatEvidence } from "@tallystick/events";
-import { type Command, EXIT, type OptionSpec, onlyWord, wholeNumber } from "../command.ts";
-import { jsonOf, requestLog } from "../log-request.ts";
+import {
+  type Command,
+  EXIT,
+  type ExitCode,
+  type Invocation,
+  type OptionSpec,
+  UsageError,
+  onlyWord,
+  wholeNumber,
+} from "../command.ts";
+import { openingIn, receiptIn } from "../log-answer.ts";
+import { requestLog } from "../log-request.ts";
+import { showRefutation } from "../refutation.ts";
 import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
+import { bold } from "../terminal.ts";
 import { describeReceipt } from "../words.ts";
 
 const OUT: OptionSpec = {
@@ -28,39 +40,66 @@ export const receiptCommand: Command = {
     },
     all: { type: "boolean", help: "keep every signature of the head, post-quantum ones included" },
   },
+  notes: [
+    "Exit codes: 0 verified and written, 1 refuted, so nothing is written, 2 cannot tell (no receipt yet, or one without",
+    "a quorum of witnesses, which is written), 3 wrong usage.",
+  ],
   run: async (invocation) => {
-    const { terminal, signal } = invocation;
     const index = wholeNumber(onlyWord(invocation.words, "one INDEX"), "INDEX");
+    if (invocation.flag("json") && invocation.text("out") === "-")
+      throw new UsageError("--out -: expected no --json with it: the receipt itself goes to stdout");
     const target = await targetOf(invocation, "auditor");
     const policy = await policyOf(invocation);
-    const query = invocation.flag("all") ? "?signatures=all" : "";
-    const proof = decodeUtf8((await requestLog(target, { path: `v1/receipts/${index}${query}`, signal })).body);
-    const opening = invocation.flag("evidence") ? await openingOf(target, index) : undefined;
-    const receipt = verifyReceipt({
-      proof,
-      policy,
-      expect: { index },
-      now: Date.now(),
-      requireQuorum: false,
-      ...(opening === undefined ? {} : { opening }),
-    });
-    const text = opening === undefined ? proof : formatEvidence({ proof, opening });
-    const path = invocation.text("out") ?? `${index}.${opening === undefined ? "tlog-proof" : "evidence.json"}`;
-    if (path === "-") {
-      terminal.write(text);
-      return EXIT.ok;
+    const { proof, opening } = await fetchReceipt(invocation, target, index);
+    let receipt: VerifiedReceipt;
+    try {
+      receipt = verifyReceipt({
+        proof,
+        policy,
+        expect: { index },
+        now: Date.now(),
+        requireQuorum: false,
+        ...(opening === undefined ? {} : { opening }),
+      });
+    } catch (error) {
+      if (error instanceof ClientError) return showRefutation(invocation.terminal, error);
+      throw error;
     }
-    await writeFile(path, text);
-    terminal.line(
-      `${terminal.bold(path)}  ${receipt.quorumMet ? "verified" : "verified as the log's word alone: no quorum"}`,
-    );
-    for (const line of describeReceipt(receipt, policy)) terminal.line(line);
-    terminal.value({ file: path, index, origin: receipt.origin, size: receipt.size, quorumMet: receipt.quorumMet });
-    return receipt.quorumMet ? EXIT.ok : EXIT.unknown;
+    const path = invocation.text("out") ?? `${index}.${opening === undefined ? "tlog-proof" : "evidence.json"}`;
+    const text = opening === undefined ? proof : formatEvidence({ proof, opening });
+    if (path === "-") invocation.terminal.write(text);
+    else await writeFile(path, text);
+    return show(invocation, { path, receipt, policy });
   },
 };
 
-async function openingOf(target: Target, index: number): Promise<Uint8Array> {
-  const { opening } = jsonOf(await requestLog(target, { path: `v1/events/${index}` })) as { opening: string };
-  return decodeBase64(opening);
+interface Fetched {
+  readonly proof: string;
+  readonly opening?: Uint8Array;
+}
+
+async function fetchReceipt(invocation: Invocation, target: Target, index: number): Promise<Fetched> {
+  const { signal } = invocation;
+  const query = invocation.flag("all") ? "?signatures=all" : "";
+  const proof = receiptIn(await requestLog(target, { path: `v1/receipts/${index}${query}`, signal }));
+  if (!invocation.flag("evidence")) return { proof };
+  return { proof, opening: openingIn(await requestLog(target, { path: `v1/events/${index}`, signal })) };
+}
+
+interface Written {
+  readonly path: string;
+  readonly receipt: VerifiedReceipt;
+  readonly policy: Policy;
+}
+
+function show({ terminal }: Invocation, { path, receipt, policy }: Written): ExitCode {
+  const { index, origin, size, quorumMet, quorumNone } = receipt;
+  // A policy without witnesses is met by the log's word alone, as verify says too.
+  const witnessed = quorumMet && !quorumNone;
+  if (path !== "-") {
+    terminal.line(bold(path), `  ${witnessed ? "verified" : "verified as the log's word alone: no quorum"}`);
+    for (const line of describeReceipt(receipt, policy)) terminal.line(line);
+    terminal.value({ file: path, index, origin, size, quorumMet });
+  }
+  return witnessed ? EXIT.ok : EXIT.unknown;
 }

@@ -1,6 +1,7 @@
 /** `serve`: sets up a server, and runs it. */
 import { initServer, readServer, serveLogs } from "@tallystick/server";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords, wholeNumber } from "../command.ts";
+import { bold } from "../terminal.ts";
 import { untilAborted } from "../wait.ts";
 
 export const serveCommand: Command = {
@@ -34,9 +35,15 @@ export const serveCommand: Command = {
     noWords(invocation.words);
     const dir = invocation.text("dir");
     if (dir === undefined) throw new UsageError("--dir: expected the server's folder");
-    return invocation.flag("init") ? init(invocation, dir) : serve(invocation, dir);
+    if (invocation.flag("init")) return init(invocation, dir);
+    const unused = INIT_ONLY.find((name) => invocation.texts(name).length > 0 || invocation.flag(name));
+    if (unused !== undefined)
+      throw new UsageError(`--${unused}: expected --init with it; a server that is there has its own`);
+    return serve(invocation, dir);
   },
 };
+
+const INIT_ONLY = ["name", "origin", "witness", "quorum", "pin-first-sender-key"];
 
 async function init(invocation: Invocation, dir: string): Promise<ExitCode> {
   const { terminal } = invocation;
@@ -51,7 +58,7 @@ async function init(invocation: Invocation, dir: string): Promise<ExitCode> {
     ...listenOf(invocation),
     ...(quorum === undefined ? {} : { quorum: wholeNumber(quorum, "--quorum") }),
   });
-  terminal.line(`${terminal.bold(made.configPath)}  the configuration; the policy is in ${made.policyPath}`);
+  terminal.line(bold(made.configPath), `  the configuration; the policy is in ${made.policyPath}`);
   terminal.line("keys of the log, for its witnesses and readers:");
   for (const vkey of made.vkeys) terminal.line(`  ${vkey}`);
   terminal.line("tokens, shown this once; only their digests are kept:");
@@ -92,15 +99,16 @@ async function serve(invocation: Invocation, dir: string): Promise<ExitCode> {
     startWithoutWitnesses: invocation.flag("start-without-witnesses"),
     confirmClock: invocation.flag("confirm-clock"),
     logger: {
-      info: (message, details) => terminal.trouble(formatEntry("info", message, details)),
-      warn: (message, details) => terminal.trouble(formatEntry("warn", message, details)),
+      info: (message, details) => terminal.record(entryOf("info", message, details)),
+      warn: (message, details) => terminal.record(entryOf("warn", message, details)),
     },
   });
   const { logs } = await readServer(dir);
   for (const { name, origin, vkeys } of logs) {
     const failure = served.logs.find((log) => log.name === name)?.failure;
     terminal.line(
-      `${terminal.bold(`${served.url}/${name}`)}  ${origin}  ${failure === undefined ? (vkeys[0] ?? "") : `not open: ${failure.message}`}`,
+      bold(`${served.url}/${name}`),
+      `  ${origin}  ${failure === undefined ? (vkeys[0] ?? "") : `not open: ${failure.message}`}`,
     );
   }
   terminal.value({ url: served.url, logs: logs.map(({ name, origin, vkeys }) => ({ name, origin, vkeys })) });
@@ -109,7 +117,8 @@ async function serve(invocation: Invocation, dir: string): Promise<ExitCode> {
   return EXIT.ok;
 }
 
-/** One line of JSON for whoever collects logs. */
-function formatEntry(level: string, message: string, details: Readonly<Record<string, unknown>> = {}): string {
-  return JSON.stringify({ time: new Date().toISOString(), level, message, ...details });
+type Details = Readonly<Record<string, unknown>>;
+
+function entryOf(level: string, message: string, details: Details = {}): Details {
+  return { ...details, time: new Date().toISOString(), level, message };
 }

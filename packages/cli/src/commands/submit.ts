@@ -1,13 +1,14 @@
 /** `submit`: sends events, from options, a file or standard input, and says where they stand. */
-import { readFile } from "node:fs/promises";
 import { randomBytes } from "node:crypto";
-import { text as readText } from "node:stream/consumers";
-import { utf8 } from "@tallystick/core";
+import { TallystickError, decodeUtf8, quote, utf8 } from "@tallystick/core";
 import { newEventId, parseJson } from "@tallystick/events";
+import { naming, readBounded, readStream } from "../bounded-file.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, type OptionSpec, UsageError } from "../command.ts";
 import { commandLine } from "../command-line.ts";
-import { jsonOf, requestLog } from "../log-request.ts";
+import { type LoggedEntry, STATES, type State, loggedEntries } from "../log-answer.ts";
+import { requestLog } from "../log-request.ts";
 import { LOG_OPTIONS, targetOf } from "../target.ts";
+import { bold, dim } from "../terminal.ts";
 
 const FIELDS = {
   type: { type: "string", value: "TYPE", help: "what happened: auth.login, say" },
@@ -23,7 +24,8 @@ const FIELDS = {
 /** What a log takes in one request. */
 const EVENTS_MAX = 1000;
 const FIELD_NAMES = Object.keys(FIELDS);
-const WAITS = ["durable", "published", "witnessed"];
+/** More than a log takes in one request, in whatever way its JSON is written. */
+const FILE_BYTES_MAX = 16 * 1024 * 1024;
 
 export const submitCommand: Command = {
   name: "submit",
@@ -43,9 +45,7 @@ export const submitCommand: Command = {
     if (given.length > 0 && invocation.words.length > 0)
       throw new UsageError(`expected options of one event, or a FILE of events, not both (--${given.join(", --")})`);
     const events = given.length === 0 ? await eventsOf(invocation) : [eventFromOptions(invocation)];
-    const wait = invocation.text("wait") ?? "witnessed";
-    if (!WAITS.includes(wait))
-      throw new UsageError(`--wait: expected ${WAITS.join(", ")}, got ${JSON.stringify(wait)}`);
+    const wait = waitOf(invocation);
     const target = await targetOf(invocation, "writer");
     const answer = await requestLog(target, {
       path: `v1/events?wait=${wait}`,
@@ -54,24 +54,23 @@ export const submitCommand: Command = {
       body: utf8(JSON.stringify(events.map(complete))),
       signal: invocation.signal,
     });
-    return show(invocation, jsonOf(answer) as readonly Submitted[], wait);
+    return show(invocation, loggedEntries(answer, events.length), wait);
   },
 };
 
-interface Submitted {
-  readonly id: string;
-  readonly index: number;
-  readonly loggedAt: string;
-  readonly state: string;
-  readonly duplicate?: boolean;
+/** @throws {UsageError} */
+function waitOf({ text }: Invocation): State {
+  const given = text("wait") ?? "witnessed";
+  const wait = STATES.find((state) => state === given);
+  if (wait !== undefined) return wait;
+  throw new UsageError(`--wait: expected ${STATES.join(", ")}, got ${quote(given)}`);
 }
 
 async function eventsOf({ words }: Invocation): Promise<readonly unknown[]> {
   const [path, ...more] = words;
   if (path === undefined || more.length > 0)
     throw new UsageError("expected --type, or one FILE, or - for standard input");
-  const text = path === "-" ? await readText(process.stdin) : await readFile(path, "utf8");
-  const values = valuesOf(text);
+  const values = await readEvents(path);
   if (values.length === 0) throw new UsageError(`${path}: expected events, found none`);
   if (values.length > EVENTS_MAX)
     throw new UsageError(
@@ -80,21 +79,29 @@ async function eventsOf({ words }: Invocation): Promise<readonly unknown[]> {
   return values;
 }
 
+/** @throws {TallystickError} `json-malformed`, `encoding-malformed`: bytes that are no text must not become other text. */
+async function readEvents(path: string): Promise<readonly unknown[]> {
+  const bytesMax = FILE_BYTES_MAX;
+  const bytes = path === "-" ? await readStream(process.stdin, { path, bytesMax }) : await readBounded(path, bytesMax);
+  return naming(path, () => valuesOf(decodeUtf8(bytes)));
+}
+
 /** JSON lines where the first line is a value of its own and others follow; one value otherwise. */
 function valuesOf(text: string): readonly unknown[] {
-  const [first, ...others] = text.split("\n").filter((line) => line.trim() !== "");
+  const lines = [...text.split("\n").entries()].filter(([, line]) => line.trim() !== "");
+  const [first, second] = lines;
   if (first === undefined) return [];
-  return others.length > 0 && isJson(first)
-    ? [first, ...others].map((line) => parseJson(line))
-    : [parseJson(text)].flat();
+  if (second === undefined || !isJson(first[1])) return [parseJson(text)].flat();
+  return lines.map(([at, line]) => naming(`line ${at + 1} of it`, () => parseJson(line)));
 }
 
 function isJson(text: string): boolean {
   try {
-    JSON.parse(text);
+    parseJson(text);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof TallystickError) return false;
+    throw error;
   }
 }
 
@@ -120,7 +127,7 @@ function eventFromOptions(invocation: Invocation): unknown {
 function partyOf(text: string): { type: string; id: string } {
   const colon = text.indexOf(":");
   if (colon > 0 && colon < text.length - 1) return { type: text.slice(0, colon), id: text.slice(colon + 1) };
-  throw new UsageError(`expected TYPE:ID, such as user:u_81, got ${JSON.stringify(text)}`);
+  throw new UsageError(`expected TYPE:ID, such as user:u_81, got ${quote(text)}`);
 }
 
 function complete(event: unknown): unknown {
@@ -129,22 +136,23 @@ function complete(event: unknown): unknown {
   return { id: newEventId(now, randomBytes(16)), time: now, ...event };
 }
 
-function show({ terminal }: Invocation, entries: readonly Submitted[], wait: string): ExitCode {
+function show({ terminal }: Invocation, entries: readonly LoggedEntry[], wait: State): ExitCode {
   for (const { id, index, loggedAt, state, duplicate } of entries) {
     terminal.line(
-      `${terminal.bold(`index ${index}`)}  ${state}  logged ${loggedAt}  id ${id}${duplicate === true ? "  (was there already)" : ""}`,
+      bold(`index ${index}`),
+      `  ${state}  logged ${loggedAt}  id ${id}${duplicate ? "  (was there already)" : ""}`,
     );
   }
   const last = entries.at(-1);
   if (last !== undefined && last.state !== "durable") {
     terminal.line(
-      terminal.dim(
+      dim(
         `next: ${commandLine()} receipt ${last.index} --evidence && ${commandLine()} verify ${last.index}.evidence.json`,
       ),
     );
   }
   terminal.value(entries);
-  const met = entries.every(({ state }) => WAITS.indexOf(state) >= WAITS.indexOf(wait));
+  const met = entries.every(({ state }) => STATES.indexOf(state) >= STATES.indexOf(wait));
   if (!met)
     terminal.trouble(
       `logged, but not ${wait} in time; the receipt comes later: ${commandLine()} receipt ${last?.index ?? "INDEX"}`,

@@ -1,12 +1,14 @@
 /** `tail`: entries as they come, with their proof state. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ClientError } from "@tallystick/client";
-import { parseCheckpoint, parseNote } from "@tallystick/core";
+import { TallystickError, parseCheckpoint, parseNote } from "@tallystick/core";
 import { parseEvent } from "@tallystick/events";
 import { type Command, EXIT, type Invocation, noWords, wholeNumber } from "../command.ts";
-import { jsonOf, refusalOf, requestLog } from "../log-request.ts";
+import { type TailEntry, type TailHead, statusSize, tailEntry, tailHead } from "../log-answer.ts";
+import { openStream, requestLog } from "../log-request.ts";
 import { serverSentEvents } from "../server-sent-events.ts";
 import { LOG_OPTIONS, type Target, targetOf } from "../target.ts";
+import { dim } from "../terminal.ts";
 import { describeEvent, describeTime } from "../words.ts";
 
 /** Between two tries while the log is away. */
@@ -36,7 +38,8 @@ export const tailCommand: Command = {
       try {
         await follow(invocation, target, state);
       } catch (error) {
-        if (error instanceof ClientError && error.code === "log-refused") throw error;
+        // To ask again helps where nothing answered; not where the log refused, or where no log answers.
+        if (error instanceof ClientError && error.code !== "audit-unavailable") throw error;
         sayAway(invocation, state, error);
       }
       await sleep(RETRY_MS, undefined, { signal: invocation.signal }).catch(() => undefined);
@@ -56,8 +59,7 @@ interface TailState {
 }
 
 async function sizeOf(target: Target, signal: AbortSignal): Promise<number> {
-  const { size } = jsonOf(await requestLog(target, { path: "v1/status", signal })) as { readonly size: number };
-  return size;
+  return statusSize(await requestLog(target, { path: "v1/status", signal }));
 }
 
 function sayAway({ terminal, signal }: Invocation, state: TailState, error: unknown): void {
@@ -66,83 +68,73 @@ function sayAway({ terminal, signal }: Invocation, state: TailState, error: unkn
   terminal.trouble(`the log does not answer (${error instanceof Error ? error.message : String(error)}); trying again`);
 }
 
-async function follow({ terminal, signal }: Invocation, { url, token }: Target, state: TailState): Promise<void> {
+async function follow({ terminal, signal }: Invocation, target: Target, state: TailState): Promise<void> {
   const silent = new AbortController();
   const timer = setTimeout(() => silent.abort(new Error(`no sign for ${SILENCE_MS / 1000} seconds`)), SILENCE_MS);
   try {
-    const response = await fetch(`${url}/v1/tail?from=${state.next}`, {
-      headers: {
-        accept: "text/event-stream",
-        ...(state.shown ? { "last-event-id": String(state.next - 1) } : {}),
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      },
+    const stream = await openStream(target, {
+      path: `v1/tail?from=${state.next}`,
+      headers: state.shown ? { "last-event-id": String(state.next - 1) } : {},
       signal: AbortSignal.any([signal, silent.signal]),
-      redirect: "manual",
     });
-    if (response.status !== 200) throw refusalOf({ ...pick(response), body: await response.bytes() });
     if (state.away) terminal.trouble("the log answers again");
     state.away = false;
-    for await (const { event, data } of serverSentEvents(response.body ?? NOTHING, () => timer.refresh())) {
-      const value = JSON.parse(data) as Record<string, unknown>;
-      if (event === "entry") showEntry(terminal, value as unknown as TailEntry, state);
-      if (event === "checkpoint") showHead(terminal, value as unknown as TailHead, state);
+    for await (const { event, data } of serverSentEvents(stream, () => timer.refresh())) {
+      if (event === "entry") showEntry(terminal, tailEntry(data), state);
+      if (event === "checkpoint") showHead(terminal, tailHead(data), state);
     }
   } finally {
     clearTimeout(timer);
   }
 }
 
-const NOTHING = new ReadableStream<Uint8Array>({ start: (controller) => controller.close() });
-
-function pick({ status, headers }: Response): { readonly status: number; readonly headers: Headers } {
-  return { status, headers };
-}
-
-interface TailEntry {
-  readonly index: number;
-  readonly state: string;
-  readonly loggedAt: string;
-  readonly event?: unknown;
-}
-
 function showEntry(terminal: Invocation["terminal"], entry: TailEntry, state: TailState): void {
   state.next = entry.index + 1;
   state.shown = true;
   if (entry.state === "durable") state.unproven ??= entry.index;
-  const what = entry.event === undefined ? "(contents erased)" : describeEvent(parseLogged(entry.event));
+  const what = entry.event === undefined ? "(contents erased)" : describeLogged(entry.event);
   const time = describeTime(Date.parse(entry.loggedAt));
-  terminal.line(`${String(entry.index).padStart(6)}  ${time}  ${what}  ${terminal.dim(entry.state)}`);
-  terminal.value({ kind: "entry", ...entry });
+  terminal.line(`${String(entry.index).padStart(6)}  ${time}  ${what}  `, dim(entry.state));
+  terminal.value({ ...entry, kind: "entry" });
 }
 
-/** What is in a log was checked when it went in; a newer log may know types that this command does not. */
-function parseLogged(event: unknown): ReturnType<typeof parseEvent> {
+/** A newer log may know types that this command does not, and another may answer anything. */
+function describeLogged(event: unknown): string {
   try {
-    return parseEvent(event);
-  } catch {
-    return event as ReturnType<typeof parseEvent>;
+    return describeEvent(parseEvent(event));
+  } catch (error) {
+    if (!(error instanceof TallystickError)) throw error;
+    const { type, outcome } = (event ?? {}) as { readonly type?: unknown; readonly outcome?: unknown };
+    return typeof type === "string" && typeof outcome === "string" ? `${type} ${outcome}` : "(an unknown event)";
   }
-}
-
-interface TailHead {
-  readonly size: number;
-  readonly note: string;
 }
 
 /** Says which of the entries that were shown as durable have come under a published head. */
 function showHead(terminal: Invocation["terminal"], head: TailHead, state: TailState): void {
-  terminal.value({ kind: "checkpoint", ...head });
+  terminal.value({ ...head, kind: "checkpoint" });
   const { unproven } = state;
   if (unproven === undefined || unproven >= head.size) return;
   const last = Math.min(head.size, state.next) - 1;
   state.unproven = state.next > head.size ? head.size : undefined;
   const which = unproven === last ? `${last}` : `${unproven} to ${last}`;
-  terminal.line(terminal.dim(`        ${which} ${describeState(head.note)}`));
+  terminal.line(dim(`        ${which} ${describeState(head.note)}`));
 }
 
 function describeState(note: string): string {
-  const { text, signatures } = parseNote(note);
-  const { origin } = parseCheckpoint(text);
+  const { origin, signatures } = parseHead(note);
   const witnesses = new Set(signatures.map(({ name }) => name).filter((name) => name !== origin));
   return witnesses.size === 0 ? "published, without a witness" : `witnessed by ${[...witnesses].toSorted().join(", ")}`;
+}
+
+function parseHead(note: string): {
+  readonly origin: string;
+  readonly signatures: readonly { readonly name: string }[];
+} {
+  try {
+    const { text, signatures } = parseNote(note);
+    return { origin: parseCheckpoint(text).origin, signatures };
+  } catch (cause) {
+    if (!(cause instanceof TallystickError)) throw cause;
+    throw new ClientError("log-answer-malformed", `the log's answer: checkpoint: ${cause.message}`, { cause });
+  }
 }

@@ -1,5 +1,4 @@
 /** `verify`: what does this file prove, to somebody who trusts nothing but a policy? Reads no network. */
-import { open, readFile } from "node:fs/promises";
 import {
   ClientError,
   FORK_FORMAT,
@@ -8,10 +7,13 @@ import {
   verifyForkEvidence,
   verifyReceipt,
 } from "@tallystick/client";
-import { type Policy, TallystickError, TlogError, concatBytes, decodeBase64, decodeUtf8 } from "@tallystick/core";
+import { type Policy, TallystickError, decodeBase64, decodeUtf8 } from "@tallystick/core";
 import { EVIDENCE_FORMAT, eventToJson, parseEvidence } from "@tallystick/events";
-import { type Command, EXIT, type ExitCode, type Invocation, onlyWord } from "../command.ts";
+import { FileError, parseFile, readBounded } from "../bounded-file.ts";
+import { type Command, EXIT, type ExitCode, type Invocation, UsageError, onlyWord } from "../command.ts";
+import { showRefutation } from "../refutation.ts";
 import { POLICY_OPTION, policyOf } from "../target.ts";
+import { bold } from "../terminal.ts";
 import { describeEvent, describeReceipt } from "../words.ts";
 
 /** A receipt with an opening of the largest event, and 64 post-quantum signature lines. */
@@ -33,43 +35,48 @@ export const verifyCommand: Command = {
   run: async (invocation) => {
     const path = onlyWord(invocation.words, "one FILE");
     const policy = await policyOf(invocation);
-    const bytes = await readBounded(path);
+    const opening = await openingOf(invocation);
     try {
-      return await verifyFile({ bytes, policy, invocation });
+      return verifyFile({ bytes: await evidenceOf(path), policy, opening, invocation });
     } catch (error) {
-      if (error instanceof TallystickError) return refuted(invocation, error);
+      if (error instanceof TallystickError) return showRefutation(invocation.terminal, error);
       throw error;
     }
   },
 };
 
-/** The file, or as much of it as shows that it is too large. */
-async function readBounded(path: string): Promise<Uint8Array> {
-  const file = await open(path);
+/** @throws {ClientError} `evidence-malformed`: no evidence is so large. */
+async function evidenceOf(path: string): Promise<Uint8Array> {
   try {
-    const parts: Uint8Array[] = [];
-    for await (const part of file.createReadStream({ autoClose: false, end: FILE_BYTES_MAX }))
-      parts.push(part as Uint8Array);
-    return concatBytes(...parts);
-  } finally {
-    await file.close();
+    return await readBounded(path, FILE_BYTES_MAX);
+  } catch (cause) {
+    if (!(cause instanceof FileError)) throw cause;
+    const text = `format: expected at most ${FILE_BYTES_MAX} bytes, got more`;
+    throw new ClientError("evidence-malformed", text, { cause });
   }
+}
+
+async function openingOf(invocation: Invocation): Promise<Uint8Array | undefined> {
+  const path = invocation.text("opening");
+  if (path === undefined) return undefined;
+  return parseFile(path, await readBounded(path, FILE_BYTES_MAX), (text) => decodeBase64(text.trim()));
 }
 
 interface FileToVerify {
   readonly bytes: Uint8Array;
   readonly policy: Policy;
+  /** Of a plain receipt. */
+  readonly opening: Uint8Array | undefined;
   readonly invocation: Invocation;
 }
 
-async function verifyFile({ bytes, policy, invocation }: FileToVerify): Promise<ExitCode> {
-  if (bytes.length > FILE_BYTES_MAX) {
-    throw new ClientError("evidence-malformed", `format: expected at most ${FILE_BYTES_MAX} bytes, got more`);
-  }
+function verifyFile({ bytes, policy, opening: given, invocation }: FileToVerify): ExitCode {
   const text = decodeUtf8(bytes);
   const format = text.startsWith("{") ? jsonFormat(text) : undefined;
+  if (format !== undefined && given !== undefined)
+    throw new UsageError("--opening: expected a plain receipt with it; this file has all of its own");
   if (format === FORK_FORMAT) return showFork(invocation, text, policy);
-  const { proof, opening } = format === undefined ? await plainReceipt(invocation, text) : parseEvidence(text);
+  const { proof, opening } = format === undefined ? { proof: text, opening: given } : parseEvidence(text);
   const receipt = verifyReceipt({
     proof,
     policy,
@@ -85,17 +92,11 @@ function jsonFormat(text: string): string {
   return text.includes(`"${FORK_FORMAT}"`) ? FORK_FORMAT : EVIDENCE_FORMAT;
 }
 
-async function plainReceipt(invocation: Invocation, proof: string): Promise<{ proof: string; opening?: Uint8Array }> {
-  const path = invocation.text("opening");
-  if (path === undefined) return { proof };
-  return { proof, opening: decodeBase64((await readFile(path, "utf8")).trim()) };
-}
-
 function showReceipt({ terminal }: Invocation, receipt: VerifiedReceipt, policy: Policy): ExitCode {
   const verdict = receipt.quorumMet && !receipt.quorumNone ? "VERIFIED" : "LOG-ONLY";
   const { event, leaf } = receipt;
   const what = event === undefined ? `an entry of class ${leaf.class}` : describeEvent(event);
-  terminal.line(`${terminal.bold(verdict)}  ${what}`);
+  terminal.line(bold(verdict), `  ${what}`);
   for (const line of describeReceipt(receipt, policy)) terminal.line(line);
   if (!receipt.quorumMet)
     terminal.line("  refused at step quorum: the log alone says so, without the witnesses that the policy asks for");
@@ -117,7 +118,7 @@ function showReceipt({ terminal }: Invocation, receipt: VerifiedReceipt, policy:
 function showFork({ terminal }: Invocation, text: string, policy: Policy): ExitCode {
   const { proven, reason, heads } = verifyForkEvidence({ evidence: parseForkEvidence(text), policy });
   const verdict = proven ? "REFUTED" : "CANNOT TELL";
-  terminal.line(`${terminal.bold(verdict)}  ${proven ? "the log forked: " : ""}${reason}`);
+  terminal.line(bold(verdict), `  ${proven ? "the log forked: " : ""}${reason}`);
   if (!proven) terminal.line(`  next: tallystick audit --log URL --head FILE, with this file`);
   terminal.value({
     verdict: proven ? "REFUTED" : "UNKNOWN",
@@ -126,14 +127,4 @@ function showFork({ terminal }: Invocation, text: string, policy: Policy): ExitC
     sizes: heads.map(({ size }) => size),
   });
   return proven ? EXIT.refuted : EXIT.unknown;
-}
-
-function refuted({ terminal }: Invocation, error: TallystickError): ExitCode {
-  const step =
-    error instanceof ClientError && typeof error.details["step"] === "string" ? error.details["step"] : "format";
-  const why = error.message.startsWith(`${step}: `) ? error.message.slice(step.length + 2) : error.message;
-  terminal.line(`${terminal.bold("REFUTED")}  ${step}: ${why}`);
-  const code = error instanceof TlogError || error instanceof ClientError ? error.code : "malformed";
-  terminal.value({ verdict: "REFUTED", step, code, message: why });
-  return EXIT.refuted;
 }

@@ -1,4 +1,5 @@
 /** `witness`: sets up and runs a witness, which cosigns only heads that extend what it cosigned before. */
+import { quote } from "@tallystick/core";
 import {
   addLog,
   initWitness,
@@ -9,6 +10,7 @@ import {
   serveWitness,
 } from "@tallystick/witness";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
+import { bold } from "../terminal.ts";
 import { untilAborted } from "../wait.ts";
 import { listenOf } from "./serve.ts";
 
@@ -36,9 +38,8 @@ export const witnessCommand: Command = {
     const dir = invocation.text("dir");
     if (dir === undefined) throw new UsageError("--dir: expected the witness's folder");
     const [action = "", ...words] = invocation.words;
-    const act = ACTIONS[action];
-    if (act === undefined)
-      throw new UsageError(`expected ${Object.keys(ACTIONS).join(", ")}, got ${JSON.stringify(action)}`);
+    const act = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
+    if (act === undefined) throw new UsageError(`expected ${Object.keys(ACTIONS).join(", ")}, got ${quote(action)}`);
     return act(invocation, dir, words);
   },
 };
@@ -50,7 +51,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     const name = text("name");
     if (name === undefined) throw new UsageError("--name: expected the name on the witness's cosignatures");
     const made = await initWitness({ dir, name });
-    terminal.line(`${terminal.bold(name)}  set up in ${dir}; its keys, for the policies of those who trust it:`);
+    terminal.line(bold(name), `  set up in ${dir}; its keys, for the policies of those who trust it:`);
     for (const vkey of made.vkeys) terminal.line(`  ${vkey}`);
     terminal.value(made);
     return EXIT.ok;
@@ -63,7 +64,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
         .reload()
         .catch((error: unknown) => terminal.trouble(`the configuration could not be read again: ${String(error)}`));
     process.on("SIGHUP", reload);
-    terminal.line(`${terminal.bold(served.url)}  witness in ${dir}`);
+    terminal.line(bold(served.url), `  witness in ${dir}`);
     terminal.value({ url: served.url });
     await untilAborted(withParent(invocation.signal, served.url));
     process.off("SIGHUP", reload);
@@ -82,7 +83,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
       ...(origin === undefined ? {} : { origin }),
       ...(url === undefined ? {} : { url }),
     });
-    terminal.line(`${terminal.bold(added.origin)}  cosigned from now on`);
+    terminal.line(bold(added.origin), `  cosigned from now on`);
     terminal.line(`compare by telephone with the log's operator: ${added.fingerprint}`);
     terminal.value(added);
     return EXIT.ok;
@@ -91,14 +92,14 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     const [origin, ...more] = words;
     if (origin === undefined || more.length > 0) throw new UsageError("remove-log: expected one ORIGIN");
     await removeLog({ dir, origin });
-    terminal.line(`${terminal.bold(origin)}  not cosigned any more; what was cosigned is remembered`);
+    terminal.line(bold(origin), `  not cosigned any more; what was cosigned is remembered`);
     terminal.value({ origin });
     return EXIT.ok;
   },
   list: async ({ terminal }, dir) => {
     const logs = await listLogs({ dir });
     for (const { origin, fingerprints } of logs)
-      for (const fingerprint of fingerprints) terminal.line(`${terminal.bold(origin)}  ${fingerprint}`);
+      for (const fingerprint of fingerprints) terminal.line(bold(origin), `  ${fingerprint}`);
     if (logs.length === 0) terminal.line("no log yet: tallystick witness add-log VKEY --dir DIR");
     terminal.value(logs);
     return EXIT.ok;
@@ -111,7 +112,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   },
   evidence: async ({ terminal }, dir) => {
     const found = await listEvidence({ dir });
-    for (const { path, origin } of found) terminal.line(`${terminal.bold(path)}  ${origin}`);
+    for (const { path, origin } of found) terminal.line(bold(path), `  ${origin}`);
     if (found.length === 0) terminal.line("no evidence of a fork was kept");
     terminal.value(found);
     return EXIT.ok;
