@@ -3,20 +3,17 @@ import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { GO_BUILD_TIMEOUT_MS, TESSERA, buildGo, describeWithGo } from "./go.ts";
+import { GO_BUILD_TIMEOUT_MS, TESSERA, TLOG, buildGo, describeWithGo } from "./go.ts";
 
 describeWithGo("buildGo", () => {
   test(
     "builds a command once, whoever asks at the same time, and leaves it outside of the tree",
     async () => {
-      const [first, second] = await Promise.all([
-        buildGo(TESSERA, "./sumdb-reader"),
-        buildGo(TESSERA, "./sumdb-reader"),
-      ]);
+      const [first, second] = await Promise.all([buildGo(TLOG, "./sumdb-reader"), buildGo(TLOG, "./sumdb-reader")]);
       expect(first).toBe(second);
       expect(first).toContain("node_modules/.cache");
       const { mtimeMs } = await stat(first);
-      expect((await stat(await buildGo(TESSERA, "./sumdb-reader"))).mtimeMs).toBe(mtimeMs);
+      expect((await stat(await buildGo(TLOG, "./sumdb-reader"))).mtimeMs).toBe(mtimeMs);
     },
     GO_BUILD_TIMEOUT_MS,
   );
@@ -32,6 +29,6 @@ describeWithGo("buildGo", () => {
   );
 
   test("says what the compiler says", async () => {
-    await expect(buildGo(TESSERA, "./nothing-here")).rejects.toThrow(/nothing-here: directory not found/);
+    await expect(buildGo(TLOG, "./nothing-here")).rejects.toThrow(/nothing-here: directory not found/);
   });
 });

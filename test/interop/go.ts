@@ -57,12 +57,20 @@ export async function buildGo(moduleFolder: string, pkg: string = "."): Promise<
 }
 
 /** Runs a command to its end; gives what it printed. @throws {Error} With what it complained of, where it failed. */
-export async function runGo(binary: string, args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
-  return promisify(execFile)(binary, args, { maxBuffer: 64 * 1024 * 1024 });
+export async function runGo(
+  binary: string,
+  args: readonly string[],
+  input: string = "",
+): Promise<{ stdout: string; stderr: string }> {
+  const running = promisify(execFile)(binary, args, { maxBuffer: 64 * 1024 * 1024 });
+  running.child.stdin?.end(input);
+  return running;
 }
 
-/** The module of this tree that has the Go checksum database's and Tessera's code at hand. */
+/** The module with programs that use Tessera v1.0.4, and with its own commands as tools. */
 export const TESSERA: string = fileURLToPath(new URL("go/tessera", import.meta.url));
+/** The module with programs that use the Go checksum database's code and transparency-dev's notes and proofs. */
+export const TLOG: string = fileURLToPath(new URL("go/tlog", import.meta.url));
 
 async function hashFolder(folder: string, more: readonly string[]): Promise<string> {
   const hash = createHash("sha256").update(JSON.stringify(more));

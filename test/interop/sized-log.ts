@@ -3,7 +3,13 @@ import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TallyEvent, newEventId, parseEvent } from "@tallystick/events";
-import { type InitServerOptions, type ServedLogs, initServer, serveLogs } from "@tallystick/server";
+import {
+  type InitServerOptions,
+  type InitializedServer,
+  type ServedLogs,
+  initServer,
+  serveLogs,
+} from "@tallystick/server";
 import { vi } from "vitest";
 import { removeFolder, temporaryFolder } from "../support/processes.ts";
 
@@ -12,7 +18,7 @@ export interface SizedLog {
   readonly dir: string;
   readonly url: string;
   readonly vkeys: readonly string[];
-  readonly policyPath: string;
+  readonly tokens: InitializedServer["tokens"];
   /** Appends entries until there are `size`, and waits until a head says so. */
   growTo(size: number): Promise<void>;
   close(): Promise<void>;
@@ -33,7 +39,7 @@ export async function createSizedLog(options: Partial<InitServerOptions> = {}): 
     dir,
     url: `${served.url}/app`,
     vkeys: made.vkeys,
-    policyPath: made.policyPath,
+    tokens: made.tokens,
     growTo: async (size) => growTo(served, size),
     close: async () => {
       await served.close();

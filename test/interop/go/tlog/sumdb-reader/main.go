@@ -6,22 +6,16 @@
 package main
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"log"
-	"net/http"
 	"os"
-	"strconv"
-	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+	"tallystick.invalid/interop/tlog/tiles"
 )
-
-const height = 8
 
 var (
 	url  = flag.String("url", "", "the log's monitoring prefix, without a slash at the end")
@@ -50,11 +44,16 @@ func main() {
 }
 
 func read() (*report, error) {
-	opened, tree, err := readCheckpoint()
+	verifier, err := note.NewVerifier(*vkey)
 	if err != nil {
 		return nil, err
 	}
-	hashes := tlog.TileHashReader(tree, &tiles{saved: map[tlog.Tile][]byte{}})
+	source := tiles.Source{URL: *url}
+	opened, tree, err := source.Checkpoint(verifier)
+	if err != nil {
+		return nil, err
+	}
+	hashes := source.Hashes(tree)
 	result := &report{
 		Size:       tree.N,
 		RootHash:   tree.Hash.String(),
@@ -64,7 +63,7 @@ func read() (*report, error) {
 	if root, err := tlog.TreeHash(tree.N, hashes); err != nil || root != tree.Hash {
 		return nil, fmt.Errorf("tiles give root %v (%v), the checkpoint says %v", root, err, tree.Hash)
 	}
-	if result.Entries, err = readEntries(tree, hashes); err != nil {
+	if result.Entries, err = readEntries(source, tree, hashes); err != nil {
 		return nil, err
 	}
 	if result.Proven, err = proveEntries(tree, hashes); err != nil {
@@ -76,35 +75,10 @@ func read() (*report, error) {
 	return result, err
 }
 
-func readCheckpoint() (*note.Note, tlog.Tree, error) {
-	verifier, err := note.NewVerifier(*vkey)
-	if err != nil {
-		return nil, tlog.Tree{}, err
-	}
-	text, err := get("/checkpoint")
-	if err != nil {
-		return nil, tlog.Tree{}, err
-	}
-	opened, err := note.Open(text, note.VerifierList(verifier))
-	if err != nil {
-		return nil, tlog.Tree{}, err
-	}
-	lines := strings.SplitN(opened.Text, "\n", 4)
-	if len(lines) != 4 || lines[0] != verifier.Name() {
-		return nil, tlog.Tree{}, fmt.Errorf("no checkpoint of %s: %q", verifier.Name(), opened.Text)
-	}
-	size, err := strconv.ParseInt(lines[1], 10, 64)
-	if err != nil {
-		return nil, tlog.Tree{}, err
-	}
-	root, err := tlog.ParseHash(lines[2])
-	return opened, tlog.Tree{N: size, Hash: root}, err
-}
-
 // readEntries reads all entry bundles, holds every entry against its tile, and hashes them all to the root. The tile
 // reader alone would not do: where hashes of the tree's right edge share a tile, it (x/mod v0.38.0) leaves as many full
 // tiles without a comparison with their parents.
-func readEntries(tree tlog.Tree, hashes tlog.HashReader) (int64, error) {
+func readEntries(source tiles.Source, tree tlog.Tree, hashes tlog.HashReader) (int64, error) {
 	var stored []tlog.Hash
 	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		found := make([]tlog.Hash, len(indexes))
@@ -113,9 +87,8 @@ func readEntries(tree tlog.Tree, hashes tlog.HashReader) (int64, error) {
 		}
 		return found, nil
 	})
-	width := int64(1) << height
-	for first := int64(0); first < tree.N; first += width {
-		entries, err := readBundle(first/width, min(width, tree.N-first))
+	for first := int64(0); first < tree.N; first += tiles.Width {
+		entries, err := source.Bundle(first/tiles.Width, min(tiles.Width, tree.N-first))
 		if err != nil {
 			return 0, err
 		}
@@ -143,27 +116,6 @@ func readEntries(tree tlog.Tree, hashes tlog.HashReader) (int64, error) {
 		err = fmt.Errorf("the entries hash to %v, the checkpoint says %v", root, tree.Hash)
 	}
 	return tree.N, err
-}
-
-// readBundle reads the entries of a bundle: each is a length in two bytes and as many bytes.
-func readBundle(index, count int64) ([][]byte, error) {
-	bundle, err := get("/tile/entries/" + suffix(tlog.Tile{H: height, N: index, W: int(count)}))
-	if err != nil {
-		return nil, err
-	}
-	var entries [][]byte
-	for range count {
-		if len(bundle) < 2 || len(bundle) < 2+int(binary.BigEndian.Uint16(bundle)) {
-			return nil, fmt.Errorf("bundle %d ends after %d of %d entries", index, len(entries), count)
-		}
-		end := 2 + int(binary.BigEndian.Uint16(bundle))
-		entries = append(entries, bundle[2:end])
-		bundle = bundle[end:]
-	}
-	if len(bundle) > 0 {
-		return nil, fmt.Errorf("bundle %d has %d bytes too many", index, len(bundle))
-	}
-	return entries, nil
 }
 
 // proveEntries proves the first, the last and some entries between, and checks each proof.
@@ -205,52 +157,4 @@ func proveGrowth(tree tlog.Tree, hashes tlog.HashReader) (string, error) {
 		return "", err
 	}
 	return old.String(), tlog.CheckTree(proof, tree.N, tree.Hash, *from, old)
-}
-
-// tiles is a tlog.TileReader over HTTP.
-type tiles struct {
-	saved map[tlog.Tile][]byte
-}
-
-func (*tiles) Height() int { return height }
-
-func (t *tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
-	data := make([][]byte, len(wanted))
-	for at, tile := range wanted {
-		if data[at] = t.saved[tile]; data[at] != nil {
-			continue
-		}
-		bytes, err := get(fmt.Sprintf("/tile/%d/%s", tile.L, suffix(tile)))
-		if err != nil {
-			return nil, err
-		}
-		data[at] = bytes
-	}
-	return data, nil
-}
-
-// SaveTiles keeps tiles for the next calls.
-func (t *tiles) SaveTiles(verified []tlog.Tile, data [][]byte) {
-	for at, tile := range verified {
-		t.saved[tile] = data[at]
-	}
-}
-
-// suffix is what a path says of index and width. x/mod puts the height and the level before it, tlog-tiles the level.
-func suffix(tile tlog.Tile) string {
-	tile.L = 0
-	return strings.TrimPrefix(tile.Path(), fmt.Sprintf("tile/%d/0/", tile.H))
-}
-
-func get(path string) ([]byte, error) {
-	response, err := http.Get(*url + path)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %s", path, response.Status, body)
-	}
-	return body, err
 }
