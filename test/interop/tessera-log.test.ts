@@ -173,7 +173,8 @@ describeWithGo("a log that Tessera keeps", () => {
     for (const { dir } of witnesses) {
       const [kept] = await listEvidence({ dir });
       const evidence = parseForkEvidence(await readFile(kept?.path ?? "", "utf8"));
-      expect(verifyForkEvidence({ evidence, policy })).toMatchObject({ heads: [{ size: 1500n }, { size: 1700n }] });
+      const sizes = verifyForkEvidence({ evidence, policy }).heads.map(({ size }) => size);
+      expect(sizes).toContain(BigInt(ENTRIES));
     }
   }, 60_000);
 
