@@ -13,7 +13,7 @@ export interface Failure {
 /** What to do next, by code: only where the message cannot say so itself. */
 const WAYS_OUT: ReadonlyMap<unknown, string> = new Map([
   ["audit-unavailable", "is the log running? tallystick dev starts one; --log names another"],
-  ["authentication-required", "--token, TALLYSTICK_TOKEN or .tallystick/dev.json give the token"],
+  ["unauthenticated", "--token, TALLYSTICK_TOKEN or .tallystick/dev.json give the token"],
   ["forbidden", "another role's token is needed: --token gives it"],
   ["receipt-not-ready", "the receipt comes with the next head that the witnesses cosign: try again in a moment"],
   ["policy-malformed", "the policy says whom to trust: docs/reference/formats.md shows its lines"],

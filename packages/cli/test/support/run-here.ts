@@ -10,9 +10,9 @@ export interface Ran {
 
 export async function runHere(
   args: readonly string[],
-  { signal = new AbortController().signal, onOut = () => undefined }: RunOptions = {},
+  { signal = new AbortController().signal, onOut, onErr }: RunOptions = {},
 ): Promise<Ran> {
-  const [out, err] = [new Kept(onOut), new Kept()];
+  const [out, err] = [new Kept(onOut), new Kept(onErr)];
   const code = await run(args, { out, err }, signal);
   return { code, out: out.text, err: err.text };
 }
@@ -21,20 +21,21 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Called with all that was printed so far. */
   readonly onOut?: (text: string) => void;
+  readonly onErr?: (text: string) => void;
 }
 
 class Kept extends Writable {
   text = "";
-  readonly #onText: (text: string) => void;
+  readonly #onText: ((text: string) => void) | undefined;
 
-  constructor(onText: (text: string) => void = () => undefined) {
+  constructor(onText: ((text: string) => void) | undefined) {
     super();
     this.#onText = onText;
   }
 
   override _write(part: Buffer, _encoding: string, done: () => void): void {
     this.text += part.toString();
-    this.#onText(this.text);
+    this.#onText?.(this.text);
     done();
   }
 }
