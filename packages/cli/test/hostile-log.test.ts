@@ -42,6 +42,14 @@ async function ask(command: Asking, ...options: readonly string[]): Promise<Ran>
   return ran;
 }
 
+function expectFailed(ran: Ran, command: Asking): void {
+  expectFailure(ran, 2, command);
+}
+
+function expectRefuted(ran: Ran): void {
+  expect(ran).toMatchObject({ code: 1, err: "", out: expect.stringMatching(/^REFUTED {2}[^\n]+\n$/) });
+}
+
 function answering(status: number, body: string | Uint8Array, type = "application/problem+json"): void {
   log.answer = (_request, response) => void response.writeHead(status, { "content-type": type }).end(body);
 }
@@ -106,8 +114,7 @@ describe.each(ASKING)("%s", (command) => {
       expectClean(ran, [TOKEN]);
       // Any text may be meant as a receipt, and is refuted; of all else nothing can be told.
       const refuted = command === "receipt" && typeof body === "string";
-      if (refuted) expect(ran).toMatchObject({ code: 1, err: "", out: expect.stringMatching(/^REFUTED {2}[^\n]+\n$/) });
-      else expectFailure(ran, 2, command);
+      (refuted ? expectRefuted : expectFailed)(ran, command);
     }
   });
 
@@ -304,9 +311,9 @@ describe("tail", () => {
     let asked = 0;
     log.answer = (_request, response) => {
       asked += 1;
-      if (asked === 1) return void response.writeHead(503).end();
-      response.writeHead(200, { "content-type": "text/event-stream" });
-      response.write(entry({ index: 3 }));
+      response.writeHead(asked === 1 ? 503 : 200, { "content-type": "text/event-stream" });
+      if (asked === 1) response.end();
+      else response.write(entry({ index: 3 }));
     };
     const stop = new AbortController();
     const onOut = (): void => stop.abort();
