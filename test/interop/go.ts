@@ -18,19 +18,23 @@ const LOCK_POLL_MS = 200;
 /** For a hook that builds: with nothing downloaded and nothing compiled it takes a minute or two. */
 export const GO_BUILD_TIMEOUT_MS = 600_000;
 
+/** Of Go 1: what the modules ask for. */
+const GO_MINOR_MIN = 25;
+
 let version: string | undefined;
 
-/** What `go version` says, or undefined where there is no Go. */
+/** What `go version` says, or undefined where there is no Go that is new enough. */
 export function goToolchain(): string | undefined {
   version ??= spawnSync("go", ["version"], { encoding: "utf8" }).stdout?.trim() ?? "";
-  return version === "" ? undefined : version;
+  const [, minor = "0"] = / go1\.(\d+)/.exec(version) ?? [];
+  return Number(minor) >= GO_MINOR_MIN ? version : undefined;
 }
 
 /** A `describe` whose tests may build Go programs. Without Go `define` is not run. */
 export function describeWithGo(name: string, define: () => void): void {
   const found = goToolchain() !== undefined;
   describe(name, () => {
-    test.runIf(found)("finds Go (skipped where there is none on the PATH)", () => {});
+    test.runIf(found)(`finds Go 1.${GO_MINOR_MIN} or newer (skipped where there is none on the PATH)`, () => {});
     if (found) define();
   });
 }
@@ -71,6 +75,8 @@ export async function runGo(
 export const TESSERA: string = fileURLToPath(new URL("go/tessera", import.meta.url));
 /** The module with programs that use the Go checksum database's code and transparency-dev's notes and proofs. */
 export const TLOG: string = fileURLToPath(new URL("go/tlog", import.meta.url));
+/** The module with the witness of transparency-dev. */
+export const WITNESS: string = fileURLToPath(new URL("go/witness", import.meta.url));
 
 async function hashFolder(folder: string, more: readonly string[]): Promise<string> {
   const hash = createHash("sha256").update(JSON.stringify(more));

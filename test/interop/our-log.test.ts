@@ -20,7 +20,7 @@ describeWithGo("our log", () => {
   }, GO_BUILD_TIMEOUT_MS);
 
   afterAll(async () => {
-    for (const log of logs) await log.close();
+    for (const log of logs) await log.remove();
   });
 
   function logAt(index: number): SizedLog & { readonly vkey: string } {

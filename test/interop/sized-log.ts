@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Log, LogStatus } from "@tallystick/log";
 import { type TallyEvent, newEventId, parseEvent } from "@tallystick/events";
 import {
   type InitServerOptions,
@@ -16,12 +17,20 @@ import { removeFolder, temporaryFolder } from "../support/processes.ts";
 export interface SizedLog {
   readonly folder: string;
   readonly dir: string;
+  /** Another one after each start. */
   readonly url: string;
   readonly vkeys: readonly string[];
+  readonly policyPath: string;
   readonly tokens: InitializedServer["tokens"];
-  /** Appends entries until there are `size`, and waits until a head says so. */
+  /** Appends entries until there are `size`. */
+  appendTo(size: number): Promise<void>;
+  /** The same, and waits until a published head says so. */
   growTo(size: number): Promise<void>;
-  close(): Promise<void>;
+  status(): LogStatus;
+  stop(): Promise<void>;
+  start(): Promise<void>;
+  /** Stops it and leaves nothing. */
+  remove(): Promise<void>;
 }
 
 /** As many as the queue takes at once. */
@@ -33,15 +42,24 @@ export async function createSizedLog(options: Partial<InitServerOptions> = {}): 
   const dir = join(folder, "log");
   const made = await initServer({ dir, name: "app", origin: "interop.example/app", port: 0, ...options });
   await changeConfig(made.configPath, { publicEntries: true, headIntervalMs: 86_400_000, publishIntervalMs: 20 });
-  const served = await serveLogs({ dir });
+  let served = await serveLogs({ dir });
   return {
     folder,
     dir,
-    url: `${served.url}/app`,
+    get url() {
+      return `${served.url}/app`;
+    },
     vkeys: made.vkeys,
+    policyPath: made.policyPath,
     tokens: made.tokens,
-    growTo: async (size) => growTo(served, size),
-    close: async () => {
+    appendTo: async (size) => appendTo(openedLog(served), size),
+    growTo: async (size) => growTo(openedLog(served), size),
+    status: () => openedLog(served).status(),
+    stop: async () => served.close(),
+    start: async () => {
+      served = await serveLogs({ dir });
+    },
+    remove: async () => {
       await served.close();
       await removeFolder(folder);
     },
@@ -53,14 +71,23 @@ async function changeConfig(path: string, changes: object): Promise<void> {
   await writeFile(path, JSON.stringify({ ...config, logs: config.logs.map((log) => ({ ...log, ...changes })) }));
 }
 
-async function growTo(served: ServedLogs, size: number): Promise<void> {
+function openedLog(served: ServedLogs): Log {
   const log = served.logs[0]?.log;
   if (log === undefined) throw new Error("the log did not open");
+  return log;
+}
+
+async function appendTo(log: Log, size: number): Promise<void> {
+  await vi.waitUntil(() => log.status().state !== "starting", { timeout: 20_000 });
   while (log.size() < size) {
     const count = Math.min(size - log.size(), APPEND_MAX);
     await log.appendEvents({ writer: "interop", events: Array.from({ length: count }, (_, at) => eventOf(at)) });
   }
   if (log.size() !== size) throw new Error(`the log has ${log.size()} entries, not ${size}`);
+}
+
+async function growTo(log: Log, size: number): Promise<void> {
+  await appendTo(log, size);
   await vi.waitUntil(() => log.checkpoint() !== undefined && log.publishedSize() === size, { timeout: 20_000 });
 }
 

@@ -88,7 +88,7 @@ describeWithGo("a log that Tessera keeps", () => {
       child.kill("SIGINT");
       await exitOf(child);
     }
-    await ours?.close();
+    await ours?.remove();
   });
 
   /** A witness of ours, as a process of its own, that takes the log. */
