@@ -40,7 +40,7 @@ func noteVerdict(msg []byte, known []x_note.Verifier) string {
 			return timed && v.Name() == s.Name && v.KeyHash() == s.Hash
 		})
 	}
-	var verified, others []string
+	var verified []string
 	for _, s := range n.Sigs {
 		line := fmt.Sprintf("%x:%08x", s.Name, s.Hash)
 		if isCosigner(s) {
@@ -48,10 +48,15 @@ func noteVerdict(msg []byte, known []x_note.Verifier) string {
 		}
 		verified = append(verified, line)
 	}
+	return fmt.Sprintf("ok text %s verified %s others %s", digest([]byte(n.Text)), asSet(verified), unverifiedLines(n))
+}
+
+func unverifiedLines(n *x_note.Note) string {
+	var lines []string
 	for _, s := range n.UnverifiedSigs {
-		others = append(others, fmt.Sprintf("%x:%08x:%s", s.Name, s.Hash, digest(signatureBytes(s))))
+		lines = append(lines, fmt.Sprintf("%x:%08x:%s", s.Name, s.Hash, digest(signatureBytes(s))))
 	}
-	return fmt.Sprintf("ok text %s verified %s others %s", digest([]byte(n.Text)), asSet(verified), asSet(others))
+	return asSet(lines)
 }
 
 func asSet(lines []string) string {
@@ -118,12 +123,16 @@ func formatsCheckpoint(text []byte) string {
 	if err != nil {
 		return refused
 	}
-	return fmt.Sprintf("ok origin %s size %d root %s rest %s", digest([]byte(c.Origin)), c.Size, digest(c.Hash), digest(rest))
+	return "ok " + fieldsOf(c, rest)
+}
+
+func fieldsOf(c log.Checkpoint, rest []byte) string {
+	return fmt.Sprintf("origin %s size %d root %s rest %s", digest([]byte(c.Origin)), c.Size, digest(c.Hash), digest(rest))
 }
 
 func treeVerdict(text []byte) string {
 	origin, rest, found := bytes.Cut(text, []byte("\n"))
-	if !found {
+	if !found || len(origin) == 0 {
 		return refused
 	}
 	tree, err := tlog.ParseTree(append([]byte("go.sum database tree\n"), rest...))
@@ -131,7 +140,7 @@ func treeVerdict(text []byte) string {
 		return refused
 	}
 	extensions := bytes.SplitN(rest, []byte("\n"), 3)[2]
-	return fmt.Sprintf("ok origin %s size %d root %s rest %s", digest(origin), tree.N, digest(tree.Hash[:]), digest(extensions))
+	return "ok " + fieldsOf(log.Checkpoint{Origin: string(origin), Size: uint64(tree.N), Hash: tree.Hash[:]}, extensions)
 }
 
 // tlogProof parses a proof and, as whoever verifies it has to, the checkpoint in it.
@@ -150,12 +159,13 @@ func proofVerdict(text []byte) string {
 		return refused
 	}
 	var c log.Checkpoint
-	if _, err := c.Unmarshal([]byte(unverified.Note.Text)); err != nil || p.Index >= c.Size {
+	rest, err := c.Unmarshal([]byte(unverified.Note.Text))
+	if err != nil || p.Index >= c.Size {
 		return refused
 	}
 	hashes := make([][]byte, len(p.Hashes))
 	for i, h := range p.Hashes {
 		hashes[i] = h[:]
 	}
-	return fmt.Sprintf("ok index %d extra %s hashes %s checkpoint %s", p.Index, digest(p.ExtraData), digests(hashes), digest(p.Checkpoint))
+	return fmt.Sprintf("ok index %d extra %s hashes %s %s others %s", p.Index, digest(p.ExtraData), digests(hashes), fieldsOf(c, rest), unverifiedLines(unverified.Note))
 }

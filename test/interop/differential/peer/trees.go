@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
@@ -43,10 +42,13 @@ func verdict(err error) string {
 	return "ok"
 }
 
-// What x/mod's types cannot hold, a size above 2^63 - 1 or a hash of another length, is refused by whoever converts it.
+// x/mod's search for the largest power of two below a size does not end where the size is above 2^62, so it is not asked
+// about such. What its types cannot hold, a hash of another length, is refused by whoever converts it.
+const sumdbSizeMax = 1 << 62
+
 func recordVerdict(index, size uint64, leaf, root []byte, hashes [][]byte) string {
 	all, ok := asHashes(append([][]byte{leaf, root}, hashes...))
-	if !ok || index > math.MaxInt64 || size > math.MaxInt64 {
+	if !ok || index > sumdbSizeMax || size > sumdbSizeMax {
 		return refused
 	}
 	return verdict(tlog.CheckRecord(all[2:], int64(size), all[1], int64(index), all[0]))
@@ -54,7 +56,7 @@ func recordVerdict(index, size uint64, leaf, root []byte, hashes [][]byte) strin
 
 func treesVerdict(from, to uint64, fromRoot, toRoot []byte, hashes [][]byte) string {
 	all, ok := asHashes(append([][]byte{fromRoot, toRoot}, hashes...))
-	if !ok || from > math.MaxInt64 || to > math.MaxInt64 {
+	if !ok || from > sumdbSizeMax || to > sumdbSizeMax {
 		return refused
 	}
 	return verdict(tlog.CheckTree(all[2:], int64(to), all[1], int64(from), all[0]))

@@ -1,0 +1,20 @@
+/** Everything that is fuzzed. */
+import type { Subject } from "./kind.ts";
+import { CHECKPOINT } from "./subjects/checkpoint.ts";
+import { CONSISTENCY, INCLUSION } from "./subjects/merkle.ts";
+import { NOTE } from "./subjects/note.ts";
+import { POLICY } from "./subjects/policy.ts";
+import { TILE_PATH } from "./subjects/tile-path.ts";
+import { TLOG_PROOF } from "./subjects/tlog-proof.ts";
+import { VKEY } from "./subjects/vkey.ts";
+
+export const SUBJECTS: readonly Subject[] = [
+  NOTE,
+  VKEY,
+  CHECKPOINT,
+  POLICY,
+  TLOG_PROOF,
+  INCLUSION,
+  CONSISTENCY,
+  TILE_PATH,
+];
