@@ -89,8 +89,10 @@ function submissions({ options, problem }: { readonly options: WitnessAppOptions
 
 function answerResponse(answer: Answer, problem: MakeProblem): Response {
   if (answer.kind === "signed") return textResponse(answer.lines);
-  const { code, message, size } = answer;
-  if (code !== "checkpoint-conflict") return problem(code, message);
+  const { code, message, size, retryAfterSeconds } = answer;
+  if (code !== "checkpoint-conflict") {
+    return problem(code, message, retryAfterSeconds === undefined ? {} : { "Retry-After": String(retryAfterSeconds) });
+  }
   // The protocol's own: nothing but the size.
   return new Response(`${size ?? 0n}\n`, {
     status: 409,

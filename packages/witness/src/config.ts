@@ -12,6 +12,7 @@ import {
   writeFileDurably,
 } from "@tallystick/storage";
 import { WitnessError, type WitnessErrorCode, messageOf } from "./error.ts";
+import { QPD_MAX } from "./log-list.ts";
 
 /** A log as configured. */
 export interface LogConfig {
@@ -20,12 +21,20 @@ export interface LogConfig {
   readonly vkeys: readonly string[];
   /** The log's monitoring prefix, where it publishes `checkpoint`. */
   readonly url?: string;
+  /** How many larger trees a day are cosigned. Default: any number. */
+  readonly qpd?: number;
+  /** How people reach the log's operator. */
+  readonly contact?: string;
 }
 
 /** The content of `witness.json`. */
 export interface WitnessConfig {
   readonly name: string;
   readonly logs: readonly LogConfig[];
+  /** Files with lists of logs, relative to the witness' folder; what they name is added to `logs`. */
+  readonly lists: readonly string[];
+  /** Origins of logs that were removed, which no list brings back. */
+  readonly removed: readonly string[];
 }
 
 /** A log with its keys parsed. */
@@ -34,6 +43,7 @@ export interface KnownLog {
   readonly originHash: string;
   readonly verifiers: readonly Verifier[];
   readonly url: string | undefined;
+  readonly qpd: number | undefined;
 }
 
 const FORMAT = "tallystick/witness@1";
@@ -72,7 +82,9 @@ export async function writeConfig(
   config: WitnessConfig,
   fileSystem: FileSystem = nodeFileSystem,
 ): Promise<void> {
-  const text = `${JSON.stringify({ format: FORMAT, ...config }, undefined, 2)}\n`;
+  const { name, logs, lists, removed } = config;
+  const rest = { ...(lists.length > 0 ? { lists } : {}), ...(removed.length > 0 ? { removed } : {}) };
+  const text = `${JSON.stringify({ format: FORMAT, name, logs, ...rest }, undefined, 2)}\n`;
   await writeFileDurably(configPath(dir), utf8(text), { fileSystem });
 }
 
@@ -116,12 +128,12 @@ async function lockPatiently(dir: string): Promise<FolderLock> {
  */
 export function openLogs(config: WitnessConfig, ownVerifiers: readonly Verifier[]): Map<string, KnownLog> {
   const logs = new Map<string, KnownLog>();
-  for (const { origin, vkeys, url } of config.logs) {
+  for (const { origin, vkeys, url, qpd } of config.logs) {
     assertOrigin(origin);
     if (url !== undefined) assertUrl(url);
     if (logs.has(origin)) throw new WitnessError("log-unusable", `the origin ${quote(origin)} is configured twice`);
     const verifiers = vkeys.map((vkey) => openLogKey(vkey, ownVerifiers));
-    logs.set(origin, { origin, originHash: originHash(origin), verifiers, url: url?.replace(/\/+$/, "") });
+    logs.set(origin, { origin, originHash: originHash(origin), verifiers, url: url?.replace(/\/+$/, ""), qpd });
   }
   return logs;
 }
@@ -201,22 +213,37 @@ export function assertName(name: string, code: WitnessErrorCode): void {
 }
 
 function parseConfig(value: unknown, path: string): WitnessConfig {
-  const { format, name, logs } = readFields(value, { path, what: "the file", fields: ["format", "name", "logs"] });
+  const fields = ["format", "name", "logs", "lists", "removed"];
+  const { format, name, logs, lists = [], removed = [] } = readFields(value, { path, what: "the file", fields });
   if (format !== FORMAT) throw malformed(path, `format: expected ${quote(FORMAT)}`);
   if (typeof name !== "string") throw malformed(path, "name: expected text");
   assertName(name, "config-malformed");
   if (!Array.isArray(logs)) throw malformed(path, "logs: expected a list");
-  return { name, logs: logs.map((log, index) => parseLog(log, { path, what: `logs[${index}]` })) };
+  if (!isTextList(lists)) throw malformed(path, "lists: expected a list of paths");
+  if (!isTextList(removed)) throw malformed(path, "removed: expected a list of origins");
+  return { name, logs: logs.map((log, index) => parseLog(log, { path, what: `logs[${index}]` })), lists, removed };
 }
 
 function parseLog(value: unknown, { path, what }: { readonly path: string; readonly what: string }): LogConfig {
-  const { origin, vkeys, url } = readFields(value, { path, what, fields: ["origin", "vkeys", "url"] });
+  const fields = ["origin", "vkeys", "url", "qpd", "contact"];
+  const { origin, vkeys, url, qpd, contact } = readFields(value, { path, what, fields });
   if (typeof origin !== "string") throw malformed(path, `${what}.origin: expected text`);
   if (!isTextList(vkeys) || vkeys.length === 0)
     throw malformed(path, `${what}.vkeys: expected a list of one verifier key or more`);
-  if (url === undefined) return { origin, vkeys };
-  if (typeof url !== "string") throw malformed(path, `${what}.url: expected text`);
-  return { origin, vkeys, url };
+  if (url !== undefined && typeof url !== "string") throw malformed(path, `${what}.url: expected text`);
+  if (contact !== undefined && typeof contact !== "string") throw malformed(path, `${what}.contact: expected text`);
+  if (qpd !== undefined && !isQpd(qpd)) throw malformed(path, `${what}.qpd: expected 1 to ${QPD_MAX}, requests a day`);
+  return {
+    origin,
+    vkeys,
+    ...(url === undefined ? {} : { url }),
+    ...(qpd === undefined ? {} : { qpd }),
+    ...(contact === undefined ? {} : { contact }),
+  };
+}
+
+function isQpd(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 1 && value <= QPD_MAX;
 }
 
 interface Expected {

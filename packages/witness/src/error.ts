@@ -26,6 +26,7 @@ import { TallystickError } from "@tallystick/core";
  * - `key-unusable`: a key file is damaged, or belongs to another witness.
  * - `log-unusable`: what was given cannot be the key, origin or URL of a log.
  * - `log-unknown`: no such log or key is configured.
+ * - `log-list-missing`: there is no list of logs at the path, or it cannot be read.
  * - `log-list-malformed`: not a list of logs in the format `logs/v0`.
  */
 export type WitnessErrorCode =
@@ -53,6 +54,7 @@ export type WitnessErrorCode =
   | "key-unusable"
   | "log-unusable"
   | "log-unknown"
+  | "log-list-missing"
   | "log-list-malformed";
 
 /** A refused request, a witness that must not sign, or a configuration that cannot be used. The message says which. */

@@ -14,20 +14,25 @@ export {
   decideSubtree,
   decideUpdate,
 } from "./decide.ts";
+export type { ListStatus } from "./discovery.ts";
 export { WitnessError, type WitnessErrorCode } from "./error.ts";
 export { type ForkEvidence, type ListedEvidence, listEvidence } from "./evidence.ts";
 export { formatFingerprint } from "./fingerprint.ts";
 export {
+  type AddListOptions,
   type AddLogOptions,
+  type AddedList,
   type AddedLog,
   type InitWitnessOptions,
   type InitializedWitness,
   type ListedLog,
   type RemoveLogOptions,
+  addList,
   addLog,
   initWitness,
   listLogs,
   readWitnessKeys,
+  removeList,
   removeLog,
 } from "./init.ts";
 export { type ListedLogOffer, parseLogList } from "./log-list.ts";

@@ -1,7 +1,7 @@
 /** Setting up a witness, and changing which logs it cosigns for. All of it is durable when it resolves. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { quote } from "@tallystick/core";
 import { type FileSystem, nodeFileSystem, syncFolder } from "@tallystick/storage";
 import {
@@ -20,6 +20,7 @@ import { WitnessError } from "./error.ts";
 import { EVIDENCE_FOLDER } from "./evidence.ts";
 import { formatFingerprint } from "./fingerprint.ts";
 import { createKeys, readKeys } from "./keys.ts";
+import { type ListedLogOffer, readLogList } from "./log-list.ts";
 import { createStateStore } from "./state.ts";
 import { STOPS_FOLDER } from "./stop-store.ts";
 
@@ -58,7 +59,7 @@ export async function initWitness(options: InitWitnessOptions): Promise<Initiali
   await createStateStore(dir, fileSystem);
   for (const folder of [EVIDENCE_FOLDER, STOPS_FOLDER]) await fileSystem.makeFolder(join(dir, folder), 0o700);
   // Last: with the configuration the witness is complete. Writing it syncs the folder, and so the names of those in it.
-  await writeConfig(dir, { name, logs: [] }, fileSystem);
+  await writeConfig(dir, { name, logs: [], lists: [], removed: [] }, fileSystem);
   await syncFolder(dirname(resolve(dir)), fileSystem);
   return { name, vkeys: await readVkeys(dir, name) };
 }
@@ -100,7 +101,7 @@ export async function addLog({ dir, vkey, origin: asked, url }: AddLogOptions): 
   if (url !== undefined) assertUrl(url);
   const config = await changeConfig(dir, async (config) => {
     const logs = withLog(config.logs, { origin, vkeys: [vkey], ...(url === undefined ? {} : { url }) });
-    const changed = { ...config, logs };
+    const changed = { ...config, logs, removed: config.removed.filter((each) => each !== origin) };
     openLogs(
       changed,
       (await readKeys(dir, config.name)).map(({ verifier }) => verifier),
@@ -139,8 +140,55 @@ export async function removeLog({ dir, origin, vkey }: RemoveLogOptions): Promis
     }
     const vkeys = vkey === undefined ? [] : known.vkeys.filter((each) => each !== vkey);
     const rest = config.logs.flatMap((log) => (log !== known ? log : vkeys.length > 0 ? { ...log, vkeys } : []));
-    return { ...config, logs: rest };
+    const removed = vkeys.length > 0 ? config.removed : [...new Set([...config.removed, origin])];
+    return { ...config, logs: rest, removed };
   });
+}
+
+export interface AddListOptions {
+  readonly dir: string;
+  /** A file in the format `logs/v0`; a relative path is taken from the current folder. */
+  readonly path: string;
+}
+
+export interface AddedList {
+  /** As it is configured: relative to the witness' folder where it lies in it. */
+  readonly path: string;
+  /** The logs that it names now. */
+  readonly logs: readonly ListedLogOffer[];
+}
+
+/**
+ * Lets the witness take up the logs of a list. A witness that is running does so by itself; later changes of the list it
+ * takes up on reload.
+ *
+ * @throws {WitnessError} `log-list-missing`, `log-list-malformed`, `config-missing`, `config-malformed`.
+ */
+export async function addList({ dir, path }: AddListOptions): Promise<AddedList> {
+  const logs = await readLogList(path);
+  const configured = configuredPath(dir, path);
+  await changeConfig(dir, (config) => ({ ...config, lists: [...new Set([...config.lists, configured])] }));
+  return { path: configured, logs };
+}
+
+/**
+ * Stops reading a list. The logs that were taken up from it stay.
+ *
+ * @throws {WitnessError} `log-list-missing`: it is not configured. `config-missing`, `config-malformed`.
+ */
+export async function removeList({ dir, path }: AddListOptions): Promise<void> {
+  const configured = configuredPath(dir, path);
+  await changeConfig(dir, (config) => {
+    if (!config.lists.includes(configured)) {
+      throw new WitnessError("log-list-missing", `no list ${quote(configured)} is configured`);
+    }
+    return { ...config, lists: config.lists.filter((each) => each !== configured) };
+  });
+}
+
+function configuredPath(dir: string, path: string): string {
+  const inside = relative(resolve(dir), resolve(path));
+  return inside.startsWith("..") || isAbsolute(inside) ? resolve(path) : inside;
 }
 
 export interface ListedLog extends LogConfig {

@@ -39,6 +39,12 @@ export function formatMetrics(counter: RequestCounter, status: WitnessStatus): s
       "Time of the last cosignature.",
       logs.map(({ labels, time }) => [labels, time]),
     ),
+    family(
+      "tallystick_witness_list_logs",
+      "gauge",
+      "Logs that a list names; 0 for a list that cannot be used.",
+      status.lists.map(({ path, logs: count }) => [`path="${escapeLabel(path)}"`, count ?? 0]),
+    ),
     family("tallystick_witness_log_trouble", "gauge", "1 for a log that is not cosigned for.", reasons),
   ].join("");
 }

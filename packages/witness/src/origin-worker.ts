@@ -13,6 +13,7 @@ import type { EvidenceStore } from "./evidence.ts";
 import type { WitnessLogger } from "./logger.ts";
 import { type Fetch, fetchPublishedHead } from "./published-head.ts";
 import type { AddCheckpointRequest, SubmittedNote } from "./request.ts";
+import { RequestBudget } from "./request-budget.ts";
 import { type OwnHead, describeRollback } from "./rollback.ts";
 import type { OriginState, StateStore } from "./state.ts";
 import type { StopStore } from "./stop-store.ts";
@@ -65,6 +66,7 @@ export class OriginWorker {
   #checked: Promise<void> = Promise.resolve();
   #checking = false;
   #failure: Trouble | undefined;
+  #budget: { readonly qpd: number; readonly left: RequestBudget } | undefined;
 
   constructor(shared: Shared, { origin, originHash, state, waitingMax }: OriginWorkerOptions) {
     this.#shared = shared;
@@ -87,6 +89,12 @@ export class OriginWorker {
   get trouble(): Trouble | undefined {
     const stopped = this.#shared.stops.reasonFor(this.#hash, this.#state);
     return stopped === undefined ? this.#failure : { code: "state-rolled-back", origin: this.origin, message: stopped };
+  }
+
+  /** Takes up how often a day the log may grow. What it has used up today stays so, unless the number changes. */
+  limit({ qpd }: KnownLog): void {
+    if (qpd === this.#budget?.qpd) return;
+    this.#budget = qpd === undefined ? undefined : { qpd, left: new RequestBudget(qpd, this.#shared.now()) };
   }
 
   /** Asks the log, where its URL is known, what it has published. Nothing is cosigned before it answers, or fails to. */
@@ -140,9 +148,19 @@ export class OriginWorker {
     }
     const { now, signers } = this.#shared;
     const time = this.#failing(() => nextTime(now(), state));
+    if (request.checkpoint.size > (state?.checkpoint.size ?? 0n)) this.#assertBudget();
     const { next, lines } = cosignCheckpoint({ request, logLines: admission.logLines, state, time, signers });
     await this.#save(next);
     return { kind: "cosigned", lines };
+  }
+
+  #assertBudget(): void {
+    const waitMs = this.#budget?.left.take(this.#shared.now());
+    if (this.#budget === undefined || waitMs === undefined) return;
+    const { qpd } = this.#budget;
+    const retryAfterSeconds = Math.ceil(waitMs / 1000);
+    const message = `this log has had its ${qpd} larger checkpoints a day; the next one in ${retryAfterSeconds} s`;
+    throw new WitnessError("log-overloaded", message, { details: { retryAfterSeconds } });
   }
 
   async #reloadIfDropped(): Promise<OriginState | undefined> {

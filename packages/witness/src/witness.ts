@@ -7,6 +7,7 @@ import type { Signer, Verifier } from "@tallystick/core";
 import { type FileSystem, type FolderLock, lockFolder, nodeFileSystem } from "@tallystick/storage";
 import { type KnownLog, type WitnessConfig, openLogs, readConfig } from "./config.ts";
 import { cosignSubtree } from "./cosign.ts";
+import { type Discovery, type ListStatus, takeUpLists } from "./discovery.ts";
 import { type RefusalCode, admitCheckpoint, decideSubtree } from "./decide.ts";
 import { WitnessError, type WitnessErrorCode, messageOf } from "./error.ts";
 import { EvidenceStore } from "./evidence.ts";
@@ -17,6 +18,7 @@ import type { Fetch } from "./published-head.ts";
 import { parseAddCheckpoint, parseSignSubtree } from "./request.ts";
 import { type StateStore, openStateStore } from "./state.ts";
 import { StopStore } from "./stop-store.ts";
+import { TurnQueue } from "./turn-queue.ts";
 
 export interface OpenWitnessOptions {
   /** The folder that `initWitness` made. */
@@ -62,6 +64,8 @@ export type Answer =
       readonly message: string;
       /** Of the checkpoint cosigned last. Only with `checkpoint-conflict`. */
       readonly size?: bigint;
+      /** When asking again can help. Only with `log-overloaded`, where the log has had what it may have in a day. */
+      readonly retryAfterSeconds?: number;
     };
 
 /** How a log stands. */
@@ -81,6 +85,8 @@ export interface WitnessStatus {
   readonly state: "starting" | "ready" | "degraded" | "stopped";
   readonly reasons: readonly Trouble[];
   readonly logs: readonly LogStatus[];
+  /** Of each configured list of logs how it was read the last time. */
+  readonly lists: readonly ListStatus[];
   /** Files of evidence against logs. */
   readonly evidence: number;
 }
@@ -105,7 +111,9 @@ export interface Witness {
   ready(): Promise<void>;
 
   /**
-   * Reads the configuration again.
+   * Reads the configuration and the lists that it names again, and takes up logs that are new in them.
+   *
+   * A list that cannot be used changes nothing; the logger and `status` tell.
    *
    * @throws {WitnessError} `config-missing`, `config-malformed`, `log-unusable`: it goes on with the one that it had.
    */
@@ -127,11 +135,11 @@ export async function openWitness(options: OpenWitnessOptions): Promise<Witness>
   const config = await readConfig(dir);
   const signers = await readKeys(dir, config.name);
   const verifiers = signers.map(({ verifier }) => verifier);
-  const logs = openLogs(config, verifiers);
+  openLogs(config, verifiers);
   const lock = await lockFolder(join(dir, "state"));
   const opened: Opened = { lock };
   try {
-    return await openLocked({ options, config, signers, verifiers, logs, opened });
+    return await openLocked({ options, config, signers, verifiers, opened });
   } catch (cause) {
     await opened.store?.close();
     await lock.release();
@@ -149,11 +157,10 @@ interface Opening {
   readonly config: WitnessConfig;
   readonly signers: readonly Signer[];
   readonly verifiers: readonly Verifier[];
-  readonly logs: Map<string, KnownLog>;
   readonly opened: Opened;
 }
 
-async function openLocked({ options, config, signers, verifiers, logs, opened }: Opening): Promise<Witness> {
+async function openLocked({ options, config, signers, verifiers, opened }: Opening): Promise<Witness> {
   const { dir, fileSystem = nodeFileSystem, logger = silentLogger } = options;
   const store = await openStateStore(dir, fileSystem);
   opened.store = store;
@@ -173,7 +180,7 @@ async function openLocked({ options, config, signers, verifiers, logs, opened }:
   };
   const witness = new OpenedWitness({ dir, name: config.name, verifiers, shared, closing, lock: opened.lock, options });
   await witness.loadStates();
-  witness.configure(logs);
+  await witness.reload();
   return witness;
 }
 
@@ -198,6 +205,9 @@ class OpenedWitness implements Witness {
   readonly #waitingMax: number;
   /** By origin. Replaced whole when the configuration changes. */
   #logs: ReadonlyMap<string, KnownLog> = new Map();
+  #lists: readonly ListStatus[] = [];
+  /** One after the other, so that an older configuration never replaces a newer one. */
+  readonly #reloads = new TurnQueue(0);
   /** By origin hash: of all logs that are configured or have a state. */
   readonly #workers = new Map<string, OriginWorker>();
   #closed: Promise<void> | undefined;
@@ -231,11 +241,12 @@ class OpenedWitness implements Witness {
   }
 
   /** Takes up a configuration, and asks the logs that are new in it, or have a new URL, what they have published. */
-  configure(logs: ReadonlyMap<string, KnownLog>): void {
+  #configure(logs: ReadonlyMap<string, KnownLog>): void {
     const before = this.#logs;
     this.#logs = logs;
     for (const log of logs.values()) {
       const worker = this.#workerOf(log);
+      worker.limit(log);
       if (before.get(log.origin)?.url !== log.url) worker.check(log);
     }
   }
@@ -280,6 +291,7 @@ class OpenedWitness implements Witness {
       state: this.#stateOf(active, reasons),
       reasons,
       logs,
+      lists: this.#lists,
       evidence: this.#shared.evidence.size,
     };
   }
@@ -288,15 +300,35 @@ class OpenedWitness implements Witness {
     await Promise.all([...this.#workers.values()].map((worker) => worker.idle()));
   }
 
-  async reload(): Promise<void> {
-    const config = await readConfig(this.#dir);
-    if (config.name !== this.name) {
+  reload(): Promise<void> {
+    return this.#reloads.run(() => this.#reload());
+  }
+
+  async #reload(): Promise<void> {
+    const { name } = await readConfig(this.#dir);
+    if (name !== this.name) {
       throw new WitnessError(
         "config-malformed",
-        `the name has changed from ${this.name} to ${config.name}; stop the witness and start it again`,
+        `the name has changed from ${this.name} to ${name}; stop the witness and start it again`,
       );
     }
-    this.configure(openLogs(config, this.#verifiers));
+    const discovery = await takeUpLists(this.#dir, this.#verifiers);
+    this.#configure(openLogs(discovery.config, this.#verifiers));
+    this.#lists = discovery.lists;
+    this.#report(discovery);
+  }
+
+  #report({ lists, added, unusable }: Discovery): void {
+    const { logger } = this.#shared;
+    for (const { path, trouble } of lists) {
+      if (trouble !== undefined) logger.error("a list of logs cannot be used", { path, error: trouble });
+    }
+    for (const { origin, vkeys, qpd, contact } of added) {
+      logger.info("took up a log of a list", { origin, vkeys, qpd, contact });
+    }
+    for (const { origin, message } of unusable) {
+      logger.warn("left out a log of a list", { origin, error: message });
+    }
   }
 
   close(): Promise<void> {
@@ -340,10 +372,15 @@ class OpenedWitness implements Witness {
       const { code, message, size } = result;
       return { kind: "refused", code, message, ...(size === undefined ? {} : { size }) };
     } catch (cause) {
-      if (cause instanceof WitnessError)
-        return { kind: "refused", code: cause.code as AnswerCode, message: cause.message };
+      if (cause instanceof WitnessError) return refusalOf(cause);
       this.#shared.logger.error("failed to answer a request", { error: messageOf(cause) });
       throw cause;
     }
   }
+}
+
+function refusalOf({ code, message, details }: WitnessError): Answer {
+  const { retryAfterSeconds } = details;
+  const retry = typeof retryAfterSeconds === "number" ? { retryAfterSeconds } : {};
+  return { kind: "refused", code: code as AnswerCode, message, ...retry };
 }

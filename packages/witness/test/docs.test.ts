@@ -2,7 +2,7 @@ import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { addLog, initWitness, listLogs } from "../src/index.ts";
+import { addList, addLog, initWitness, listLogs, removeLog } from "../src/index.ts";
 import { KINDS } from "../src/problem.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { TestLog } from "./test-log.ts";
@@ -24,6 +24,22 @@ test("the configuration in the reference is what init and addLog make", async ()
   expect(JSON.parse(readFileSync(join(dir, "witness.json"), "utf8"))).toEqual(config);
   writeFileSync(join(dir, "witness.json"), text);
   expect(await listLogs({ dir })).toHaveLength(1);
+});
+
+test("the list of logs in the reference is taken up, and the reference names the fields that this gives", async () => {
+  const [, text = ""] = /```text\n(logs\/v0[^`]*)```/.exec(reference) ?? [];
+  const dir = await witnessFolder([]);
+  writeFileSync(join(dir, "list.1"), text);
+  await addList({ dir, path: join(dir, "list.1") });
+  await TestWitness.open(dir);
+  expect(await listLogs({ dir })).toMatchObject([
+    { origin: "log.example.com/app", qpd: 8640, contact: "ops@log.example.com" },
+    { origin: "tlog.example.net/2026", qpd: 86_400, contact: "https://tlog.example.net/about" },
+  ]);
+  await removeLog({ dir, origin: "tlog.example.net/2026" });
+  const { logs, ...others } = JSON.parse(readFileSync(join(dir, "witness.json"), "utf8")) as { logs: object[] };
+  for (const field of Object.keys(others)) expect(reference).toContain(`| \`${field}\` |`);
+  for (const field of logs.flatMap(Object.keys)) expect(reference).toContain(`| \`logs[].${field}\` |`);
 });
 
 test("the reference names every file of the folder, with its mode", async () => {

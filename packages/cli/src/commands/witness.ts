@@ -1,23 +1,28 @@
 /** `witness`: sets up and runs a witness, which cosigns only heads that extend what it cosigned before. */
 import { quote } from "@tallystick/core";
 import {
+  type WitnessLogger,
+  addList,
   addLog,
   initWitness,
   listEvidence,
   listLogs,
   readWitnessKeys,
+  removeList,
   removeLog,
   serveWitness,
 } from "@tallystick/witness";
-import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
-import { bold } from "../terminal.ts";
+import { type Command, EXIT, type ExitCode, type Invocation, UsageError, onlyWord } from "../command.ts";
+import { type Terminal, bold } from "../terminal.ts";
 import { untilAborted } from "../wait.ts";
 import { listenOf } from "./serve.ts";
 
 export const witnessCommand: Command = {
   name: "witness",
   summary: "sets up and runs a witness; serves any C2SP log",
-  usage: "init | serve | add-log VKEY | remove-log ORIGIN | list | keys | evidence, each with --dir DIR",
+  usage:
+    "init | serve | add-log VKEY | remove-log ORIGIN | add-list FILE | remove-list FILE | list | keys | evidence, " +
+    "each with --dir DIR",
   options: {
     dir: { type: "string", value: "DIR", help: "the witness's folder: all of its state is in it" },
     name: { type: "string", value: "NAME", help: "init: the name on its cosignatures, such as witness.example.org/w1" },
@@ -33,6 +38,7 @@ export const witnessCommand: Command = {
     "Example: tallystick witness init --dir w1 --name witness.example.org/w1",
     "         tallystick witness add-log --dir w1 'example.com/audit+0123abcd+…'",
     "         tallystick witness serve --dir w1 --listen 127.0.0.1:7421",
+    "While it serves, SIGHUP makes it read the lists of logs again, and take up what is new in them.",
   ],
   run: async (invocation) => {
     const dir = invocation.text("dir");
@@ -58,7 +64,8 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   },
   serve: async (invocation, dir) => {
     const { terminal } = invocation;
-    const served = await serveWitness({ dir, host: "127.0.0.1", port: 7421, ...listenOf(invocation) });
+    const logger = loggerOf(terminal);
+    const served = await serveWitness({ dir, host: "127.0.0.1", port: 7421, ...listenOf(invocation), logger });
     const reload = (): void =>
       void served
         .reload()
@@ -96,6 +103,19 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     terminal.value({ origin });
     return EXIT.ok;
   },
+  "add-list": async ({ terminal }, dir, words) => {
+    const added = await addList({ dir, path: onlyWord(words, "add-list: one FILE") });
+    terminal.line(bold(added.path), `  read at start and on SIGHUP; logs in it now: ${added.logs.length}`);
+    terminal.value(added);
+    return EXIT.ok;
+  },
+  "remove-list": async ({ terminal }, dir, words) => {
+    const path = onlyWord(words, "remove-list: one FILE");
+    await removeList({ dir, path });
+    terminal.line(bold(path), `  not read any more; the logs that came from it stay`);
+    terminal.value({ path });
+    return EXIT.ok;
+  },
   list: async ({ terminal }, dir) => {
     const logs = await listLogs({ dir });
     for (const { origin, fingerprints } of logs)
@@ -118,6 +138,14 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     return EXIT.ok;
   },
 };
+
+function loggerOf(terminal: Terminal): WitnessLogger {
+  const write =
+    (level: string) =>
+    (message: string, details: Readonly<Record<string, unknown>>): void =>
+      terminal.record({ ...details, time: new Date().toISOString(), level, message });
+  return { info: write("info"), warn: write("warn"), error: write("error") };
+}
 
 /** Started by `dev`: says where it listens, and ends when its parent does. */
 function withParent(signal: AbortSignal, url: string): AbortSignal {
