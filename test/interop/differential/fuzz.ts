@@ -3,7 +3,7 @@ import { type Comparison, compare } from "./compare.ts";
 import { type Input, REFUSED, type Subject } from "./kind.ts";
 import { octetsOf } from "./octets.ts";
 import type { Peer } from "./peer.ts";
-import { type Random, randomOf } from "./random.ts";
+import { randomOf } from "./random.ts";
 import type { Maker } from "./seeds.ts";
 import { SUBJECTS } from "./subjects.ts";
 
@@ -61,18 +61,16 @@ export async function fuzz({ peer, makers, seed, count }: RunOptions): Promise<R
   return { tallies, faults };
 }
 
+/** Each subject as often as its share says. */
+const SHARES = SUBJECTS.flatMap((subject) => Array.from({ length: subject.share }, () => subject));
+
 /** Makes input `index` of a run. */
 export function makeCase(makers: ReadonlyMap<string, Maker>, seed: number, index: number): Case {
   const random = randomOf(seed, index);
-  const subject = pickSubject(random);
+  const subject = random.pick(SHARES);
   const make = makers.get(subject.code);
   if (make === undefined) throw new Error(`nothing makes inputs for ${subject.name}`);
   return { index, subject, input: make(random) };
-}
-
-function pickSubject(random: Random): Subject {
-  const shares = SUBJECTS.flatMap((subject) => Array.from({ length: subject.share }, () => subject));
-  return random.pick(shares);
 }
 
 function addTo(tally: Tally | undefined, { ours, outcomes }: Comparison): void {

@@ -42,11 +42,11 @@ const repeatRange: Mutator = (octets, random) => {
 const truncate: Mutator = (octets, random) => octets.slice(0, random.below(octets.length + 1));
 
 const insertWord: Mutator = (octets, random, { words }) =>
-  replaceAt(octets, random.below(octets.length + 1), 0, random.pick([...words, ...COMMON_WORDS]));
+  replaceAt(octets, random.below(octets.length + 1), 0, random.pick(random.oneIn(2) ? words : COMMON_WORDS));
 
 /** Puts a word before, after or in place of another one: where parsers look. */
 const alterToken: Mutator = (octets, random, { words }) => {
-  const word = random.pick([...words, ...COMMON_WORDS]);
+  const word = random.pick(random.oneIn(2) ? words : COMMON_WORDS);
   return alterMatch(octets, random, /[^\s/+.]+/g, (token) => random.pick([`${word}${token}`, `${token}${word}`, word]));
 };
 
@@ -88,6 +88,7 @@ const MUTATORS: readonly Mutator[] = [
   repeatRange,
   truncate,
   insertWord,
+  alterToken,
   alterToken,
   alterToken,
   alterSpace,

@@ -37,7 +37,7 @@ export function createMakers(): ReadonlyMap<string, Maker> {
   return new Map<string, Maker>([
     ["n", noteMaker(notes, texts)],
     ["v", octetsMaker({ others: vkeyTexts(notes), words: ["n".repeat(250), "+", "AQ", "Bg", "a\u001fb", "=="] })],
-    ["c", octetsMaker({ others: texts, words: ["\n", "18446744073709551615", "x\n"] })],
+    ["c", octetsMaker({ others: texts, words: TEXT_WORDS })],
     ["p", policyMaker()],
     ["t", proofMaker(proofs, notes)],
     ["i", inclusionMaker()],
@@ -92,12 +92,14 @@ function usable(vkeys: readonly string[]): string[] {
   return known.filter((_, at) => ids.indexOf(ids[at] ?? "") === at);
 }
 
+const TEXT_WORDS: readonly string[] = ["\n", "x\n", "0", "18446744073709551615", "o".repeat(250)];
+
 const NOTE_WORDS: readonly string[] = ["\n\n", octetsOfText("— a AAAAAAA=\n"), octetsOfText("— "), "\n", "AAAAAAA="];
 
 /** Vectors altered, and texts signed as a hostile signer would, with lines altered or not. */
 function noteMaker(notes: readonly NoteVector[], texts: readonly string[]): Maker {
   const whole: Material = { others: notes.map(({ note }) => note), words: NOTE_WORDS };
-  const onlyText: Material = { others: texts, words: [] };
+  const onlyText: Material = { others: texts, words: TEXT_WORDS };
   return (random) => {
     if (random.oneIn(3)) return signedInput(random, mutate(random.pick(texts), random, onlyText), whole);
     const { note, vkeys } = random.pick(notes);

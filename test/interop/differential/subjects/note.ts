@@ -3,6 +3,7 @@ import {
   NOTE_BYTES_MAX,
   NOTE_SIGNATURES_MAX,
   type NoteSignature,
+  ORIGIN_BYTES_MAX,
   type Verifier,
   concatBytes,
   emptyRootHash,
@@ -182,6 +183,17 @@ const KINDS: readonly Kind[] = [
     holds: (input) => hasKnownLine(input, ({ verifier: { type } }, text) => type === 6 && !isCheckpointForUs(text)),
     example: (() => {
       const text = TEXT.replace("\n0\n", "\n00\n");
+      return noteInput(signed(text, hostileLine(PQ_WITNESS, text)), KEYS);
+    })(),
+  },
+  {
+    name: "mldsa44-origin-over-255-bytes",
+    of: ["x/mod"],
+    form: "we-refuse",
+    holds: (input) =>
+      hasKnownLine(input, ({ verifier: { type } }, text) => type === 6 && text.indexOf("\n") > ORIGIN_BYTES_MAX),
+    example: (() => {
+      const text = `${"o".repeat(256)}\n1\n${TEXT.split("\n")[2]}\n`;
       return noteInput(signed(text, hostileLine(PQ_WITNESS, text)), KEYS);
     })(),
   },

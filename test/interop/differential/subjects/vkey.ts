@@ -40,8 +40,9 @@ export function joinVkey({ name, id, encoded }: VkeyParts): string {
 
 /** The type and the public key, as Go reads them. */
 export function keyOf({ encoded }: VkeyParts): { readonly type: number; readonly publicKey: Uint8Array } | undefined {
-  const [type, ...publicKey] = decodeLikeGo(encoded) ?? [];
-  return type === undefined ? undefined : { type, publicKey: Uint8Array.from(publicKey) };
+  const bytes = decodeLikeGo(encoded);
+  const type = bytes?.[0];
+  return bytes === undefined || type === undefined ? undefined : { type, publicKey: bytes.subarray(1) };
 }
 
 /** The vkey with the ID that name and key give, where they give one. */
