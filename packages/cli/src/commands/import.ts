@@ -102,7 +102,7 @@ async function planOf({ invocation, path, survey, before }: PlanInput): Promise<
   const source = basename(path);
   const mapper =
     year === undefined
-      ? () => createJsonLinesImport({ source, fallbackTimeMs })
+      ? () => createJsonLinesImport({ source, fallbackTimeMs: eventTimeOf(fallbackTimeMs) })
       : () => createOpenSshImport({ source, year, utcOffsetMinutes });
   if (invocation.text("format") === undefined) assertReadable(path, mapper());
   const same = before?.format === format && before.year === year && before.utcOffsetMinutes === utcOffsetMinutes;
@@ -123,6 +123,11 @@ function formatOf(invocation: Invocation, { firstLine }: Survey): Format {
 function assertYear(year: number): number {
   if (year >= YEAR_MIN && year <= YEAR_MAX) return year;
   throw new UsageError(`--year: expected a year from ${YEAR_MIN} to ${YEAR_MAX}, got ${year}`);
+}
+
+/** What events take as a time: a file may be dated 1970, as those in reproducible archives are. */
+function eventTimeOf(timeMs: number): number {
+  return Math.min(Math.max(timeMs, Date.UTC(YEAR_MIN, 0)), Date.UTC(YEAR_MAX, 0));
 }
 
 /** @throws {UsageError} */
