@@ -2,7 +2,9 @@
 import { readFileSync, readdirSync } from "node:fs";
 import {
   type Hash,
+  concatBytes,
   decodeBase64,
+  decodeHex,
   emptyRootHash,
   encodeBase64,
   hashLeaf,
@@ -22,6 +24,7 @@ import { type Material, mutate } from "./mutate.ts";
 import { bytesOf, octetsOfText } from "./octets.ts";
 import type { Random } from "./random.ts";
 import { LOG, PQ_WITNESS, WITNESS, hostileLine, signerOf } from "./signers.ts";
+import { SMALL_ORDER_POINTS, honestSignature } from "./subjects/ed25519.ts";
 import { joinNote, splitNote } from "./subjects/lines.ts";
 import { inputOfProof } from "./subjects/merkle.ts";
 import { noteInput } from "./subjects/note.ts";
@@ -42,6 +45,7 @@ export function createMakers(): ReadonlyMap<string, Maker> {
     ["t", proofMaker(proofs, notes)],
     ["i", inclusionMaker()],
     ["k", consistencyMaker()],
+    ["e", ed25519Maker()],
     ["l", octetsMaker({ others: tilePaths(), words: ["tile/", "x000/", "x001/", ".p/", "entries", "data", "000"] })],
   ]);
 }
@@ -409,6 +413,48 @@ function alterHash(hash: Hash, random: Random): Hash {
   if (hash.length === 0) return new Uint8Array(32);
   const at = random.below(hash.length);
   return hash.with(at, (hash[at] ?? 0) ^ (1 << random.below(8)));
+}
+
+const GROUP_ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
+
+function ed25519Maker(): Maker {
+  const { testGroups } = readVectorJson<{
+    testGroups: { publicKey: { pk: string }; tests: { msg: string; sig: string }[] }[];
+  }>("crypto/ed25519-wycheproof.json");
+  const vectors = testGroups.flatMap(({ publicKey: { pk }, tests }) =>
+    tests.map(({ msg, sig }) => [pk, msg, sig].map((hex) => decodeHex(hex))),
+  );
+  return (random) => {
+    const [key = new Uint8Array(), message = new Uint8Array(), signature = new Uint8Array()] = random.oneIn(2)
+      ? random.pick(vectors)
+      : honestSignature(random.bytes(32), random.bytes(random.below(40)));
+    const [R, S] = [signature.subarray(0, 32), signature.subarray(32)];
+    switch (random.below(6)) {
+      case 0:
+        return [key, message, signature];
+      case 1:
+        return [key, message, alterHash(signature, random)];
+      case 2:
+        return [alterHash(key, random).subarray(0, 32), message, signature];
+      case 3:
+        return [key, message, concatBytes(R, withGroupOrder(S))];
+      case 4:
+        return [random.pick(SMALL_ORDER_POINTS), message, concatBytes(random.oneIn(2) ? R : new Uint8Array(32), S)];
+      default:
+        // With S = 0 one in eight of these R fits.
+        return [
+          random.pick(SMALL_ORDER_POINTS),
+          message,
+          concatBytes(random.pick(SMALL_ORDER_POINTS), new Uint8Array(32)),
+        ];
+    }
+  };
+}
+
+/** The same scalar, not reduced. */
+function withGroupOrder(S: Uint8Array): Uint8Array {
+  const value = BigInt(`0x0${Buffer.from(S).reverse().toString("hex")}`) + GROUP_ORDER;
+  return new Uint8Array(Buffer.from((value % 2n ** 256n).toString(16).padStart(64, "0"), "hex").reverse());
 }
 
 function tilePaths(): string[] {

@@ -1,6 +1,7 @@
 /** Everything that is fuzzed. */
 import type { Subject } from "./kind.ts";
 import { CHECKPOINT } from "./subjects/checkpoint.ts";
+import { ED25519 } from "./subjects/ed25519.ts";
 import { CONSISTENCY, INCLUSION } from "./subjects/merkle.ts";
 import { NOTE } from "./subjects/note.ts";
 import { POLICY } from "./subjects/policy.ts";
@@ -17,4 +18,5 @@ export const SUBJECTS: readonly Subject[] = [
   INCLUSION,
   CONSISTENCY,
   TILE_PATH,
+  ED25519,
 ];

@@ -32,6 +32,7 @@ var subjects = map[byte]func(fields [][]byte) []opinion{
 	'i': inclusion,
 	'k': consistency,
 	'l': tilePath,
+	'e': signature,
 }
 
 func main() {

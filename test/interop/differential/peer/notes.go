@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -168,4 +169,12 @@ func proofVerdict(text []byte) string {
 		hashes[i] = h[:]
 	}
 	return fmt.Sprintf("ok index %d extra %s hashes %s %s others %s", p.Index, digest(p.ExtraData), digests(hashes), fieldsOf(c, rest), unverifiedLines(unverified.Note))
+}
+
+// signature verifies an Ed25519 signature: key, message, signature.
+func signature(fields [][]byte) []opinion {
+	if len(fields[0]) != ed25519.PublicKeySize || !ed25519.Verify(fields[0], fields[1], fields[2]) {
+		return []opinion{{"crypto/ed25519", refused}}
+	}
+	return []opinion{{"crypto/ed25519", "ok"}}
 }
