@@ -10,10 +10,15 @@ afterAll(async () => {
   await files.log.remove();
 });
 
-test.each(["receipt", "evidence", "all"] as const)("no %s with any one bit flipped is VERIFIED", async (kind) => {
+test.each([
+  ["receipt", 1],
+  ["evidence", 1],
+  // It is five times as long, and each of its signatures takes longer.
+  ["all", 9],
+] as const)("no %s with one bit flipped is VERIFIED, tried for every bit or every ninth: %i", async (kind, every) => {
   expect((await verifyJson(files[kind], files.policy)).code).toBe(0);
   const verify = async (altered: string): ReturnType<typeof verifyJson> => verifyJson(altered, files.policy);
-  const accepted = await acceptedAlterations({ path: files[kind], verify, every: 1 });
+  const accepted = await acceptedAlterations({ path: files[kind], verify, every });
   expect([...accepted.keys()]).toEqual([]);
 });
 

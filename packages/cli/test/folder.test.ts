@@ -1,7 +1,7 @@
 /** What commands find and leave in the folder where they run, and what a process of its own shows: pipes, ends, crashes. */
-import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readFile, readdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { exitOf, startCommand, temporaryFolder } from "../../../test/support/processes.ts";
@@ -68,7 +68,8 @@ describe("import", () => {
   });
 
   test("takes files only: neither folders nor pipes nor what is not there, and makes no folder then", async () => {
-    spawnSync("mkfifo", [join(folder, "pipe")]);
+    const socket = createServer().listen(join(folder, "pipe"));
+    await once(socket, "listening");
     await symlink("loop", join(folder, "loop"));
     for (const [name, code, words] of [
       ["missing", 2, "there is no such file (ENOENT)"],
@@ -82,6 +83,7 @@ describe("import", () => {
       expect(ran.err).toContain(words);
     }
     expect(await readdir(folder)).toEqual(["loop", "pipe"]);
+    socket.close();
   });
 
   test("names what is wrong with its options, and asks for a year where the file is older than any log", async () => {

@@ -131,6 +131,8 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     return EXIT.ok;
   },
   evidence: async ({ terminal }, dir) => {
+    // Of a folder that is no witness's, "no evidence" would be a false comfort.
+    await readWitnessKeys({ dir });
     const found = await listEvidence({ dir });
     for (const { path, origin } of found) terminal.line(bold(path), `  ${origin}`);
     if (found.length === 0) terminal.line("no evidence of a fork was kept");
