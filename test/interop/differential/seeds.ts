@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import {
   type Hash,
+  type Signer,
   concatBytes,
   decodeBase64,
   decodeHex,
@@ -28,6 +29,7 @@ import { SMALL_ORDER_POINTS, honestSignature } from "./subjects/ed25519.ts";
 import { joinNote, splitNote } from "./subjects/lines.ts";
 import { inputOfProof } from "./subjects/merkle.ts";
 import { noteInput } from "./subjects/note.ts";
+import { TEXT, quorumInput } from "./subjects/quorum.ts";
 import { asType, joinVkey, splitVkey } from "./subjects/vkey.ts";
 
 export type Maker = (random: Random) => Input;
@@ -45,6 +47,7 @@ export function createMakers(): ReadonlyMap<string, Maker> {
     ["t", proofMaker(proofs, notes)],
     ["i", inclusionMaker()],
     ["k", consistencyMaker()],
+    ["q", quorumMaker()],
     ["e", ed25519Maker()],
     ["l", octetsMaker({ others: tilePaths(), words: ["tile/", "x000/", "x001/", ".p/", "entries", "data", "000"] })],
   ]);
@@ -198,17 +201,16 @@ function asWitnessKey(vkey: string): string {
   return parts === undefined ? vkey : joinVkey(asType(parts, 4));
 }
 
-const POLICY_KEYS: readonly string[] = [
-  ...Array.from({ length: 6 }, (_, i) => signerOf(`differential.example/w${i}`, "ed25519-cosigner").vkey),
-  PQ_WITNESS.vkey,
+const WITNESSES: readonly Signer[] = [
+  ...Array.from({ length: 6 }, (_, i) => signerOf(`differential.example/w${i}`, "ed25519-cosigner")),
+  PQ_WITNESS,
 ];
 
 /** A policy that is in order for the most part. */
 function madePolicy(random: Random): string {
   const lines = random.oneIn(3) ? [`log ${LOG.vkey}`] : [];
   const free: string[] = [];
-  const keys = POLICY_KEYS.slice(random.below(POLICY_KEYS.length));
-  for (const [i, vkey] of keys.entries()) {
+  for (const [i, { vkey }] of WITNESSES.slice(random.below(WITNESSES.length)).entries()) {
     lines.push(`witness w${i} ${vkey} http://w${i}`);
     free.push(`w${i}`);
   }
@@ -221,6 +223,18 @@ function madePolicy(random: Random): string {
   }
   lines.push(`quorum ${random.oneIn(8) ? "none" : (free.at(-1) ?? "none")}`);
   return lines.map((line) => `${line}\n`).join("");
+}
+
+/** A policy that is in order, and any of its witnesses' cosignatures; in some cases one that does not hold. */
+function quorumMaker(): Maker {
+  const good = WITNESSES.map((signer) => hostileLine(signer, TEXT));
+  const bad = WITNESSES.map((signer) => hostileLine(signer, TEXT.replace("\n1\n", "\n2\n")));
+  const others = [hostileLine(LOG, TEXT), hostileLine(WITNESS, TEXT)];
+  return (random) => {
+    const lines = [...good.filter(() => random.oneIn(2)), random.pick(others)];
+    if (random.oneIn(8)) lines.splice(random.below(lines.length), 0, random.pick(bad));
+    return quorumInput(madePolicy(random), lines);
+  };
 }
 
 function proofTexts(): string[] {

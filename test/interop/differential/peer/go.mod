@@ -1,6 +1,6 @@
-module tallystick.test/differential
+module tallystick.invalid/interop/differential
 
-go 1.26
+go 1.25.0
 
 require (
 	github.com/transparency-dev/formats v0.1.1

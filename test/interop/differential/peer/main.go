@@ -28,6 +28,7 @@ var subjects = map[byte]func(fields [][]byte) []opinion{
 	'v': vkey,
 	'c': checkpoint,
 	'p': policy,
+	'q': quorumMet,
 	't': tlogProof,
 	'i': inclusion,
 	'k': consistency,

@@ -7,7 +7,6 @@ import (
 
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
-	"github.com/transparency-dev/tessera"
 	"github.com/transparency-dev/tessera/api/layout"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -126,28 +125,4 @@ func tesseraTile(path string) string {
 		return refused
 	}
 	return fmt.Sprintf("ok %d %d %d", l, n, width(p))
-}
-
-// policy parses a policy. Of logs and URLs Tessera keeps nothing that could be compared.
-func policy(fields [][]byte) []opinion {
-	group, err := tessera.NewWitnessGroupFromPolicy(fields[0])
-	if err != nil {
-		return []opinion{{"tessera", refused}}
-	}
-	return []opinion{{"tessera", "ok " + quorum(group)}}
-}
-
-func quorum(component any) string {
-	switch c := component.(type) {
-	case tessera.Witness:
-		return fmt.Sprintf("%x:%08x", c.Key.Name(), c.Key.KeyHash())
-	case tessera.WitnessGroup:
-		members := make([]string, len(c.Components))
-		for i, member := range c.Components {
-			members[i] = quorum(member)
-		}
-		return fmt.Sprintf("%d(%s)", c.N, strings.Join(members, " "))
-	default:
-		panic(fmt.Sprintf("%T in a policy", component))
-	}
 }

@@ -1,13 +1,18 @@
 /** Texts of checkpoints: parsed by us, by transparency-dev/formats and by x/mod's tlog package. */
-import { type Checkpoint, decodeUtf8, encodeBase64, parseCheckpoint, utf8 } from "@tallystick/core";
+import { type Checkpoint, decodeUtf8, encodeBase64, formatCheckpoint, parseCheckpoint, utf8 } from "@tallystick/core";
 import type { Input, Kind, Subject } from "../kind.ts";
 import { bytesOf, isAbove63Bits, isUtf8, octetsOf } from "../octets.ts";
 import { hasBadExtensions, hasOddRoot, mendRootBase64, mendSize, sizeOf } from "./lines.ts";
-import { digest, verdictOf } from "./verdict.ts";
+import { assertWrittenBack, digest, verdictOf } from "./verdict.ts";
 
 function ours([text = new Uint8Array()]: Input): string {
   // As parseNote() does with the note of which the text is a part.
-  return verdictOf(() => fieldsOf(parseCheckpoint(decodeUtf8(text))));
+  return verdictOf(() => {
+    const decoded = decodeUtf8(text);
+    const checkpoint = parseCheckpoint(decoded);
+    assertWrittenBack(decoded, formatCheckpoint(checkpoint));
+    return fieldsOf(checkpoint);
+  });
 }
 
 /** What a checkpoint says, as the peer writes it. */

@@ -12,6 +12,7 @@ import {
   equalBytes,
   formatCheckpoint,
   formatKeyId,
+  formatNote,
   openSignatures,
   parseCheckpoint,
   parseNote,
@@ -23,7 +24,7 @@ import type { Input, Kind, Subject } from "../kind.ts";
 import { bytesOf, octetsOf, octetsOfText, textOf } from "../octets.ts";
 import { LOG, PQ_WITNESS, WITNESS, hostileLine } from "../signers.ts";
 import { joinNote, mendNote, mendSignatureBase64, readSignatureLine, splitNote } from "./lines.ts";
-import { digest, verdictOf } from "./verdict.ts";
+import { assertWrittenBack, digest, verdictOf } from "./verdict.ts";
 
 /** A note and the vkeys under which it is opened. */
 export function noteInput(octets: string, vkeys: readonly string[]): Input {
@@ -45,7 +46,10 @@ function ours(input: Input): string {
   const [note = new Uint8Array()] = input;
   const known = verifiersOf(input);
   return verdictOf(() => {
-    const { textBytes, verified, unknown } = openSignatures(parseNote(note), known);
+    const parsed = parseNote(note);
+    const signatures = parsed.signatures.map(({ line }) => line);
+    assertWrittenBack(textOf(octetsOf(note)), formatNote({ text: parsed.text, signatures }));
+    const { textBytes, verified, unknown } = openSignatures(parsed, known);
     const good = verified.map(({ verifier: { name, keyId }, timestamp }) => {
       const time = timestamp === undefined ? "" : `@${timestamp}`;
       return `${encodeHex(utf8(name))}:${formatKeyId(keyId)}${time}`;

@@ -1,17 +1,21 @@
 /** Paths of tiles and entry bundles: parsed by us, by x/mod's tlog package and by Tessera's layout package. */
-import { parseEntriesPath, parseTilePath } from "@tallystick/core";
+import { entriesPath, parseEntriesPath, parseTilePath, tilePath } from "@tallystick/core";
 import type { Input, Kind, Subject } from "../kind.ts";
 import { bytesOf, isAbove63Bits, octetsOf, textOf } from "../octets.ts";
-import { verdictOf } from "./verdict.ts";
+import { assertWrittenBack, verdictOf } from "./verdict.ts";
 
 function ours([octets = new Uint8Array()]: Input): string {
   const path = textOf(octetsOf(octets));
   return verdictOf(() => {
     if (path.startsWith("tile/entries/")) {
-      const { index, width } = parseEntriesPath(path);
+      const bundle = parseEntriesPath(path);
+      const { index, width } = bundle;
+      assertWrittenBack(path, entriesPath(bundle));
       return `entries ${index} ${width}`;
     }
-    const { level, index, width } = parseTilePath(path);
+    const tile = parseTilePath(path);
+    const { level, index, width } = tile;
+    assertWrittenBack(path, tilePath(tile));
     return `${level} ${index} ${width}`;
   });
 }

@@ -2,7 +2,9 @@
 import {
   NOTE_BYTES_MAX,
   NOTE_SIGNATURES_MAX,
+  decodeUtf8,
   encodeBase64,
+  formatTlogProof,
   parseCheckpoint,
   parseNote,
   parseTlogProof,
@@ -23,11 +25,13 @@ import {
   sizeOf,
   splitNote,
 } from "./lines.ts";
-import { digest, verdictOf } from "./verdict.ts";
+import { assertWrittenBack, digest, verdictOf } from "./verdict.ts";
 
 function ours([text = new Uint8Array()]: Input): string {
   return verdictOf(() => {
-    const { index, extra = new Uint8Array(), hashes, checkpoint } = parseTlogProof(text);
+    const proof = parseTlogProof(text);
+    const { index, extra = new Uint8Array(), hashes, checkpoint } = proof;
+    assertWrittenBack(decodeUtf8(text), formatTlogProof(proof));
     const all = hashes.map((hash) => digest(hash)).join(",");
     const note = parseNote(checkpoint);
     const fields = fieldsOf(parseCheckpoint(note.text));

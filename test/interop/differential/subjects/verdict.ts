@@ -17,3 +17,8 @@ export function verdictOf(read: () => string): string {
 export function digest(bytes: Uint8Array): string {
   return encodeHex(sha256(bytes).subarray(0, 8));
 }
+
+/** What we take has one text: that which we write. Anything else is a bug of ours, whatever others say. */
+export function assertWrittenBack(taken: string, written: string): void {
+  if (taken !== written) throw new Error(`taken, but written back as ${JSON.stringify(written)}`);
+}

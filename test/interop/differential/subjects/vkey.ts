@@ -3,6 +3,7 @@ import {
   type KeyType,
   computeKeyId,
   decodeHex,
+  decodeUtf8,
   encodeBase64,
   encodeHex,
   formatKeyId,
@@ -13,11 +14,13 @@ import {
 import type { Input, Kind, Subject } from "../kind.ts";
 import { bytesOf, canonicalBase64, decodeLikeGo, isUtf8, octetsOf, textOf } from "../octets.ts";
 import { LOG, PQ_WITNESS, WITNESS } from "../signers.ts";
-import { verdictOf } from "./verdict.ts";
+import { assertWrittenBack, verdictOf } from "./verdict.ts";
 
 function ours([octets = new Uint8Array()]: Input): string {
   return verdictOf(() => {
-    const { name, keyId } = parseVkey(isUtf8(octetsOf(octets)) ? textOf(octetsOf(octets)) : "");
+    const text = decodeUtf8(octets);
+    const { name, keyId, vkey } = parseVkey(text);
+    assertWrittenBack(text, vkey);
     return `${encodeHex(utf8(name))} ${formatKeyId(keyId)}`;
   });
 }
