@@ -65,7 +65,7 @@ export interface Built {
   readonly chainEnds: ReadonlyMap<string, ChainEnd>;
   readonly loggedAt: number;
   readonly own: OwnStream;
-  /** Whether anything but log.head is among them; `undefined` where nothing is. */
+  /** Whether anything but a log.head is among them, behind the last log.head if there is one. */
   readonly others: boolean;
   readonly headLogged: boolean;
 }
@@ -340,7 +340,8 @@ export class Draft {
       chainEnds: chains,
       loggedAt: this.#loggedAt,
       own: { ...this.#base.own, nextSequence: this.#nextOwn },
-      others: types.some((type) => type !== "log.head"),
+      // What stands before a log.head in the same commit, such as the stream.start that it caused, did not come since.
+      others: types.lastIndexOf("log.head") < types.length - 1,
       headLogged: types.includes("log.head"),
     };
   }
