@@ -28,7 +28,7 @@ export interface SizedLog {
   growTo(size: number): Promise<void>;
   status(): LogStatus;
   stop(): Promise<void>;
-  start(): Promise<void>;
+  start(options?: { readonly startWithoutWitnesses?: boolean }): Promise<void>;
   /** Stops it and leaves nothing. */
   remove(): Promise<void>;
 }
@@ -56,8 +56,8 @@ export async function createSizedLog(options: Partial<InitServerOptions> = {}): 
     growTo: async (size) => growTo(openedLog(served), size),
     status: () => openedLog(served).status(),
     stop: async () => served.close(),
-    start: async () => {
-      served = await serveLogs({ dir });
+    start: async (startOptions) => {
+      served = await serveLogs({ dir, ...startOptions });
     },
     remove: async () => {
       await served.close();

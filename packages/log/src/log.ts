@@ -160,12 +160,13 @@ class OpenLog implements Log {
 
   /** Asks the witnesses until enough have answered; then lets sequencer and publisher run. */
   async #start(): Promise<void> {
-    const { witnesses, startWithoutWitnesses, fetch, witnessTimeoutMs, storage } = this.#options;
+    const { keys, witnesses, startWithoutWitnesses, fetch, witnessTimeoutMs, storage } = this.#options;
     const { signal } = this.#closing;
     while (!signal.aborted) {
       const asked = await askWitnesses({
         origin: this.origin,
         policy: this.#policy,
+        keys,
         storage,
         witnesses,
         signed: this.#publisher.signed,

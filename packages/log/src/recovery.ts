@@ -8,10 +8,13 @@ import {
   CompactRange,
   type Policy,
   TallystickError,
+  emptyRootHash,
   equalBytes,
   evaluateQuorum,
+  formatCheckpoint,
   openNote,
   parseCheckpoint,
+  signNote,
 } from "@tallystick/core";
 import { decodeLeaf } from "@tallystick/events";
 import { type LogStorage, indexKey } from "@tallystick/storage";
@@ -25,7 +28,7 @@ import { TABLE } from "./rows.ts";
 import type { SequencerState } from "./sequencer.ts";
 import { StoredTiles } from "./tiles.ts";
 import { type Tree, emptyTree, hashesAtLevel } from "./tree.ts";
-import { fetchMonitoredHead } from "./witness-client.ts";
+import { addCheckpoint, fetchMonitoredHead } from "./witness-client.ts";
 
 export interface RecoverInput {
   readonly storage: LogStorage;
@@ -135,6 +138,7 @@ async function readTree(storage: LogStorage, range: CompactRange): Promise<Tree>
 export interface AskWitnessesInput {
   readonly origin: string;
   readonly policy: Policy;
+  readonly keys: LogKeys;
   readonly storage: LogStorage;
   readonly witnesses: readonly WitnessTarget[];
   readonly signed: SignedHead | undefined;
@@ -149,7 +153,7 @@ export interface WitnessesAsked {
   /** Witnesses whose word is still needed. */
   readonly missing: readonly string[];
   readonly reasons: readonly Reason[];
-  /** The size of our newest head that each witness shows; 0 where it has none. */
+  /** The size of our newest head that each witness shows or names; 0 where it has none. */
   readonly sizes: ReadonlyMap<string, number>;
 }
 
@@ -166,19 +170,65 @@ export async function askWitnesses(input: AskWitnessesInput): Promise<WitnessesA
   let error: LogError | undefined;
   await Promise.all(
     input.witnesses.map(async (target) => {
-      const answer = await fetchMonitoredHead({ ...input, target });
-      if (answer.kind === "unreachable") {
-        reasons.push({ code: "witness-unreachable", message: `${target.name}: ${answer.message}` });
-        return;
-      }
-      const found = answer.kind === "none" ? {} : await findContradiction({ ...input, tiles, note: answer.note });
-      error ??= found.error;
-      sizes.set(target.name, found.size ?? 0);
+      const word = await askWitness({ ...input, tiles, target });
+      error ??= word.error;
+      if (word.reason === undefined) sizes.set(target.name, word.size ?? 0);
+      else reasons.push(word.reason);
     }),
   );
   const silent = input.witnesses.filter(({ name }) => !sizes.has(name));
   const missing = couldBeQuorum(input.policy, silent) ? silent.map(({ name }) => name) : [];
   return { ...(error === undefined ? {} : { error }), missing, reasons, sizes };
+}
+
+interface AskWitnessInput extends AskWitnessesInput {
+  readonly tiles: StoredTiles;
+  readonly target: WitnessTarget;
+}
+
+interface WitnessWord {
+  readonly size?: number;
+  readonly error?: LogError;
+  /** Why it counts as if it had not answered. */
+  readonly reason?: Reason;
+}
+
+async function askWitness(input: AskWitnessInput): Promise<WitnessWord> {
+  const answer = await fetchMonitoredHead(input);
+  if (answer.kind === "unreachable") return unreachable(input, answer.message);
+  return answer.kind === "none" ? submitAgain(input) : findContradiction({ ...input, note: answer.note });
+}
+
+/**
+ * Asks a witness that shows no head by submitting our newest one once more: it may be one of those that show none at
+ * all. If it has cosigned another one it says of which size (c2sp.org/tlog-witness, 409). A larger size is only its
+ * word, without a signature of ours, so that it cannot stop the log; but it does not count as an answer either.
+ */
+async function submitAgain(input: AskWitnessInput): Promise<WitnessWord> {
+  const { size, note } = input.signed ?? emptyHead(input);
+  const answer = await addCheckpoint({ ...input, from: size, proof: [], note });
+  if (answer.kind === "unreachable") return unreachable(input, answer.message);
+  if (answer.kind === "refused") return contradicted(input, `does not accept our head of size ${size}`);
+  if (answer.kind === "conflict" && answer.size > BigInt(size))
+    return contradicted(input, `says that it cosigned size ${answer.size}, our newest head is of size ${size}`);
+  if (answer.kind === "conflict") return { size: Number(answer.size) };
+  // One that does not know this log yet has cosigned nothing of it.
+  return answer.kind === "cosigned" ? { size } : {};
+}
+
+function unreachable({ target }: AskWitnessInput, message: string): WitnessWord {
+  return { reason: { code: "witness-unreachable", message: `${target.name}: ${message}` } };
+}
+
+function contradicted({ target }: AskWitnessInput, what: string): WitnessWord {
+  const message = `${target.name} ${what}: if so, this storage was put back to an older state, or another one runs`;
+  return { reason: { code: "log-rolled-back", message } };
+}
+
+/** A head of the empty tree, which every tree extends: to sign it says nothing. */
+function emptyHead({ origin, keys }: AskWitnessInput): { readonly size: number; readonly note: string } {
+  const text = formatCheckpoint({ origin, size: 0, rootHash: emptyRootHash() });
+  return { size: 0, note: signNote({ text, signers: keys.signers.slice(0, 1) }) };
 }
 
 /** Whether the witnesses that did not answer could make up a quorum by themselves. */

@@ -123,7 +123,10 @@ describe("start with witnesses", () => {
     await until(() => log.status().reasons.length > 0);
     expect(log.status()).toMatchObject({ state: "starting", reasons: [{ code: "log-starting" }, {}, {}] });
     await expect(append(log, 0)).rejects.toMatchObject({ code: "log-starting", details: { retryAfterSeconds: 1 } });
-    expect(site.network.requests.every((line) => line.startsWith("GET"))).toBe(true);
+    // One that shows no head is asked by the head of the empty tree. No other was signed.
+    const submitted = site.network.requests.filter((line) => !line.startsWith("GET"));
+    expect(new Set(submitted)).toEqual(new Set(["POST w3.example/add-checkpoint"]));
+    expect(await site.storage.readHead("signed")).toBeUndefined();
     site.network.hosts.set("w2.example", site.handlers[1] ?? hanging);
     await started(log);
     await append(log, 0);
@@ -183,6 +186,54 @@ describe("start with witnesses", () => {
       await site.open({ storage: createMemoryStorage(), keyStore: createMemoryKeyStore() }),
     );
     expect(refused.status()).toMatchObject({ state: "stopped", reasons: [{ code: "log-rolled-back" }] });
+  });
+
+  test("C-257 witnesses that show no heads are asked by submitting the newest one again", async () => {
+    const site = await createSite({ witnesses: 2 });
+    for (const [at, handler] of site.handlers.entries()) {
+      const hidden = async (request: Request): Promise<Response> =>
+        request.method === "GET" ? new Response(null, { status: 404 }) : handler(request);
+      site.network.hosts.set(`w${at + 1}.example`, hidden);
+    }
+    const [newest, older] = [join(temporaryFolder(), "data"), join(temporaryFolder(), "data")];
+    const storage = await openLevelStorage({ path: newest });
+    const log = await started(await site.open({ storage }));
+    await append(log, 0, 1, 2);
+    await published(log);
+    await log.close();
+    await storage.close();
+    cpSync(newest, older, { recursive: true });
+    const reopened = await openLevelStorage({ path: newest });
+    const later = await started(await site.open({ storage: reopened }));
+    await append(later, 3, 4);
+    await published(later);
+    await later.close();
+
+    const rolledBack = await levelAt(older);
+    const signedBefore = await rolledBack.readHead("signed");
+    for (const [put, size] of [
+      [rolledBack, 3],
+      [createMemoryStorage(), 0],
+    ] as const) {
+      const fresh = put === rolledBack ? {} : { keyStore: createMemoryKeyStore() };
+      const waiting = await site.open({ storage: put, ...fresh });
+      await until(() => waiting.status().reasons.length === 3);
+      expect(waiting.status().state).toBe("starting");
+      const message = `says that it cosigned size 5, our newest head is of size ${size}`;
+      const told = waiting.status().reasons.filter(({ code }) => code === "log-rolled-back");
+      expect(told.map((reason) => reason.message).sort()).toEqual([
+        expect.stringContaining(`w1 ${message}`),
+        expect.stringContaining(`w2 ${message}`),
+      ]);
+      await expect(append(waiting, 9)).rejects.toMatchObject({ code: "log-starting" });
+      await waiting.close();
+    }
+    expect(await rolledBack.readHead("signed")).toEqual(signedBefore);
+
+    // The word of one witness alone, where its quorum does not hang on it, holds up nobody.
+    const again = await started(await site.open({ storage: reopened }));
+    await append(again, 5);
+    await published(again);
   });
 
   test("a head that a witness shows without our signature says nothing about us", async () => {
