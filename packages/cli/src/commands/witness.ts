@@ -65,17 +65,22 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   serve: async (invocation, dir) => {
     const { terminal } = invocation;
     const logger = loggerOf(terminal);
-    const served = await serveWitness({ dir, host: "127.0.0.1", port: 7421, ...listenOf(invocation), logger });
+    const serving = serveWitness({ dir, host: "127.0.0.1", port: 7421, ...listenOf(invocation), logger });
     const reload = (): void =>
-      void served
-        .reload()
+      void serving
+        .then((served) => served.reload())
         .catch((error: unknown) => terminal.trouble(`the configuration could not be read again: ${String(error)}`));
+    // From the first moment: a SIGHUP that nobody handles would end the process.
     process.on("SIGHUP", reload);
-    terminal.line(bold(served.url), `  witness in ${dir}`);
-    terminal.value({ url: served.url });
-    await untilAborted(withParent(invocation.signal, served.url));
-    process.off("SIGHUP", reload);
-    await served.close();
+    try {
+      const served = await serving;
+      terminal.line(bold(served.url), `  witness in ${dir}`);
+      terminal.value({ url: served.url });
+      await untilAborted(withParent(invocation.signal, served.url));
+      await served.close();
+    } finally {
+      process.off("SIGHUP", reload);
+    }
     // An open channel would keep this process alive.
     if (process.connected) process.disconnect();
     return EXIT.ok;
