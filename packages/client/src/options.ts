@@ -69,7 +69,7 @@ export function resolveOptions(options: TallystickOptions): ResolvedOptions {
   }
   return {
     url: urlOf(settingOf(options, "url")),
-    token: settingOf(options, "token"),
+    token: tokenOf(settingOf(options, "token")),
     policy: settingOf(options, "policy"),
     origin: options.origin,
     outbox: options.outbox ?? ".tallystick-outbox",
@@ -104,8 +104,17 @@ function settingOf(options: TallystickOptions, name: "url" | "token" | "policy")
   throw new TypeError(`${name}: expected it in the options or in ${variable}, got neither`);
 }
 
+/** What no header can carry would be shown by whoever refuses it later, at each try. */
+function tokenOf(text: string): string {
+  if (/^[\x21-\x7e]+$/.test(text)) return text;
+  throw new TypeError("token: expected ASCII characters, without blanks and line ends");
+}
+
 function urlOf(text: string): string {
   const url = text.replace(/\/+$/, "");
+  const { username, password } = URL.parse(url) ?? { username: "", password: "" };
+  if (username !== "" || password !== "")
+    throw new TypeError("url: expected the log's address without user and password: token takes the token");
   if (/^https?:\/\//.test(url) && URL.canParse(url) && !/[?#]/.test(url)) return url;
   throw new TypeError(`url: expected the log's http(s) address, without a query, got ${JSON.stringify(text)}`);
 }

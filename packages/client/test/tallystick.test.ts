@@ -292,6 +292,10 @@ describe("createTallystick", () => {
     ["url", { url: "not an address" }, "TypeError"],
     ["url", { url: "https://log.example/?a" }, "TypeError"],
     ["url", { url: "" }, "TypeError"],
+    ["url", { url: "https://user:sEcReT@log.example/a" }, "TypeError"],
+    ["token", { token: "sEcReT\nsEcReT" }, "TypeError"],
+    ["token", { token: "sEcReT " }, "TypeError"],
+    ["token", { token: "sEcReTö" }, "TypeError"],
     ["until", { until: "sent" as "queued" }, "TypeError"],
     ["outboxBytesMax", { outboxBytesMax: 1 }, "RangeError"],
     ["requestTimeoutMs", { requestTimeoutMs: 2 ** 31 }, "RangeError"],
@@ -303,6 +307,7 @@ describe("createTallystick", () => {
       createTallystick({ url: "https://log.example/a", token: "t", policy: "p", ...options });
     expect(errorCode(create)).toBe(code);
     expect(create).toThrow(name);
+    expect(create).not.toThrow("sEcReT");
   });
 
   test("asks which log where the policy names more than one", async () => {
