@@ -253,7 +253,9 @@ function announce({ terminal }: Invocation, dev: DevFile, witnesses: readonly Ru
   terminal.line();
   terminal.line("Witnesses of one's own convince only oneself: others want witnesses that somebody else runs.");
   terminal.line("Ctrl-C stops all of it; what was logged stays.");
-  terminal.value(dev);
+  // What is printed ends up in logs of others; the tokens stay in the file, which is its owner's alone.
+  const { tokens: _, ...log } = dev.log;
+  terminal.value({ ...dev, log });
 }
 
 async function exists(path: string): Promise<boolean> {
