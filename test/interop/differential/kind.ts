@@ -29,6 +29,8 @@ export type Kind = KindFacts &
 interface KindFacts {
   /** As in the page of decisions: "base64-trailing-bits". */
   readonly name: string;
+  /** The lines of conformance that ask for what we do: "C-20 C-21". */
+  readonly covers: string;
   /** Whose opinion differs: "x/mod", "formats", "merkle", "tessera". */
   readonly of: readonly string[];
   /** An input of this kind and of no other. */

@@ -1,11 +1,14 @@
 /** The documented differences, one by one: each example is of its kind, is judged differently, and of no other kind. */
 import { readFileSync } from "node:fs";
+import { utf8 } from "@tallystick/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GO_BUILD_TIMEOUT_MS, describeWithGo } from "../go.ts";
-import { compare } from "./compare.ts";
+import { type Outcome, compare } from "./compare.ts";
 import { startPeer } from "./fuzz-test.ts";
+import type { Input, Subject } from "./kind.ts";
 import type { Peer } from "./peer.ts";
 import { SUBJECTS } from "./subjects.ts";
+import { TILE_PATH } from "./subjects/tile-path.ts";
 
 const PAGE = new URL("../../../docs/decisions/0030-differences-from-other-implementations.md", import.meta.url);
 
@@ -20,13 +23,31 @@ describeWithGo("each documented difference", () => {
     expect(await peer.close()).toBe(0);
   });
 
+  async function differing(subject: Subject, input: Input): Promise<readonly Outcome[]> {
+    const [opinions = new Map<string, string>()] = await peer.ask([{ code: subject.code, input }]);
+    const { outcomes } = await compare(subject, input, opinions, peer);
+    return outcomes.filter(({ agreed }) => !agreed);
+  }
+
   describe.each(SUBJECTS)("of $name", (subject) => {
-    test.each(subject.kinds)("shows in an example: $name", async ({ name, of, example }) => {
-      const [opinions = new Map<string, string>()] = await peer.ask([{ code: subject.code, input: example }]);
-      const { outcomes } = await compare(subject, example, opinions, peer);
-      const differing = outcomes.filter(({ agreed }) => !agreed);
-      expect(differing).toEqual(of.map((who) => ({ of: who, agreed: false, kinds: [name] })));
+    test.each(subject.kinds)("$covers differs in an example: $name", async ({ name, of, example }) => {
+      expect(await differing(subject, example)).toEqual(of.map((who) => ({ of: who, agreed: false, kinds: [name] })));
     });
+
+    test.each(subject.kinds)("without the kind, the example is a fault: $name", async ({ name, of, example }) => {
+      const kinds = subject.kinds.filter((kind) => kind.name !== name);
+      const faults = (await differing({ ...subject, kinds }, example)).map(({ of, fault }) => [of, typeof fault]);
+      expect(faults).toEqual(of.map((who) => [who, "string"]));
+    });
+  });
+
+  test("a kind that says too much is a fault, though both sides agree", async () => {
+    const agreed = [utf8("tile/0/000")];
+    expect(await differing(TILE_PATH, agreed)).toEqual([]);
+    const kinds = TILE_PATH.kinds.map((kind) => ("holds" in kind ? { ...kind, holds: () => true } : kind));
+    const [outcome] = await differing({ ...TILE_PATH, kinds }, agreed);
+    expect(outcome).toMatchObject({ agreed: false, kinds: [] });
+    expect(outcome?.fault).toContain("tile-level-above-63 is not what it says");
   });
 });
 

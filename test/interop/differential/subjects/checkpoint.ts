@@ -35,6 +35,7 @@ const example = (...lines: readonly string[]): Input => [bytesOf(lines.join("\n"
 const KINDS: readonly Kind[] = [
   {
     name: "base64-not-canonical",
+    covers: "C-21 C-49",
     of: ["formats", "x/mod"],
     form: "they-tolerate",
     mend: (input) => mendText(input, mendRootBase64),
@@ -42,6 +43,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "leading-zeros",
+    covers: "C-45",
     of: ["formats"],
     form: "they-tolerate",
     mend: (input) => mendText(input, mendSize),
@@ -49,6 +51,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "number-above-63-bits",
+    covers: "C-48",
     of: ["formats"],
     form: "we-refuse",
     holds: holdsFor((text) => isAbove63Bits(sizeOf(text))),
@@ -56,6 +59,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "root-not-32-bytes",
+    covers: "C-49",
     of: ["formats"],
     form: "we-refuse",
     holds: holdsFor(hasOddRoot),
@@ -63,6 +67,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "extension-lines-unread",
+    covers: "C-51",
     of: ["formats", "x/mod"],
     form: "we-refuse",
     holds: holdsFor(hasBadExtensions),
@@ -70,6 +75,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "checkpoint-not-utf8",
+    covers: "C-17",
     of: ["formats", "x/mod"],
     form: "we-refuse",
     holds: holdsFor((text) => !isUtf8(text)),

@@ -45,6 +45,7 @@ const IDENTITY = encode(1n);
 const KINDS: readonly Kind[] = [
   {
     name: "ed25519-odd-point",
+    covers: "C-40",
     of: ["crypto/ed25519"],
     form: "we-refuse",
     holds: ([publicKey = new Uint8Array(), , signature = new Uint8Array()]) =>

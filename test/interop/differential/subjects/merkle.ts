@@ -46,6 +46,7 @@ const isAbove62Bits = holdsFor(({ numbers }) => numbers.some((number) => number 
 const INCLUSION_KINDS: readonly Kind[] = [
   {
     name: "size-above-62-bits",
+    covers: "C-253",
     of: ["x/mod"],
     form: "they-refuse",
     holds: isAbove62Bits,
@@ -53,6 +54,7 @@ const INCLUSION_KINDS: readonly Kind[] = [
   },
   {
     name: "number-above-63-bits",
+    covers: "C-253",
     of: ["merkle"],
     form: "we-refuse",
     holds: holdsFor(hasBigNumber),
@@ -63,6 +65,7 @@ const INCLUSION_KINDS: readonly Kind[] = [
 const CONSISTENCY_KINDS: readonly Kind[] = [
   {
     name: "size-above-62-bits",
+    covers: "C-253",
     of: ["x/mod"],
     form: "they-refuse",
     holds: isAbove62Bits,
@@ -71,6 +74,7 @@ const CONSISTENCY_KINDS: readonly Kind[] = [
   },
   {
     name: "number-above-63-bits",
+    covers: "C-253",
     of: ["merkle"],
     form: "we-refuse",
     holds: holdsFor(hasBigNumber),
@@ -78,6 +82,7 @@ const CONSISTENCY_KINDS: readonly Kind[] = [
   },
   {
     name: "root-not-32-bytes",
+    covers: "C-249",
     of: ["merkle"],
     form: "we-refuse",
     holds: holdsFor(({ hashes }) => hashes.some((hash) => hash.length !== 32)),
@@ -85,6 +90,7 @@ const CONSISTENCY_KINDS: readonly Kind[] = [
   },
   {
     name: "root-of-size-0-unread",
+    covers: "C-248",
     of: ["merkle"],
     form: "we-refuse",
     holds: holdsFor(({ numbers, hashes }) =>
@@ -94,6 +100,7 @@ const CONSISTENCY_KINDS: readonly Kind[] = [
   },
   {
     name: "consistency-from-size-0",
+    covers: "C-248",
     of: ["x/mod"],
     form: "they-refuse",
     holds: holdsFor(({ numbers: [from] }) => from === 0n),

@@ -124,6 +124,7 @@ function isOddEmptyTree(text: string): boolean {
 const KINDS: readonly Kind[] = [
   {
     name: "base64-not-canonical",
+    covers: "C-20 C-21",
     of: ["x/mod"],
     form: "they-tolerate",
     mend: (input) => mendOctets(input, (octets) => mendNote(octets, mendSignatureBase64)),
@@ -131,6 +132,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "note-over-64-signatures",
+    covers: "C-28",
     of: ["x/mod"],
     form: "we-refuse",
     holds: ([note = new Uint8Array()]) => (splitNote(octetsOf(note))?.lines.length ?? 0) > NOTE_SIGNATURES_MAX,
@@ -138,6 +140,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "note-over-256-kib",
+    covers: "C-29",
     of: ["x/mod"],
     form: "we-refuse",
     holds: ([note]) => note !== undefined && note.length > NOTE_BYTES_MAX,
@@ -145,6 +148,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "second-line-of-a-key",
+    covers: "C-25 C-30",
     of: ["x/mod"],
     form: "read-differently",
     mend: (input) => {
@@ -164,6 +168,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "cosignature-time-above-63-bits",
+    covers: "C-66",
     of: ["x/mod"],
     form: "we-refuse",
     holds: (input) =>
@@ -175,6 +180,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "cosignature-over-one-line",
+    covers: "C-67",
     of: ["x/mod"],
     form: "they-refuse",
     holds: (input) => hasKnownLine(input, ({ verifier: { type } }, text) => type === 4 && text.split("\n").length < 3),
@@ -182,6 +188,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "mldsa44-over-no-checkpoint",
+    covers: "C-70",
     of: ["x/mod"],
     form: "we-refuse",
     holds: (input) => hasKnownLine(input, ({ verifier: { type } }, text) => type === 6 && !isCheckpointForUs(text)),
@@ -192,6 +199,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "mldsa44-origin-over-255-bytes",
+    covers: "C-60",
     of: ["x/mod"],
     form: "we-refuse",
     holds: (input) =>
@@ -203,6 +211,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "mldsa44-over-odd-empty-tree",
+    covers: "C-50",
     of: ["x/mod"],
     form: "we-refuse",
     holds: (input) => hasKnownLine(input, ({ verifier: { type } }, text) => type === 6 && isOddEmptyTree(text)),

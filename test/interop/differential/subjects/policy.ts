@@ -66,21 +66,23 @@ function holdsFor(holds: (lines: Lines) => boolean, words: WordsOf = wordsOf): (
   return (input) => holds(words(input));
 }
 
-/** Mends the lines that have words. */
+/** Mends lines as words. A line that `mend` gives back as the array it got stays as it stood. */
 function mendLines(input: Input, mend: (lines: Lines) => Lines, words: WordsOf = wordsOf): Input {
+  const [octets = new Uint8Array()] = input;
+  const stood = octetsOf(octets).split("\n");
   const lines = words(input);
-  const mended = mend(lines);
-  if (JSON.stringify(mended) === JSON.stringify(lines)) return input;
-  return [bytesOf(mended.map((line) => line.join(" ")).join("\n"))];
+  const mended = mend(lines).map((line) => stood[lines.indexOf(line)] ?? line.join(" "));
+  return [bytesOf(mended.join("\n"))];
 }
 
 /** Mends the vkey of each witness. */
 function mendVkeys(input: Input, mend: (parts: VkeyParts) => VkeyParts): Input {
   return mendLines(input, (lines) =>
-    lines.map(([keyword = "", name = "", vkey = "", ...rest]) => {
+    lines.map((words) => {
+      const [keyword, , vkey = ""] = words;
       const parts = keyword === "witness" ? splitVkey(vkey) : undefined;
-      const words = [keyword, name, parts === undefined ? vkey : joinVkey(mend(parts)), ...rest];
-      return words.filter((word) => word !== "");
+      const mended = parts === undefined ? vkey : joinVkey(mend(parts));
+      return mended === vkey ? words : words.with(2, mended);
     }),
   );
 }
@@ -151,6 +153,7 @@ const altered = (alter: (parts: VkeyParts) => VkeyParts): Input => mendVkeys(exa
 const KINDS: readonly Kind[] = [
   {
     name: "policy-control-character",
+    covers: "C-183",
     of: ["tessera"],
     form: "we-refuse",
     // oxlint-disable-next-line no-control-regex -- what the kind is about
@@ -159,6 +162,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "policy-comment-after-words",
+    covers: "C-184",
     of: ["tessera"],
     form: "read-differently",
     mend: ([octets = new Uint8Array()]) => [
@@ -168,6 +172,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "policy-unicode-space",
+    covers: "C-183",
     of: ["tessera"],
     form: "read-differently",
     mend: ([octets = new Uint8Array()]) => [
@@ -177,6 +182,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "policy-log-lines-unread",
+    covers: "C-190 C-196",
     of: ["tessera"],
     form: "they-tolerate",
     mend: (input) => mendLines(input, dropBadLogs),
@@ -184,6 +190,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "base64-not-canonical",
+    covers: "C-21",
     of: ["tessera"],
     form: "they-tolerate",
     mend: (input) => mendVkeys(input, withCanonicalBase64),
@@ -191,6 +198,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "policy-witness-of-type-1",
+    covers: "C-195",
     of: ["tessera"],
     form: "they-tolerate",
     mend: (input) => mendVkeys(input, (parts) => (keyOf(parts)?.type === 1 ? asType(parts, 4) : parts)),
@@ -198,6 +206,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "vkey-id-unchecked",
+    covers: "C-35",
     of: ["tessera"],
     form: "they-tolerate",
     mend: (input) => mendVkeys(input, withRightId),
@@ -205,6 +214,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "mldsa44-name-over-255-bytes",
+    covers: "C-72",
     of: ["tessera"],
     form: "we-refuse",
     holds: holdsFor((lines) => vkeysOf(lines).some(isLongMldsa44Name)),
@@ -212,6 +222,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "policy-quorum-line",
+    covers: "C-186 C-188",
     of: ["tessera"],
     form: "they-tolerate",
     mend: (input) => mendLines(input, lastQuorumLast),
@@ -219,6 +230,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "policy-threshold-0",
+    covers: "C-192",
     of: ["tessera"],
     form: "we-refuse",
     holds: holdsFor((lines) =>
@@ -228,19 +240,22 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "leading-zeros",
+    covers: "C-192",
     of: ["tessera"],
     form: "they-tolerate",
     mend: (input) =>
       mendLines(input, (lines) =>
         lines.map((words) => {
-          const [keyword, , threshold] = words;
-          return keyword === "group" && threshold !== undefined ? words.with(2, canonicalDecimal(threshold)) : words;
+          const [keyword, , threshold = ""] = words;
+          const mended = canonicalDecimal(threshold);
+          return keyword !== "group" || mended === threshold ? words : words.with(2, mended);
         }),
       ),
     example: example(W1, W2, "group g 02 w1 w2", "quorum g"),
   },
   {
     name: "policy-member-twice",
+    covers: "C-191",
     of: ["tessera"],
     form: "we-refuse",
     holds: holdsFor((lines) => hasRepeat(groupsOf(lines).flatMap(({ members }) => members))),
@@ -248,6 +263,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "policy-key-twice",
+    covers: "C-190",
     of: ["tessera"],
     form: "we-refuse",
     holds: holdsFor((lines) =>
@@ -257,6 +273,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "policy-url-required",
+    covers: "C-196",
     of: ["tessera"],
     form: "they-refuse",
     holds: holdsFor((lines) => lines.some((words) => words[0] === "witness" && words.length === 3), tesseraWordsOf),
@@ -264,6 +281,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "policy-url-unparsable",
+    covers: "C-196",
     of: ["tessera"],
     form: "they-refuse-unless",
     mend: (input) =>
@@ -277,6 +295,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "policy-keyword-as-name",
+    covers: "C-193",
     of: ["tessera"],
     form: "they-refuse",
     holds: holdsFor((lines) => namesOf(lines).some((name) => KEYWORDS.has(name)), tesseraWordsOf),
@@ -284,6 +303,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "line-over-64-kib",
+    covers: "C-197",
     of: ["tessera"],
     form: "they-refuse",
     holds: ([octets = new Uint8Array()]) =>

@@ -54,6 +54,7 @@ const POLICY = `witness w1 ${WITNESS.vkey} http://w1\nwitness w2 ${PQ_WITNESS.vk
 const KINDS: readonly Kind[] = [
   {
     name: "bad-line-of-a-witness",
+    covers: "C-25",
     of: ["tessera"],
     form: "we-refuse",
     holds: hasBadLine,

@@ -39,6 +39,7 @@ const example = (path: string): Input => [bytesOf(path)];
 const KINDS: readonly Kind[] = [
   {
     name: "tile-level-above-63",
+    covers: "C-89",
     of: ["x/mod"],
     form: "we-refuse",
     holds: holdsFor((path) => Number(/^tile\/(\d+)\//.exec(path)?.[1] ?? 0) > 63),
@@ -46,6 +47,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "tile-level-data",
+    covers: "C-104",
     of: ["x/mod"],
     form: "we-refuse",
     holds: holdsFor((path) => path.startsWith("tile/data/")),
@@ -53,6 +55,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "leading-zeros",
+    covers: "C-89 C-93",
     of: ["tessera"],
     form: "they-tolerate",
     mend: (input) => mendPath(mendPath(input, /^tile\/0+(?=\d+\/)/, "tile/"), /\.p\/0+(?=\d+$)/, ".p/"),
@@ -60,6 +63,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "tile-needless-group",
+    covers: "C-91",
     of: ["tessera"],
     form: "they-tolerate",
     mend: (input) => mendPath(input, /^(tile\/[^/]*\/)(?:x000\/)+/, "$1"),
@@ -67,6 +71,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "number-above-63-bits",
+    covers: "C-92",
     of: ["tessera"],
     form: "we-refuse",
     holds: holdsFor((path) => isAbove63Bits(indexOf(path))),

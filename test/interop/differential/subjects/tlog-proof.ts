@@ -100,6 +100,7 @@ const UNKNOWN = octetsOfText("— someone.else AAAAAAA=\n");
 const KINDS: readonly Kind[] = [
   {
     name: "carriage-returns",
+    covers: "C-202",
     of: ["formats"],
     form: "they-tolerate",
     mend: ([proof = new Uint8Array()]) => [bytesOf(octetsOf(proof).replaceAll(/\r(?=\n|$)/g, ""))],
@@ -107,6 +108,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "no-newline-at-the-end",
+    covers: "C-7",
     of: ["formats"],
     form: "they-tolerate",
     mend: (input) => mendProof(input, ({ head, note }) => ({ head, note: note.replace(/[^\n]$/, "$&\n") })),
@@ -114,6 +116,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "base64-not-canonical",
+    covers: "C-21 C-206",
     of: ["formats"],
     form: "they-tolerate",
     mend: (input) => {
@@ -133,6 +136,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "leading-zeros",
+    covers: "C-204",
     of: ["formats"],
     form: "they-tolerate",
     mend: (input) =>
@@ -144,6 +148,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "empty-extra",
+    covers: "C-203",
     of: ["formats"],
     form: "they-tolerate",
     mend: (input) => mendProof(input, ({ head, note }) => ({ head: head.replace("\nextra \n", "\n"), note })),
@@ -151,6 +156,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "number-above-63-bits",
+    covers: "C-204",
     of: ["formats"],
     form: "we-refuse",
     holds: holdsFor(
@@ -162,6 +168,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "proof-over-63-hashes",
+    covers: "C-205",
     of: ["formats"],
     form: "we-refuse",
     holds: holdsFor((parts) => hashLines(parts).length > 63),
@@ -169,6 +176,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "root-not-32-bytes",
+    covers: "C-49",
     of: ["formats"],
     form: "we-refuse",
     holds: holdsFor((parts) => hasOddRoot(checkpointText(parts))),
@@ -176,6 +184,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "extension-lines-unread",
+    covers: "C-51",
     of: ["formats"],
     form: "we-refuse",
     holds: holdsFor((parts) => hasBadExtensions(checkpointText(parts))),
@@ -183,6 +192,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "note-over-64-signatures",
+    covers: "C-28",
     of: ["formats"],
     form: "we-refuse",
     holds: holdsFor(({ note }) => (splitNote(note)?.lines.length ?? 0) > NOTE_SIGNATURES_MAX),
@@ -190,6 +200,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "note-over-256-kib",
+    covers: "C-29",
     of: ["formats"],
     form: "we-refuse",
     holds: holdsFor(({ note }) => note.length > NOTE_BYTES_MAX),
@@ -197,6 +208,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "line-over-64-kib",
+    covers: "C-29",
     of: ["formats"],
     form: "they-refuse",
     holds: ([proof = new Uint8Array()]) =>

@@ -102,6 +102,7 @@ const ECDSA_VKEY = ((): string => {
 const KINDS: readonly Kind[] = [
   {
     name: "base64-not-canonical",
+    covers: "C-20 C-21",
     of: ["x/mod", "formats"],
     form: "they-tolerate",
     mend: (input) => mendVkey(input, withCanonicalBase64),
@@ -109,6 +110,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "vkey-control-character",
+    covers: "C-15",
     of: ["x/mod", "formats"],
     form: "we-refuse",
     // oxlint-disable-next-line no-control-regex -- what the kind is about
@@ -117,6 +119,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "vkey-id-in-upper-case",
+    covers: "C-34",
     of: ["x/mod", "formats"],
     form: "they-tolerate",
     mend: (input) => mendVkey(input, (parts) => ({ ...parts, id: parts.id.toLowerCase() })),
@@ -124,6 +127,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "vkey-id-unchecked",
+    covers: "C-35",
     of: ["formats"],
     form: "they-tolerate",
     mend: (input) =>
@@ -132,6 +136,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "vkey-type-1-only",
+    covers: "C-62",
     of: ["x/mod"],
     form: "they-refuse",
     holds: holdsFor((parts) => {
@@ -142,6 +147,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "vkey-of-other-type",
+    covers: "C-37 C-39",
     of: ["formats"],
     form: "we-refuse",
     holds: holdsFor((parts) => [2, 5].includes(keyOf(parts)?.type ?? 0)),
@@ -149,6 +155,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "mldsa44-name-over-255-bytes",
+    covers: "C-72",
     of: ["formats"],
     form: "we-refuse",
     holds: holdsFor(isLongMldsa44Name),
