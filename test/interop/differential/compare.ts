@@ -23,6 +23,7 @@ type Ask = (input: Input) => Promise<Opinions>;
 
 /** Compares the opinions on an input with ours. Asks again only where a kind says that another input is read alike. */
 export async function compare(subject: Subject, input: Input, opinions: Opinions, peer: Peer): Promise<Comparison> {
+  if (opinions.size === 0) throw new Error(`nobody said anything about ${subject.name}`);
   const ours = subject.ours(input);
   const ask: Ask = async (mended) => {
     const [answer] = await peer.ask([{ code: subject.code, input: mended }]);
