@@ -25,6 +25,8 @@ const secrets = (): readonly string[] => Object.values(log.made.tokens);
 
 beforeAll(async () => {
   log = await createSmallLog(1);
+  // Until then the log asks its witnesses, and takes nothing in.
+  await log.report(1);
 });
 afterAll(async () => {
   await log.remove();
@@ -87,6 +89,20 @@ describe("submit", () => {
     await writeFile(at("again.json"), JSON.stringify({ ...JSON.parse(one), ...event }));
     const ran = await run("submit", at("again.json"), ...as("writer"));
     expect(ran).toMatchObject({ code: 2, err: expect.stringContaining("id-conflict") });
+  });
+
+  test("says of an event that is sent twice in one file that it was there already", async () => {
+    const { id } = await submitted();
+    const event = { id: `${id.slice(0, -4)}0000`, time: 1790000000000, type: "auth.logout", outcome: "success" };
+    const line = JSON.stringify({ ...event, actor: { type: "user", id: "a" } });
+    await writeFile(at("twice.jsonl"), `${line}\n${line}\n`);
+    const [first, second] = [
+      await run("submit", at("twice.jsonl"), ...as("writer")),
+      await run("submit", at("twice.jsonl"), ...as("writer")),
+    ];
+    expect([first.code, second.code]).toEqual([0, 0]);
+    expect(first.out.match(/\(was there already\)/g)).toHaveLength(1);
+    expect(second.out.match(/\(was there already\)/g)).toHaveLength(2);
   });
 
   test("says each defect on a line of its own, in words that steer no terminal", async () => {

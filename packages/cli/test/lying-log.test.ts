@@ -19,7 +19,7 @@ import { type ScriptedLog, startScriptedLog } from "./support/scripted-log.ts";
 
 const ORIGIN = "test.localhost/lying";
 const signerOf = (name: string): ReturnType<typeof createSigner> =>
-  createSigner({ name, type: "ed25519", seed: new Uint8Array(32).fill(name.codePointAt(15)) });
+  createSigner({ name, type: "ed25519", seed: new Uint8Array(32).fill(name.codePointAt(15) ?? 0) });
 const OTHER = "test.localhost/other";
 const ENTRIES = ["a", "b", "c"].map((text) => utf8(text));
 const HASHES = ENTRIES.map(hashLeaf);
