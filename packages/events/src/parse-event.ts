@@ -2,7 +2,7 @@
 import { invariant } from "@tallystick/core";
 import { catalogueEntry, typeProblem } from "./catalogue.ts";
 import { type Context, copyContext, isPlainObject } from "./context.ts";
-import { Defects, show } from "./defects.ts";
+import { Defects, type Path, show } from "./defects.ts";
 import type { EventInput, TallyEvent } from "./event.ts";
 import { EXPECTED_TIME, TIME_MAX_MS, TIME_MIN_MS, compiledEventSchema } from "./event-schema.ts";
 import { addShapeDefects } from "./shape-defects.ts";
@@ -78,12 +78,32 @@ export function readShape(
   defects: Defects,
   options: { readonly refuseSecrets: boolean },
 ): TallyEvent | undefined {
+  if (isOvercrowded(view, defects)) return undefined;
   const parsed = compiledEventSchema().safeParse(view);
   if (!parsed.success) addShapeDefects(defects, parsed.error.issues, view);
   const { time, context }: { time?: unknown; context?: unknown } = isPlainObject(view) ? view : {};
   const timeMs = typeof time === "string" ? readTime(time, defects) : Number(time);
   const copy = context === undefined ? undefined : copyContext(context, defects, options);
   return parsed.success ? toEvent(parsed.data, timeMs, copy) : undefined;
+}
+
+/** Far more than any part of an event has: the schema takes seconds over hundreds of thousands. */
+const FIELDS_MAX = 256;
+
+/** Whether the event or one of its parts has more fields than are worth looking at. Context has bounds of its own. */
+function isOvercrowded(view: unknown, defects: Defects): boolean {
+  if (!isPlainObject(view)) return false;
+  if (hasTooMany(Object.keys(view).length, [], defects)) return true;
+  return Object.entries(view).some(
+    ([field, part]) =>
+      field !== "context" && isPlainObject(part) && hasTooMany(Object.keys(part).length, [field], defects),
+  );
+}
+
+function hasTooMany(count: number, path: Path, defects: Defects): boolean {
+  if (count <= FIELDS_MAX) return false;
+  defects.add(path, { expected: `at most ${FIELDS_MAX} fields`, got: `${count}` });
+  return true;
 }
 
 function readTime(text: string, defects: Defects): number {

@@ -48,6 +48,8 @@ export function addShapeDefects(defects: Defects, issues: readonly z.core.$ZodIs
 function addUnknownFields(defects: Defects, path: Path, keys: readonly string[]): void {
   const known = fieldsAt(path);
   for (const key of keys) {
+    // Finding what was meant costs more than all else: hundreds of thousands of fields would take seconds.
+    if (defects.full) return;
     const suggestion = suggestField(key, path, known);
     defects.add([...path, key], {
       message: "is not a field of an event: what has no place of its own goes into context",
