@@ -36,8 +36,9 @@ import { Tails } from "./tail.ts";
 
 /** Ends of chains in memory: those of the persons and sessions that are active. */
 const CHAIN_ENDS_MAX = 50_000;
-/** Between two rounds of asking witnesses at start. */
+/** Between two rounds of asking witnesses at start: it doubles, since public ones allow only so many requests a day. */
 const ASK_INTERVAL_MS = 500;
+const ASK_INTERVAL_MAX_MS = 10_000;
 const GRACE_MS = 5000;
 const WRITER_LENGTH_MAX = 256;
 
@@ -162,6 +163,7 @@ class OpenLog implements Log {
   async #start(): Promise<void> {
     const { keys, witnesses, startWithoutWitnesses, fetch, witnessTimeoutMs, storage } = this.#options;
     const { signal } = this.#closing;
+    let intervalMs = ASK_INTERVAL_MS;
     while (!signal.aborted) {
       const asked = await askWitnesses({
         origin: this.origin,
@@ -188,7 +190,8 @@ class OpenLog implements Log {
       }
       const message = `waits for ${asked.missing.join(", ")}: without an answer nobody can tell whether this log was put back to an older state`;
       this.#startReasons = [{ code: "log-starting", message }, ...asked.reasons];
-      await this.#news.wait(ASK_INTERVAL_MS, signal);
+      await this.#news.wait(intervalMs, signal);
+      intervalMs = Math.min(2 * intervalMs, ASK_INTERVAL_MAX_MS);
     }
   }
 
