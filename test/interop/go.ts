@@ -30,11 +30,12 @@ export function goToolchain(): string | undefined {
   return Number(minor) >= GO_MINOR_MIN ? version : undefined;
 }
 
-/** A `describe` whose tests may build Go programs. Without Go `define` is not run. */
+/** A `describe` whose tests may build Go programs. Without Go `define` is not run, and a line says so. */
 export function describeWithGo(name: string, define: () => void): void {
   const found = goToolchain() !== undefined;
+  if (!found) process.stderr.write(`skipped, for want of Go 1.${GO_MINOR_MIN} or newer on the PATH: ${name}\n`);
   describe(name, () => {
-    test.runIf(found)(`finds Go 1.${GO_MINOR_MIN} or newer (skipped where there is none on the PATH)`, () => {});
+    test.runIf(found)(`finds Go 1.${GO_MINOR_MIN} or newer`, () => {});
     if (found) define();
   });
 }
