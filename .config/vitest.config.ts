@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { defaultClientConditions, defaultServerConditions } from "vite";
 import { defineConfig, type ViteUserConfigFnObject } from "vitest/config";
 import { ClosingLine } from "./closing-line.ts";
+import { ConformanceCount } from "./conformance-line.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -22,7 +23,7 @@ const config: ViteUserConfigFnObject = defineConfig(({ mode }) => {
       maxWorkers: 2,
       testTimeout: slow ? 30 * MINUTE_MS : MINUTE_MS / 2,
       hookTimeout: slow ? 30 * MINUTE_MS : MINUTE_MS,
-      reporters: ["default", new ClosingLine()],
+      reporters: ["default", new ConformanceCount(), new ClosingLine()],
       coverage: { reportsDirectory: "node_modules/.coverage", include: ["packages/*/src/**"] },
     },
   };
