@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createSmallLog } from "../support/small-log.ts";
 import { GO_BUILD_TIMEOUT_MS, TESSERA, TLOG, buildGo, describeWithGo, runGo } from "./go.ts";
 import { type SizedLog, createSizedLog } from "./sized-log.ts";
 import { serveSpoilt } from "./spoilt-log.ts";
@@ -30,10 +31,14 @@ describeWithGo("our log", () => {
   }
 
   /** What Tessera's fsck says; it ends with 0 whatever it found. */
-  async function runFsck({ folder, vkey }: { folder: string; vkey: string }, url: string): Promise<string> {
+  async function runFsck(
+    { folder, vkey }: { readonly folder: string; readonly vkey: string },
+    url: string,
+    more: readonly string[] = [],
+  ): Promise<string> {
     const vkeyPath = join(folder, "log.vkey");
     await writeFile(vkeyPath, vkey);
-    return (await runGo(fsck, ["-ui=false", "-N=4", "-storage_url", url, "-public_key", vkeyPath])).stderr;
+    return (await runGo(fsck, ["-ui=false", "-N=4", "-storage_url", url, "-public_key", vkeyPath, ...more])).stderr;
   }
 
   async function readHead(url: string): Promise<{ size: number; root: string }> {
@@ -104,6 +109,19 @@ describeWithGo("our log", () => {
     const { root } = await readHead(log.url);
     expect(JSON.parse(heads.at(-1) ?? "")).toEqual({ size: until, rootHash: root, entries: until });
     for (const words of await checking) expect(words).toMatch(/Successfully fsck'd log with size \d+ and root/);
+  }, 60_000);
+
+  test("with witnesses, and entries for auditors alone, is found whole by whoever has an auditor's token", async () => {
+    const log = await createSmallLog(2);
+    await log.report(300);
+    const own = { folder: log.folder, vkey: log.made.vkeys[0] ?? "" };
+    const { size, root } = await readHead(log.url());
+    expect(await runFsck(own, log.url(), ["-bearer_token", log.made.tokens.auditor])).toContain(
+      `Successfully fsck'd log with size ${size} and root ${root}`,
+    );
+    expect(await runFsck(own, log.url(), ["-bearer_token", log.made.tokens.writer])).toContain("403");
+    expect(await runFsck(own, log.url())).toContain("401");
+    await log.remove();
   }, 60_000);
 
   /** Runs fsck over and over until the log has a size; what it said each time. */

@@ -78,7 +78,7 @@ function openedLog(served: ServedLogs): Log {
 }
 
 async function appendTo(log: Log, size: number): Promise<void> {
-  await vi.waitUntil(() => log.status().state !== "starting", { timeout: 20_000 });
+  await vi.waitUntil(() => log.status().state !== "starting", { timeout: 60_000 });
   while (log.size() < size) {
     const count = Math.min(size - log.size(), APPEND_MAX);
     await log.appendEvents({ writer: "interop", events: Array.from({ length: count }, (_, at) => eventOf(at)) });
@@ -88,7 +88,7 @@ async function appendTo(log: Log, size: number): Promise<void> {
 
 async function growTo(log: Log, size: number): Promise<void> {
   await appendTo(log, size);
-  await vi.waitUntil(() => log.checkpoint() !== undefined && log.publishedSize() === size, { timeout: 20_000 });
+  await vi.waitUntil(() => log.checkpoint() !== undefined && log.publishedSize() === size, { timeout: 60_000 });
 }
 
 function eventOf(at: number): TallyEvent {
