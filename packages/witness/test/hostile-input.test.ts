@@ -104,8 +104,8 @@ function requestOver(body: Uint8Array): Uint8Array {
   return new Uint8Array(Buffer.concat([utf8(head), body]));
 }
 
-/** Sends bytes, and gives what comes back for them. A connection on which nothing comes for a while is ended. */
-async function exchange(url: string, bytes: Uint8Array): Promise<string> {
+/** Sends bytes, and gives what comes back first; after `patienceMs` without an answer the connection is ended. */
+async function exchange(url: string, bytes: Uint8Array, patienceMs?: number): Promise<string> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
   const closed = once(socket, "close");
@@ -116,7 +116,7 @@ async function exchange(url: string, bytes: Uint8Array): Promise<string> {
     socket.end();
   });
   socket.write(bytes);
-  const silent = setTimeout(() => socket.end(), 50);
+  const silent = patienceMs === undefined ? undefined : setTimeout(() => socket.end(), patienceMs);
   await closed;
   clearTimeout(silent);
   return answer;
@@ -279,18 +279,18 @@ describe("hostile input", () => {
       mangled(valid.subarray(0, 60)).map((head) => Buffer.concat([head, valid.subarray(60, valid.length - 9)])),
       fc.uint8Array({ maxLength: 400 }),
     );
-    let answered = 0;
     await fc.assert(
       fc.asyncProperty(message, async (bytes) => {
-        const answer = await exchange(served.url, bytes);
+        // Some of them the server waits for to go on; that there is no answer then is all right.
+        const answer = await exchange(served.url, bytes, 50);
         const statuses = [...answer.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status));
         for (const status of statuses) expect(status === 100 || (status >= 400 && status < 500)).toBe(true);
         expect(answer).not.toMatch(SIGNATURE_LINE);
-        answered += statuses.length;
       }),
       { numRuns: Math.ceil(runs.numRuns / 4) },
     );
-    expect(answered).toBeGreaterThan(0);
+    const cut = requestOver(utf8("old 5\n"));
+    expect(await exchange(served.url, cut)).toMatch(/^HTTP\/1\.1 400 /);
     expect((await fetch(`${served.url}/healthz`)).status).toBe(200);
     // Requests whose connection has ended may still be under way.
     await served.close();
