@@ -25,6 +25,8 @@ import { StoredTiles } from "./tiles.ts";
 import { hashesAtLevel } from "./tree.ts";
 
 const CHECKPOINTS_MAX = 1000;
+/** Of the notes of one page: with ML-DSA-44 they have 13 kB each, and anybody may ask. */
+const CHECKPOINTS_BYTES_MAX = 262_144;
 /** The highest tile level that a tree of 2^53 entries has. */
 const TILE_LEVEL_MAX = 6;
 
@@ -73,8 +75,11 @@ export class LogReader {
       ...(before === undefined ? {} : { lt: indexKey(before) }),
     };
     const heads: PublishedCheckpoint[] = [];
+    let bytes = 0;
     for await (const { value } of this.#options.storage.scanRows(TABLE.checkpoint, range)) {
       const { size, rootHash, note, signedAt } = decodeSignedHead(value);
+      bytes += note.length;
+      if (heads.length > 0 && bytes > CHECKPOINTS_BYTES_MAX) break;
       heads.push({ size, rootHash, note, publishedAt: signedAt });
     }
     return heads;

@@ -1,4 +1,5 @@
 /** Following a log: entries as they become durable, heads as they are published, and a record of who follows. */
+import { setImmediate } from "node:timers/promises";
 import { LogError } from "./error.ts";
 import type { TailItem, TailOptions } from "./log-api.ts";
 import { Lru } from "./lru.ts";
@@ -11,6 +12,7 @@ import type { Sequencer } from "./sequencer.ts";
 const READ_INTERVAL_MS = 3_600_000;
 const READERS_MAX = 10_000;
 const TAILS_MAX = 1000;
+const TAILS_OF_READER_MAX = 16;
 /** A tail that heard nothing looks again after this long. */
 const NEWS_TIMEOUT_MS = 60_000;
 
@@ -27,7 +29,8 @@ export class Tails {
   readonly #options: TailsOptions;
   /** Reader → when its last log.read was, in ms of a clock that cannot be set. */
   readonly #recorded = new Lru<number>(READERS_MAX);
-  #open = 0;
+  /** Reader → how many tails it has open. */
+  readonly #open = new Map<string, number>();
 
   constructor(options: TailsOptions) {
     this.#options = options;
@@ -36,16 +39,29 @@ export class Tails {
   async *follow({ from, reader, signal }: TailOptions): AsyncGenerator<TailItem> {
     if (from !== undefined && (!Number.isSafeInteger(from) || from < 0))
       throw new RangeError(`from: expected an index, got ${from}`);
-    if (this.#open >= TAILS_MAX)
-      throw new LogError("log-overloaded", `${this.#open} tails follow this log already`, {
-        details: { retryAfterSeconds: 60 },
-      });
-    this.#open += 1;
+    this.#assertRoom(reader);
+    this.#count(reader, 1);
     try {
       yield* this.#follow(from, reader, AbortSignal.any([signal, this.#options.closing]));
     } finally {
-      this.#open -= 1;
+      this.#count(reader, -1);
     }
+  }
+
+  /** @throws {LogError} `log-overloaded` */
+  #assertRoom(reader: string): void {
+    const all = [...this.#open.values()].reduce((sum, open) => sum + open, 0);
+    const own = this.#open.get(reader) ?? 0;
+    const details = { retryAfterSeconds: 60 };
+    if (all >= TAILS_MAX) throw new LogError("log-overloaded", `${all} tails follow this log already`, { details });
+    if (own >= TAILS_OF_READER_MAX)
+      throw new LogError("log-overloaded", `this reader follows it ${own} times already`, { details });
+  }
+
+  #count(reader: string, by: 1 | -1): void {
+    const open = (this.#open.get(reader) ?? 0) + by;
+    if (open > 0) this.#open.set(reader, open);
+    else this.#open.delete(reader);
   }
 
   async *#follow(from: number | undefined, reader: string, ended: AbortSignal): AsyncGenerator<TailItem> {
@@ -58,6 +74,8 @@ export class Tails {
       for (; next < sequencer.range.size && !ended.aborted; next += 1) {
         await this.#record(reader);
         yield await this.#entry(next);
+        // What is read is often in memory: without this, one long tail would let nobody else in.
+        await setImmediate();
       }
       const { head } = published;
       if (head !== undefined && head.note !== shown) {

@@ -163,4 +163,23 @@ describe("proofs and receipts", () => {
     const [newest] = await log.checkpoints({ limit: 1 });
     expect(newest).toMatchObject({ note: log.checkpoint(), publishedAt: START_MS });
   });
+
+  test("a page of heads ends where it would grow large, and the next one goes on from there", async () => {
+    const site = await createSite({ witnesses: 4, quorum: 4 });
+    const crowded = await site.open();
+    await until(() => crowded.status().state === "ok");
+    for (let n = 0; n < 25; n += 1) {
+      await crowded.appendEvents({ writer: "app", events: [login(n)] });
+      await published(crowded);
+    }
+    const pages: number[][] = [];
+    for (let before: number | undefined; before !== 0; before = pages.at(-1)?.at(-1)) {
+      const page = await crowded.checkpoints({ limit: 1000, ...(before === undefined ? {} : { before }) });
+      expect(page.reduce((bytes, { note }) => bytes + note.length, 0)).toBeLessThanOrEqual(262_144);
+      pages.push(page.map(({ size }) => size));
+    }
+    expect(pages.length).toBeGreaterThan(1);
+    expect(new Set(pages.flat()).size).toBe(pages.flat().length);
+    expect(pages.flat().length).toBeGreaterThan(25);
+  });
 });

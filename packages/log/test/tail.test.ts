@@ -78,6 +78,41 @@ describe("tail", () => {
     await stop();
   });
 
+  test("a reader has 16 tails at most, so that one cannot keep out all others", async () => {
+    const site = await createSite();
+    const log = await site.open();
+    await until(() => log.status().state === "ok");
+    await log.appendEvents({ writer: "app", events: [login(0)] });
+    const begin = async (reader: string) => {
+      const tail = log.tail({ from: 0, reader, signal: new AbortController().signal })[Symbol.asyncIterator]();
+      await tail.next();
+      return tail;
+    };
+    const [first] = await Promise.all(Array.from({ length: 16 }, async () => begin("a")));
+    await expect(begin("a")).rejects.toMatchObject({ code: "log-overloaded" });
+    await (await begin("b")).return?.();
+    await first?.return?.();
+    await (await begin("a")).return?.();
+  });
+
+  test("a long tail lets others in between its entries", async () => {
+    const site = await createSite();
+    const log = await site.open();
+    await until(() => log.status().state === "ok");
+    await log.appendEvents({ writer: "app", events: Array.from({ length: 50 }, (_, n) => login(n)) });
+    let turns = 0;
+    const turn = (): void => {
+      turns += 1;
+      immediate = setImmediate(turn);
+    };
+    let immediate = setImmediate(turn);
+    const { items, stop } = follow(log, 0);
+    await until(() => entries(items).length >= 50);
+    clearImmediate(immediate);
+    await stop();
+    expect(turns).toBeGreaterThanOrEqual(50);
+  });
+
   test("fails where the read cannot be recorded, and for an index that is none", async () => {
     const site = await createSite({ witnesses: 1 });
     site.network.hosts.set("w1.example", hanging);

@@ -43,14 +43,35 @@ export function authenticate(request: Request, tokens: TokenFinder): Credential 
 }
 
 /** What proxies and browsers add: such a request comes from elsewhere, whatever its last hop. */
-const SIGNS_OF_ELSEWHERE = ["x-forwarded-for", "forwarded", "x-real-ip", "via", "origin"];
+const SIGNS_OF_ELSEWHERE = [
+  "cf-connecting-ip",
+  "forwarded",
+  "origin",
+  "sec-fetch-site",
+  "true-client-ip",
+  "via",
+  "x-client-ip",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-real-ip",
+];
+/** A name in Host that is not of this machine alone may be anybody's, who made it lead here. */
+const LOOPBACK_HOST = /^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])(?::\d{1,5})?$/i;
 
-/** Whether a request was made on this machine, by a program. */
+/** Whether a request was made on this machine, by a program that meant this machine. */
 export function isLocal(bindings: Partial<HttpBindings> | undefined): boolean {
   const incoming = bindings?.incoming;
   if (incoming === undefined) return false;
-  const isLoopback = /^(127\.|::1$|::ffff:127\.)/.test(incoming.socket.remoteAddress ?? "");
-  return isLoopback && SIGNS_OF_ELSEWHERE.every((name) => incoming.headers[name] === undefined);
+  const { headers, httpVersionMinor, socket } = incoming;
+  const isLoopback = /^(?:127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
+  return (
+    isLoopback &&
+    // Proxies speak HTTP/1.0 to what is behind them unless they are told otherwise.
+    httpVersionMinor === 1 &&
+    LOOPBACK_HOST.test(headers.host ?? "") &&
+    SIGNS_OF_ELSEWHERE.every((name) => headers[name] === undefined)
+  );
 }
 
 /** Whether an operator asks, or somebody on this machine. */

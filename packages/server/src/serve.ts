@@ -46,6 +46,8 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const LOOK_INTERVAL_MS = 1000;
 /** Longer than the usual 60 seconds of proxies, so that it is they who close idle connections. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** For a client to take anything at all of its answer. Above the longest wait, and above the heartbeats of tails. */
+const STALL_TIMEOUT_MS = 120_000;
 /** At the end, for answers that are ready to get out. */
 const LAST_WORDS_MS = 250;
 
@@ -118,6 +120,7 @@ function createHttpServer({ config, tokens, opened, closing, options }: HttpServ
   };
   const server = createAdaptorServer({ fetch: app.fetch, createServer, serverOptions }) as Server;
   server.maxConnections = connectionsMax;
+  server.timeout = STALL_TIMEOUT_MS;
   return server;
 }
 

@@ -93,6 +93,9 @@ describe("/metrics", () => {
     ["a program elsewhere", { from: "203.0.113.7" }, 401],
     ["a proxy on this machine", { from: LOCAL, headers: { "x-forwarded-for": "203.0.113.7" } }, 401],
     ["another proxy on this machine", { from: LOCAL, headers: { forwarded: "for=203.0.113.7" } }, 401],
+    ["a proxy that names a host only", { from: LOCAL, headers: { "x-forwarded-host": "log.example" } }, 401],
+    ["a proxy that says nothing, in HTTP/1.0", { from: LOCAL, httpVersionMinor: 0 }, 401],
+    ["a name that was made to lead here", { from: LOCAL, headers: { host: "rebound.example:7420" } }, 401],
     ["a page in a browser on this machine", { from: LOCAL, headers: { origin: "https://evil.example" } }, 401],
   ] as const)("asked by %s", async (_, ask, status) => {
     const server = await TestServer.start({ witnesses: 0 });

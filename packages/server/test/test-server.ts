@@ -53,6 +53,8 @@ interface Ask {
   readonly headers?: Readonly<Record<string, string>>;
   /** What the socket would say. */
   readonly from?: string;
+  /** 1 by default: HTTP/1.1. */
+  readonly httpVersionMinor?: number;
 }
 
 export class TestServer {
@@ -102,15 +104,8 @@ export class TestServer {
   }
 
   /** Sends a request to a path of the server. */
-  async ask(path: string, { method = "GET", role = "none", body, type, headers = {}, from }: Ask = {}): Promise<Reply> {
-    const response = await this.open(path, {
-      method,
-      role,
-      ...(body === undefined ? {} : { body }),
-      ...(type === undefined ? {} : { type }),
-      ...(from === undefined ? {} : { from }),
-      headers,
-    });
+  async ask(path: string, ask: Ask = {}): Promise<Reply> {
+    const response = await this.open(path, ask);
     const bytes = new Uint8Array(await response.arrayBuffer());
     const text = Buffer.from(bytes).toString();
     return { status: response.status, headers: response.headers, text, bytes, json: () => JSON.parse(text) };
@@ -119,7 +114,7 @@ export class TestServer {
   /** As {@link ask}, the answer still open. */
   async open(
     path: string,
-    { method = "GET", role = "none", body, type, headers = {}, from }: Ask = {},
+    { method = "GET", role = "none", body, type, headers = {}, from, httpVersionMinor = 1 }: Ask = {},
   ): Promise<Response> {
     const init: RequestInit = {
       method,
@@ -130,7 +125,8 @@ export class TestServer {
       },
       ...(body === undefined ? {} : { body: typeof body === "string" ? body : new Uint8Array(body) }),
     };
-    const incoming = { socket: { remoteAddress: from }, headers };
+    const local = { host: "127.0.0.1:7420", ...headers };
+    const incoming = { socket: { remoteAddress: from }, headers: local, httpVersionMinor };
     return this.#app.request(path, init, from === undefined ? {} : { incoming });
   }
 

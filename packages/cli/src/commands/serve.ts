@@ -1,5 +1,5 @@
 /** `serve`: sets up a server, and runs it. */
-import { initServer, readServer, serveLogs } from "@tallystick/server";
+import { initServer, serveLogs } from "@tallystick/server";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords, wholeNumber } from "../command.ts";
 import { bold } from "../terminal.ts";
 import { untilAborted } from "../wait.ts";
@@ -103,15 +103,14 @@ async function serve(invocation: Invocation, dir: string): Promise<ExitCode> {
       warn: (message, details) => terminal.record(entryOf("warn", message, details)),
     },
   });
-  const { logs } = await readServer(dir);
-  for (const { name, origin, vkeys } of logs) {
-    const failure = served.logs.find((log) => log.name === name)?.failure;
-    terminal.line(
-      bold(`${served.url}/${name}`),
-      `  ${origin}  ${failure === undefined ? (vkeys[0] ?? "") : `not open: ${failure.message}`}`,
-    );
+  for (const { name, log, failure } of served.logs) {
+    const told = log === undefined ? `not open: ${failure?.message}` : `${log.origin}  ${log.vkeys[0]}`;
+    terminal.line(bold(`${served.url}/${name}`), `  ${told}`);
   }
-  terminal.value({ url: served.url, logs: logs.map(({ name, origin, vkeys }) => ({ name, origin, vkeys })) });
+  const logs = served.logs.map(({ name, log, failure }) =>
+    log === undefined ? { name, failure } : { name, origin: log.origin, vkeys: log.vkeys },
+  );
+  terminal.value({ url: served.url, logs });
   await untilAborted(invocation.signal);
   await served.close();
   return EXIT.ok;

@@ -1,0 +1,35 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { runHere } from "./support/run-here.ts";
+
+test("a log that lacks its key is told, and keeps no other from being served", async () => {
+  const dir = join(await temporaryFolder(), "server");
+  await runHere(["serve", "--dir", dir, "--init", "--name", "good", "--origin", "log.example/good"]);
+  const path = join(dir, "server.json");
+  const config = JSON.parse(await readFile(path, "utf8")) as { logs: object[] };
+  const bad = { ...config.logs[0], name: "bad", origin: "log.example/bad" };
+  await writeFile(path, JSON.stringify({ ...config, logs: [...config.logs, bad] }));
+  const abort = new AbortController();
+  const statuses: number[] = [];
+  const ran = await runHere(["serve", "--dir", dir, "--listen", "127.0.0.1:0"], {
+    signal: abort.signal,
+    onOut: (text) => {
+      const [, url] = /(http:\/\/\S+)\/bad {2}not open: .*bad/.exec(text) ?? [];
+      if (url === undefined) return;
+      void Promise.all(["good", "bad"].map(async (name) => fetch(`${url}/${name}/v1/policy`)))
+        .then((answers) => statuses.push(...answers.map(({ status }) => status)))
+        .finally(() => abort.abort());
+    },
+  });
+  expect(statuses).toEqual([200, 503]);
+  expect(ran).toMatchObject({ code: 0 });
+  expect(ran.out).toMatch(/\/good {2}log\.example\/good {2}log\.example\/good\+/);
+});
+
+async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "tallystick-serve-"));
+  onTestFinished(async () => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
