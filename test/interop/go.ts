@@ -5,8 +5,8 @@
  * serves it); the binaries lie in node_modules/.cache under a hash of that folder, so that they are built once.
  */
 import { execFile, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { access, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { createHash, randomUUID } from "node:crypto";
+import { access, link, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -101,11 +101,16 @@ async function locked<T>(lock: string, work: () => Promise<T>): Promise<T> {
 }
 
 async function takeLock(lock: string): Promise<boolean> {
+  // Written first and linked then, so that a lock always names its holder.
+  const own = `${lock}.${randomUUID()}`;
+  await writeFile(own, String(process.pid));
   try {
-    await writeFile(lock, String(process.pid), { flag: "wx" });
+    await link(own, lock);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    await rm(own);
   }
   const holder = Number(await readFile(lock, "utf8").catch(() => ""));
   if (holder > 0 && !isRunning(holder)) await rm(lock, { force: true });
