@@ -1,8 +1,7 @@
 /**
  * Checks a log's own disk, all of it: entries, tree, heads, sealed events, keys, and the rows that the log decides by.
  *
- * Writes nothing. The log must not be open. Damage of LevelDB's own files that hides rows shows as missing ones here;
- * `scrubTables` of the storage package names the file.
+ * Writes nothing. The log must not be open. Damage beneath the values, which may hide rows, is a finding of its own.
  */
 import { type Hash, TILE_WIDTH, TallystickError, type Verifier, equalBytes, hashLeaf } from "@tallystick/core";
 import { type Leaf, LeafAudit, decodeLeaf } from "@tallystick/events";
@@ -38,11 +37,23 @@ export interface FsckOptions {
 export async function fsckLog(options: FsckOptions): Promise<FsckReport> {
   const findings = new Findings();
   const reader = new DamagedReader(options.storage, findings);
+  const isReadable = await checkBeneath(options, findings);
   const heads = new HeadsCheck({ ...options, reader, findings });
-  const head = await heads.read();
-  if (head === undefined) await reportWithoutHead(reader, findings);
+  const head = isReadable ? await heads.read() : undefined;
+  if (isReadable && head === undefined) await reportWithoutHead(reader, findings);
   const walk = new Walk(options, { reader, findings, heads, head: head ?? EMPTY });
-  return walk.run();
+  return isReadable ? walk.run() : walk.report();
+}
+
+/** Whether the entries can be read at all: where they cannot, reading may end the process instead of telling. */
+async function checkBeneath({ storage, signal }: FsckOptions, findings: Findings): Promise<boolean> {
+  let isReadable = true;
+  const pause = async (): Promise<void> => signal?.throwIfAborted();
+  for await (const { message, readable } of storage.findDamage({ pause })) {
+    findings.add("storage-corrupt", undefined, message);
+    isReadable &&= readable;
+  }
+  return isReadable;
 }
 
 const EMPTY: IntegratedHead = {
@@ -105,7 +116,7 @@ class Walk {
       this.#options.onProgress?.(Math.min(size, (index + 1) * TILE_WIDTH), size);
     }
     await this.#finish();
-    return this.#report();
+    return this.report();
   }
 
   /** Whether the storage has no entry from there on: a finding of its own, instead of one for each that is missing. */
@@ -220,7 +231,8 @@ class Walk {
     }
   }
 
-  #report(): FsckReport {
+  /** What was found so far. */
+  report(): FsckReport {
     const { list, total } = this.#findings;
     return {
       ok: total === 0,

@@ -14,6 +14,8 @@ import { hashesAtLevel } from "./tree.ts";
 
 /** Entries that are read in one go: a few milliseconds of work. */
 const STEP_ENTRIES = 64;
+/** After each MiB that is read beneath the values: at most 10 MiB a second. */
+const DAMAGE_PAUSE_MS = 100;
 /** Between the end of one walk and the next. */
 const REST_MS = 3_600_000;
 const TILE_LEVEL_MAX = 6;
@@ -36,6 +38,7 @@ export interface ScrubOptions {
 export async function scrub(options: ScrubOptions): Promise<void> {
   const { size, entriesPerSecond, signal } = options;
   while (!signal.aborted) {
+    await checkBeneath(options);
     // Each walk reads from the disk anew, not from the memory of the one before.
     const tiles = new StoredTiles(options.storage);
     for (let from = 0; from < size() && !signal.aborted;) {
@@ -45,6 +48,20 @@ export async function scrub(options: ScrubOptions): Promise<void> {
       await pause((1000 * STEP_ENTRIES) / entriesPerSecond, signal);
     }
     await pause(REST_MS, signal);
+  }
+}
+
+/** First, since reading what is damaged there may end the process instead of telling. */
+async function checkBeneath({ storage, signal }: ScrubOptions): Promise<void> {
+  const paced = async (): Promise<void> => {
+    await pause(DAMAGE_PAUSE_MS, signal);
+    signal.throwIfAborted();
+  };
+  try {
+    for await (const { message } of storage.findDamage({ pause: paced }))
+      throw new LogError("log-corrupt", `scrub: ${message}`);
+  } catch (cause) {
+    if (!signal.aborted) throw cause;
   }
 }
 

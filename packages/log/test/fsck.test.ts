@@ -465,6 +465,7 @@ function bound(storage: LogStorage): LogStorage {
     getBlob: async (key) => storage.getBlob(key),
     listBlobs: (prefix) => storage.listBlobs(prefix),
     deleteBlobs: async (keys) => storage.deleteBlobs(keys),
+    findDamage: (options) => storage.findDamage(options),
     close: async () => storage.close(),
   };
 }

@@ -5,6 +5,8 @@ import { expect, test } from "vitest";
 import { type KeyStore, type LogStorage, openKeyStore, openLevelStorage, scrubTables } from "@tallystick/storage";
 import { rejectionCode } from "../../../test/support/errors.ts";
 import { type FsckReport, type Log, fsckLog } from "../src/index.ts";
+import { LogSecrets } from "../src/keys.ts";
+import { scrub } from "../src/scrub.ts";
 import { ORIGIN, type Site, createSite, login, published, seed, until } from "./site.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
@@ -128,10 +130,37 @@ test("C-256 a flipped bit in a table file is never served: read, fsck and the wa
       expect(await rejectionCode(log.readLeaf(index))).toBe("storage-corrupt");
       expect(await log.readLeaf(index + 1)).toEqual(leaves[index + 1]);
     });
-    expect((await fsck(site, copy)).findings.map(({ code, index: at }) => [code, at])).toEqual([
+    expect((await fsck(site, copy)).findings.map(({ code, index: at, message }) => [code, at ?? message])).toEqual([
+      ["storage-corrupt", expect.stringContaining(path)],
       ["storage-corrupt", index],
     ]);
   }
+});
+
+test("C-256 a block on which LevelDB would end the process is told by fsck, and refused at the start after such an end", async () => {
+  const { site, disk } = await filledTables();
+  const path = await zeroBlock(disk);
+  const report = await fsck(site, disk);
+  expect(report).toMatchObject({ ok: false, findings: [{ code: "storage-corrupt" }] });
+  expect(report.findings[0]?.message).toContain(path);
+  // What a process leaves that ended by a signal.
+  await writeFile(join(disk.data, "lock", "holder"), "process 1");
+  expect(await rejectionCode(withLog(site, disk, async () => undefined))).toBe("storage-corrupt");
+});
+
+test("C-256 the scrub of an open log reads the tables first", async () => {
+  const { disk } = await filledTables();
+  const path = await zeroBlock(disk);
+  await withDisk(disk, async ({ storage, keyStore }) => {
+    const walk = scrub({
+      storage,
+      secrets: new LogSecrets(keyStore),
+      size: () => 0,
+      entriesPerSecond: 1,
+      signal: AbortSignal.timeout(10_000),
+    });
+    await expect(walk).rejects.toMatchObject({ code: "log-corrupt", message: expect.stringContaining(path) });
+  });
 });
 
 test("C-256 a flipped bit at the right edge stops the start", async () => {
@@ -149,6 +178,18 @@ async function filledTables(): Promise<{ site: Site; disk: Disk; leaves: readonl
     Promise.all(Array.from({ length: 310 }, async (_, index) => log.readLeaf(index))),
   );
   return { site, disk, leaves };
+}
+
+/** Writes zeros over a few pages of the largest table file, whole blocks among them, and gives its path. */
+async function zeroBlock({ data }: Disk): Promise<string> {
+  const folder = join(data, "leveldb");
+  const paths = (await readdir(folder)).filter((name) => name.endsWith(".ldb")).map((name) => join(folder, name));
+  const files = await Promise.all(paths.map(async (path) => ({ path, bytes: await readFile(path) })));
+  const [largest] = files.toSorted((a, b) => b.bytes.length - a.bytes.length);
+  if (largest === undefined) throw new Error("there is no table file");
+  const middle = Math.floor(largest.bytes.length / 2);
+  await writeFile(largest.path, largest.bytes.fill(0, middle, middle + 16_384));
+  return largest.path;
 }
 
 /** Flips a bit within the stored value; gives the file. */

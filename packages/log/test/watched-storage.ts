@@ -1,10 +1,12 @@
 /** A storage whose commits can be held up, watched, and made to fail before or after they landed. */
 import {
   type Commit,
+  type DamageOptions,
   type HeadName,
   type LogStorage,
   type Row,
   type ScanRange,
+  type StorageDamage,
   StorageError,
   type StoredRow,
   type VersionedHead,
@@ -104,6 +106,11 @@ export class WatchedStorage implements LogStorage {
   async deleteBlobs(keys: readonly string[]): Promise<void> {
     this.#assertAlive();
     return this.#inner.deleteBlobs(keys);
+  }
+
+  findDamage(options?: DamageOptions): AsyncIterable<StorageDamage> {
+    this.#assertAlive();
+    return this.#inner.findDamage(options);
   }
 
   async close(): Promise<void> {

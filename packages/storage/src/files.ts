@@ -1,5 +1,5 @@
 /** Files that survive a crash, secrets that only their owner can read, and folders for one process at a time. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Level } from "level";
@@ -124,6 +124,8 @@ function exposed(path: string, mode: number): StorageError {
 
 /** A folder held by this process. */
 export interface FolderLock {
+  /** Whether the one that had it before let it go by dying. */
+  readonly wasAbandoned: boolean;
   /** Lets the folder go. Releasing twice is allowed. */
   release(): Promise<void>;
 }
@@ -146,9 +148,15 @@ export async function lockFolder(path: string): Promise<FolderLock> {
   } catch (cause) {
     throw lockFailure({ path, folder, holderPath }, cause);
   }
+  const wasAbandoned = existsSync(holderPath);
+  let isReleased = false;
   writeFileSync(holderPath, `process ${process.pid}`);
   return {
+    wasAbandoned,
     async release() {
+      // Before the lock: after it the file may be the next holder's.
+      if (!isReleased) rmSync(holderPath, { force: true });
+      isReleased = true;
       await lock.close();
     },
   };

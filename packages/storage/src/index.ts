@@ -24,4 +24,15 @@ export {
 } from "./master-key.ts";
 export { createMemoryKeyStore, type MemoryKeyStoreOptions } from "./memory-key-store.ts";
 export { createMemoryStorage } from "./memory-storage.ts";
-export type { Blob, Commit, HeadName, LogStorage, Row, ScanRange, StoredRow, VersionedHead } from "./storage.ts";
+export type {
+  Blob,
+  Commit,
+  DamageOptions,
+  HeadName,
+  LogStorage,
+  Row,
+  ScanRange,
+  StorageDamage,
+  StoredRow,
+  VersionedHead,
+} from "./storage.ts";

@@ -9,18 +9,16 @@ import { type FileHandle, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32c } from "./crc32c.ts";
 import { errorCodeOf, storageFailure } from "./failure.ts";
+import type { DamageOptions, StorageDamage } from "./storage.ts";
 
-export interface ScrubOptions {
+export interface ScrubOptions extends DamageOptions {
   /** The folder that was given to `openLevelStorage`. It may be open. */
   readonly path: string;
-  /** Awaited after each 256 blocks, about 1 MiB: to bound the rate, or to stop by throwing. Default: no pause. */
-  readonly pause?: () => Promise<void>;
 }
 
 /** A table file that is not what LevelDB wrote. What it holds may be missing or wrong. */
-export interface TableDefect {
+export interface TableDefect extends StorageDamage {
   readonly path: string;
-  readonly message: string;
 }
 
 /**
@@ -35,19 +33,22 @@ export async function* scrubTables({ path, pause = async () => undefined }: Scru
   const folder = join(path, "leveldb");
   for (const name of (await readdir(folder)).sort()) {
     if (!/^\d+\.(?:ldb|sst)$/.test(name)) continue;
-    const message = await findDefect(join(folder, name), pause);
-    if (message !== undefined) yield { path: join(folder, name), message };
+    const defect = await findDefect(join(folder, name), pause);
+    if (defect !== undefined) yield defect;
   }
 }
 
-async function findDefect(path: string, pause: () => Promise<void>): Promise<string | undefined> {
+async function findDefect(path: string, pause: () => Promise<void>): Promise<TableDefect | undefined> {
   let file: FileHandle | undefined;
   try {
     file = await open(path, "r");
-    await checkTable(file, pause);
-    return undefined;
+    const offsets = await checkTable(file, pause);
+    const [first] = offsets;
+    if (first === undefined) return undefined;
+    const more = offsets.length === 1 ? "" : `, and ${offsets.length - 1} more do not either`;
+    return defectOf(path, `the block at ${first} does not have its checksum${more}`, true);
   } catch (cause) {
-    if (cause instanceof TableDamage) return `${path}: ${cause.message}; restore the folder as a whole from a backup`;
+    if (cause instanceof TableDamage) return defectOf(path, cause.message, false);
     if (errorCodeOf(cause) === "ENOENT") return undefined;
     throw storageFailure(`could not read ${path}`, cause);
   } finally {
@@ -55,6 +56,11 @@ async function findDefect(path: string, pause: () => Promise<void>): Promise<str
   }
 }
 
+function defectOf(path: string, what: string, readable: boolean): TableDefect {
+  return { path, message: `${path}: ${what}; restore the folder as a whole from its newest backup`, readable };
+}
+
+/** Damage that LevelDB may not survive. */
 class TableDamage extends Error {}
 
 /** A block's place: its bytes, which a type byte and a checksum of four follow. */
@@ -70,28 +76,73 @@ const TRAILER_BYTES = 5;
 const BLOCK_BYTES_MAX = 1_073_741_824;
 const BLOCKS_BETWEEN_PAUSES = 256;
 
-async function checkTable(file: FileHandle, pause: () => Promise<void>): Promise<void> {
+/** Gives where the blocks are whose checksums are wrong, but whose form is right. @throws {TableDamage} */
+async function checkTable(file: FileHandle, pause: () => Promise<void>): Promise<number[]> {
   const { size } = await file.stat();
   const footer = await readAt(file, { offset: Math.max(0, size - FOOTER_BYTES), size: FOOTER_BYTES });
   if (!footer.subarray(-MAGIC.length).equals(MAGIC)) throw new TableDamage("does not end as a table does");
   const footerReader = new BlockReader(footer);
   const meta = footerReader.handle();
   const index = footerReader.handle();
-  for (const handle of handlesIn(await readBlock(file, meta))) await readBlock(file, handle);
+  for (const handle of handlesIn(await readWholeBlock(file, meta))) await readWholeBlock(file, handle);
+  const wrong: number[] = [];
   let blocks = 0;
-  for (const handle of handlesIn(await readBlock(file, index))) {
-    await readBlock(file, handle);
+  for (const handle of handlesIn(await readWholeBlock(file, index))) {
+    const { block, isWhole } = await readBlock(file, handle);
+    if (!isWhole) {
+      assertWellFormed(block, handle);
+      wrong.push(handle.offset);
+    }
     if (++blocks % BLOCKS_BETWEEN_PAUSES === 0) await pause();
   }
+  return wrong;
 }
 
-async function readBlock(file: FileHandle, handle: BlockHandle): Promise<Buffer> {
+async function readWholeBlock(file: FileHandle, handle: BlockHandle): Promise<Buffer> {
+  const { block, isWhole } = await readBlock(file, handle);
+  if (!isWhole) throw wrongChecksum(handle);
+  return block;
+}
+
+async function readBlock(file: FileHandle, handle: BlockHandle): Promise<{ block: Buffer; isWhole: boolean }> {
   const bytes = await readAt(file, { offset: handle.offset, size: handle.size + TRAILER_BYTES });
   const checked = bytes.subarray(0, handle.size + 1);
-  if (bytes.readUInt32LE(handle.size + 1) !== maskedChecksum(checked)) {
-    throw new TableDamage(`the block at ${handle.offset} does not have its checksum`);
+  const isWhole = bytes.readUInt32LE(handle.size + 1) === maskedChecksum(checked);
+  return { block: bytes.subarray(0, handle.size), isWhole };
+}
+
+function wrongChecksum({ offset }: BlockHandle): TableDamage {
+  return new TableDamage(`the block at ${offset} does not have its checksum`);
+}
+
+/** Eight bytes of sequence and kind end every key. */
+const KEY_BYTES_MIN = 8;
+
+/** What LevelDB assumes of a block: entries that fit into it, and restarts that point at whole keys. @throws {TableDamage} */
+function assertWellFormed(block: Buffer, handle: BlockHandle): void {
+  const restarts = restartsOf(block);
+  if (restarts.length === 0 || restarts[0] !== 0) throw wrongChecksum(handle);
+  const end = block.length - 4 - 4 * restarts.length;
+  const reader = new BlockReader(block.subarray(0, end));
+  const wanted = new Set(restarts);
+  for (let keyBytes = 0; !reader.isDone;) {
+    const restarting = wanted.delete(reader.position);
+    const shared = reader.varint();
+    const unshared = reader.varint();
+    const valueBytes = reader.varint();
+    const isSound = shared <= keyBytes && (!restarting || shared === 0) && shared + unshared >= KEY_BYTES_MIN;
+    keyBytes = shared + unshared;
+    reader.skip(unshared + valueBytes);
+    if (!isSound || reader.isBeyond) throw wrongChecksum(handle);
   }
-  return bytes.subarray(0, handle.size);
+  if (wanted.size > 0) throw wrongChecksum(handle);
+}
+
+/** Where the keys of a block stand that share nothing with the one before; none where there is no room for as many. */
+function restartsOf(block: Buffer): number[] {
+  const count = block.length < 4 ? 0 : block.readUInt32LE(block.length - 4);
+  const first = block.length - 4 - 4 * count;
+  return first < 0 ? [] : Array.from({ length: count }, (_, at) => block.readUInt32LE(first + 4 * at));
 }
 
 /** LevelDB rotates checksums and adds a constant, so that a checksum over checksums stays useful. */
@@ -109,8 +160,7 @@ async function readAt(file: FileHandle, { offset, size }: BlockHandle): Promise<
 
 /** The block handles that an index lists: entries of shared, unshared and value sizes, a key's rest, and the handle. */
 function* handlesIn(block: Buffer): Generator<BlockHandle> {
-  const restarts = block.length < 4 ? 0 : block.readUInt32LE(block.length - 4);
-  const reader = new BlockReader(block.subarray(0, Math.max(0, block.length - 4 - restarts * 4)));
+  const reader = new BlockReader(block.subarray(0, Math.max(0, block.length - 4 - 4 * restartsOf(block).length)));
   while (!reader.isDone) {
     reader.varint();
     const unshared = reader.varint();
@@ -128,8 +178,17 @@ class BlockReader {
     this.#bytes = bytes;
   }
 
+  get position(): number {
+    return this.#at;
+  }
+
   get isDone(): boolean {
     return this.#at >= this.#bytes.length;
+  }
+
+  /** Whether more was skipped than is there. */
+  get isBeyond(): boolean {
+    return this.#at > this.#bytes.length;
   }
 
   handle(): BlockHandle {

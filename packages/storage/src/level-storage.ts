@@ -4,7 +4,7 @@
  * LevelDB is not believed blindly: docs/reference/storage-layout.md says what each part checks of the others.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Level } from "level";
 import { assertBlobKey, assertCommit, assertHeadName, assertKey, assertRows, assertTable } from "./arguments.ts";
 import { sealValue, unsealValue } from "./checked-value.ts";
@@ -15,8 +15,19 @@ import { type FolderLock, lockFolder } from "./files.ts";
 import { headConflict } from "./head-conflict.ts";
 import { copyMark, type HeadMark, slotMark } from "./head-mark.ts";
 import { assertNothingDropped } from "./level-log.ts";
+import { scrubTables } from "./level-scrub.ts";
 import { SerialQueue } from "./serial-queue.ts";
-import type { Commit, HeadName, LogStorage, Row, ScanRange, StoredRow, VersionedHead } from "./storage.ts";
+import type {
+  Commit,
+  DamageOptions,
+  HeadName,
+  LogStorage,
+  Row,
+  ScanRange,
+  StorageDamage,
+  StoredRow,
+  VersionedHead,
+} from "./storage.ts";
 
 /** Told what start-up repaired. Gets no contents. */
 export interface StorageLogger {
@@ -64,7 +75,8 @@ const LEVEL_OPTIONS = {
  *
  * It is sure afterwards that the database has every commit that was acknowledged, as far as this folder can tell: a folder
  * that was replaced as a whole by an older copy looks right from within, and only the witnesses tell. What a crash
- * between two writes of one commit left is completed. Costs the same whatever the log's size.
+ * between two writes of one commit left is completed. Costs the same whatever the log's size; after a process that did
+ * not close it, every table file is read once.
  *
  * @throws {StorageError} `storage-locked`: another process has the folder open.
  * @throws {StorageError} `storage-rolled-back`: database and mark files are of different ages, or one of them is missing.
@@ -78,6 +90,7 @@ export async function openLevelStorage(options: LevelStorageOptions): Promise<Lo
     await fileSystem.makeFolder(path, 0o700);
     const lock = await lockFolder(path);
     undo.push(() => lock.release());
+    if (lock.wasAbandoned) await assertTablesReadable(path);
     if (isNew(path)) await createMarks(path, fileSystem);
     const marks = await openMarks(path, fileSystem, undo);
     const database = await openDatabase(path, marks);
@@ -88,6 +101,17 @@ export async function openLevelStorage(options: LevelStorageOptions): Promise<Lo
   } catch (cause) {
     for (const step of undo.reverse()) await step().catch(() => undefined);
     throw storageFailure(`could not open ${path}`, cause);
+  }
+}
+
+/**
+ * After an end that was none of ours: damage on which LevelDB asserts would end this process too, at the first read of
+ * it, and so at every start.
+ */
+async function assertTablesReadable(path: string): Promise<void> {
+  if (!existsSync(join(path, "leveldb"))) return;
+  for await (const { path: table, message, readable } of scrubTables({ path })) {
+    if (!readable) throw new StorageError("storage-corrupt", message, { details: { path: table } });
   }
 }
 
@@ -280,6 +304,11 @@ class LevelStorage implements LogStorage {
     } catch (cause) {
       throw readFailure(cause);
     }
+  }
+
+  async *findDamage(options: DamageOptions = {}): AsyncGenerator<StorageDamage> {
+    this.#assertUsable();
+    yield* scrubTables({ ...options, path: dirname(this.#database.location) });
   }
 
   async deleteBlobs(keys: readonly string[]): Promise<void> {

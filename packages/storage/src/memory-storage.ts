@@ -2,7 +2,16 @@
 import { assertBlobKey, assertCommit, assertHeadName, assertKey, assertRows, assertTable } from "./arguments.ts";
 import { closedFailure } from "./failure.ts";
 import { headConflict } from "./head-conflict.ts";
-import type { Commit, HeadName, LogStorage, Row, ScanRange, StoredRow, VersionedHead } from "./storage.ts";
+import type {
+  Commit,
+  HeadName,
+  LogStorage,
+  Row,
+  ScanRange,
+  StorageDamage,
+  StoredRow,
+  VersionedHead,
+} from "./storage.ts";
 
 /** A new and empty store. */
 export function createMemoryStorage(): LogStorage {
@@ -74,6 +83,11 @@ class MemoryStorage implements LogStorage {
       if (!key.startsWith(prefix)) return;
       yield key;
     }
+  }
+
+  async *findDamage(): AsyncGenerator<StorageDamage> {
+    this.#assertOpen();
+    yield* [];
   }
 
   async deleteBlobs(keys: readonly string[]): Promise<void> {

@@ -46,6 +46,19 @@ export interface Commit {
 }
 
 /** Which keys of a table to read, by the bytewise order of their UTF-8. Everything by default. */
+export interface DamageOptions {
+  /** Awaited after each MiB or so: to bound the rate, or to stop by throwing. Default: no pause. */
+  readonly pause?: () => Promise<void>;
+}
+
+/** Part of a store is not what was written. */
+export interface StorageDamage {
+  /** Where, and what to do. */
+  readonly message: string;
+  /** Whether the rest can be read; where it cannot, reading may end the process. */
+  readonly readable: boolean;
+}
+
 export interface ScanRange {
   readonly gt?: string;
   readonly gte?: string;
@@ -123,6 +136,15 @@ export interface LogStorage {
 
   /** Deletes blobs; keys that are not there are passed over. Durable when it resolves. */
   deleteBlobs(keys: readonly string[]): Promise<void>;
+
+  /**
+   * Reads back what lies beneath the values, and gives what is damaged: where damage hides a value, a read answers
+   * `undefined`, and nothing but this notices. Takes time in proportion to the store; it may be used meanwhile. Gives
+   * nothing where the driver's own store checks itself.
+   *
+   * @throws {StorageError} `storage-unavailable`
+   */
+  findDamage(options?: DamageOptions): AsyncIterable<StorageDamage>;
 
   /** Waits for the commits under way and closes. Later calls reject with `storage-unavailable`. Closing twice is allowed. */
   close(): Promise<void>;

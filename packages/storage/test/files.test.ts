@@ -92,7 +92,12 @@ describe("lockFolder", () => {
     const ended = new Promise((resolve) => holder.once("close", resolve));
     holder.kill("SIGKILL");
     await ended;
-    await (await lockFolder(folder)).release();
+    const taken = await lockFolder(folder);
+    expect(taken.wasAbandoned).toBe(true);
+    await taken.release();
+    const again = await lockFolder(folder);
+    expect(again.wasAbandoned).toBe(false);
+    await again.release();
     expect(existsSync(join(folder, "lock"))).toBe(true);
   });
 
