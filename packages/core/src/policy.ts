@@ -79,8 +79,9 @@ class PolicyParser {
     this.#line = number;
     const control = line.find((octet) => (octet < 0x20 && octet !== 0x09) || octet === 0x7f);
     if (control !== undefined) this.#fail(`control character 0x${control.toString(16).padStart(2, "0")}`);
-    const [keyword, ...rest] = tokensOf(line);
-    if (keyword === undefined || keyword.startsWith("#")) return;
+    // Asked of the octets: a word that is not UTF-8 does not begin with "#" as a token.
+    if (isEmptyOrComment(line)) return;
+    const [keyword = "", ...rest] = tokensOf(line);
     switch (keyword) {
       case "log":
         return this.#takeLog(rest);
@@ -175,6 +176,11 @@ class PolicyParser {
   #fail(text: string): never {
     throw new TlogError("policy-malformed", `policy line ${this.#line}: ${text}`, { details: { line: this.#line } });
   }
+}
+
+function isEmptyOrComment(line: Uint8Array): boolean {
+  const first = line.find((octet) => octet !== 0x20 && octet !== 0x09);
+  return first === undefined || first === 0x23;
 }
 
 /** Splits at spaces and tabs only. */

@@ -85,6 +85,10 @@ describe("parsePolicy", () => {
     takes(`witness #W ${witnessKey("w")}\nquorum #W\n`);
   });
 
+  test("C-184 C-185 takes a comment of which the first word is not UTF-8", () => {
+    takes(concatBytes(utf8(" \t#"), Uint8Array.of(0xff), utf8(" a\nquorum none\n")));
+  });
+
   test("C-185 octets above 7f are opaque: no UTF-8 is asked for, and look-alikes differ", () => {
     const line = (...octets: readonly number[]): Uint8Array =>
       concatBytes(utf8("witness "), Uint8Array.from(octets), utf8(` ${witnessKey(`w${octets.join()}`)}\n`));
