@@ -172,6 +172,8 @@ const POLICY_WORDS: readonly string[] = [
   "g0",
   "#",
   " # ",
+  "\n#\u00ff",
+  "\u00ff",
   "\nquorum w0\n",
   "\nquorum none\n",
   "http://",
