@@ -1,13 +1,15 @@
 /** The documented differences, one by one: each example is of its kind, is judged differently, and of no other kind. */
 import { readFileSync } from "node:fs";
-import { utf8 } from "@tallystick/core";
+import { formatPolicy, utf8 } from "@tallystick/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GO_BUILD_TIMEOUT_MS, describeWithGo } from "../go.ts";
 import { type Outcome, compare } from "./compare.ts";
 import { startPeer } from "./fuzz-test.ts";
 import type { Input, Subject } from "./kind.ts";
 import type { Peer } from "./peer.ts";
+import { LOG, signerOf } from "./signers.ts";
 import { SUBJECTS } from "./subjects.ts";
+import { POLICY } from "./subjects/policy.ts";
 import { TILE_PATH } from "./subjects/tile-path.ts";
 
 const PAGE = new URL("../../../docs/decisions/0030-differences-from-other-implementations.md", import.meta.url);
@@ -40,6 +42,20 @@ describeWithGo("each documented difference", () => {
       expect(faults).toEqual(of.map((who) => [who, "string"]));
     });
   });
+
+  test.each([1, 2, 3, "none"] as const)(
+    "a policy that we write is read alike by Tessera, with quorum %s",
+    async (quorum) => {
+      const witnesses = ["a", "b", "c"].map((name, i) => ({
+        name,
+        vkeys: [signerOf(name, "ed25519-cosigner").vkey, ...(i === 0 ? [signerOf(name, "mldsa44").vkey] : [])],
+        url: `https://${name}.example/witness`,
+      }));
+      const policy = utf8(formatPolicy({ logs: [{ vkey: LOG.vkey }], witnesses, quorum }));
+      expect(POLICY.ours([policy])).toMatch(quorum === "none" ? /^ok 0\(\)$/ : RegExp(`^ok ${quorum}\\(1\\(`));
+      expect(await differing(POLICY, [policy])).toEqual([]);
+    },
+  );
 
   test("a kind that says too much is a fault, though both sides agree", async () => {
     const agreed = [utf8("tile/0/000")];
