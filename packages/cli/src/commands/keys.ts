@@ -17,7 +17,7 @@ export const keysCommand: Command = {
     name: { type: "string", value: "LOG", help: "create-token: the log that it is for" },
     role: { type: "string", value: "ROLE", help: `create-token: ${ROLES.join(", ")}` },
   },
-  notes: ["Tokens are read at the server's next start; a token is shown once."],
+  notes: ["A running server takes up new and revoked tokens within seconds; a token is shown once."],
   run: async (invocation) => {
     const [action = "", ...words] = invocation.words;
     const act = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
@@ -65,7 +65,7 @@ const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly 
     const [id, ...more] = words;
     if (id === undefined || more.length > 0) throw new UsageError("revoke-token: expected one ID");
     await revokeToken(layoutOf(folderOf(invocation)).tokens, id);
-    invocation.terminal.line(`${id} is taken back, from the server's next start on`);
+    invocation.terminal.line(`${id} is taken back; a running server refuses it within seconds`);
     invocation.terminal.value({ id });
     return EXIT.ok;
   },
