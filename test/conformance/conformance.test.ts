@@ -20,6 +20,11 @@ describe("the list", () => {
     expect(titles.filter((title, i) => titles.indexOf(title) !== i)).toEqual([]);
   });
 
+  test("is covered: each line has a test, a reason why not, or comes later", () => {
+    const open = lines.filter(({ id, argued, later }) => isTested.get(id) !== true && argued === undefined && !later);
+    expect(open.map(({ id, title }) => `C-${id} ${title}`)).toEqual([]);
+  });
+
   test("gives no reason for a line that is tested", () => {
     const both = lines.filter(({ id, argued }) => isTested.get(id) === true && argued !== undefined);
     expect(both.map(({ id }) => id)).toEqual([]);

@@ -56,7 +56,7 @@ describeWithGo("our log", () => {
     [65_536, 257],
     [70_000, 65_536],
   ])(
-    "of %i entries is read, proven to extend that of %i, and found whole",
+    "C-118 of %i entries is read, proven to extend that of %i, and found whole",
     async (size, from) => {
       const log = logAt(0);
       await log.growTo(size);
@@ -97,7 +97,7 @@ describeWithGo("our log", () => {
     60_000,
   );
 
-  test("is followed while it grows, and found whole at any moment", async () => {
+  test("C-118 is followed while it grows, and found whole at any moment", async () => {
     const log = logAt(1);
     const until = 2000;
     const following = runGo(follower, ["-url", log.url, "-vkey", log.vkey, "-until", String(until)]);

@@ -35,14 +35,17 @@ describeWithGo("a receipt of ours", () => {
     return JSON.parse(stdout) as { index: number; cosigners: string[] };
   }
 
-  test.each([0, 1, 7, 127, 128, 254, 255, 256, 257, ENTRIES - 1])("for index %i is verified by Go", async (index) => {
-    const verdict = await verify(await receiptOf(index));
-    expect(verdict).toMatchObject({ origin: "test.localhost/app", index });
-    // Two of three witnesses, by one key each.
-    expect(verdict.cosigners).toHaveLength(2);
-  });
+  test.each([0, 1, 7, 127, 128, 254, 255, 256, 257, ENTRIES - 1])(
+    "C-215 for index %i is verified by Go",
+    async (index) => {
+      const verdict = await verify(await receiptOf(index));
+      expect(verdict).toMatchObject({ origin: "test.localhost/app", index });
+      // Two of three witnesses, by one key each.
+      expect(verdict.cosigners).toHaveLength(2);
+    },
+  );
 
-  test("with all signatures is verified by Go, those by ML-DSA-44 too", async () => {
+  test("C-215 with all signatures is verified by Go, those by ML-DSA-44 too", async () => {
     const receipt = await receiptOf(5, "?signatures=all");
     const { cosigners: verified } = await verify(receipt);
     const lines = receipt.split("\n").filter((line) => line.startsWith("— "));
@@ -65,7 +68,7 @@ describeWithGo("a receipt of ours", () => {
       "another signature",
       (text: string) => text.replace(/(?<=^— test\.localhost\/app .{20})./m, (found) => (found === "A" ? "B" : "A")),
     ],
-  ])("with %s is refused by Go", async (_, change) => {
+  ])("C-215 with %s is refused by Go", async (_, change) => {
     const receipt = await receiptOf(5);
     const changed = change(receipt);
     expect(changed).not.toBe(receipt);

@@ -136,7 +136,7 @@ describeWithGo("a log that Tessera keeps", () => {
     });
   }
 
-  test("is cosigned by our witness, which Tessera asks itself", async () => {
+  test("C-142 is cosigned by our witness, which Tessera asks itself", async () => {
     witnesses.push(await startWitness("w1"));
     tessera = await start("tessera");
     for (const [from, to] of pairs([0, 1, 255, 256, 257, 701])) {
@@ -180,7 +180,7 @@ describeWithGo("a log that Tessera keeps", () => {
     }
   });
 
-  test("has our tiles and bundles to the byte", async () => {
+  test("C-118 has our tiles and bundles to the byte", async () => {
     const [theirs, own] = [createHttpLogReader(tessera), createHttpLogReader(ours)];
     expect(parseNote(await theirs.checkpoint()).text).toBe(parseNote(await own.checkpoint()).text);
     for (const tile of tilesForSize(ENTRIES)) {
@@ -191,7 +191,7 @@ describeWithGo("a log that Tessera keeps", () => {
       expect(await theirs.entryBundle(bundle)).toEqual(await own.entryBundle(bundle));
   });
 
-  test("is read by our client: every entry, and every earlier size, is proven from its tiles", async () => {
+  test("C-118 is read by our client: every entry, and every earlier size, is proven from its tiles", async () => {
     const reader = createHttpLogReader(tessera);
     const { size, rootHash } = verifyHead({ policy, now: Date.now() }, await reader.checkpoint()).checkpoint;
     const prover = new TileProver(reader, size);
@@ -205,7 +205,7 @@ describeWithGo("a log that Tessera keeps", () => {
     }
   });
 
-  test("is audited by us", async () => {
+  test("C-118 is audited by us", async () => {
     expect(await auditLog({ reader: createHttpLogReader(tessera), policy })).toMatchObject({
       verdict: "VERIFIED",
       size: ENTRIES,
@@ -219,7 +219,7 @@ describeWithGo("a log that Tessera keeps", () => {
     expect((await runCommand(ours.folder, ["prove", "consistency", "257", ...options])).code).toBe(0);
   });
 
-  test("has receipts, made by Go, that we verify, with the contents that our log holds of them", async () => {
+  test("C-215 has receipts, made by Go, that we verify, with the contents that our log holds of them", async () => {
     const index = 300;
     const { stdout: proof } = await runGo(receipt, ["make", tessera.url, ours.vkeys[0] ?? "", String(index)]);
     expect(verifyReceipt({ proof, policy, now: Date.now() })).toMatchObject({ index, quorumMet: true });

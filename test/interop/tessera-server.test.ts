@@ -53,7 +53,7 @@ describeWithGo("a log of other entries on Tessera's own server", () => {
     await removeFolder(folder);
   });
 
-  test("is read by our client at size 0", async () => {
+  test("C-118 is read by our client at size 0", async () => {
     const { checkpoint } = verifyHead({ policy: POLICY }, await createHttpLogReader({ url }).checkpoint());
     expect(checkpoint).toMatchObject({ size: 0n, rootHash: CompactRange.empty().rootHash() });
     expect(await auditLog({ reader: createHttpLogReader({ url }), policy: POLICY })).toMatchObject({
@@ -62,7 +62,7 @@ describeWithGo("a log of other entries on Tessera's own server", () => {
     });
   });
 
-  test("is read by our client to the last byte, and every entry is proven", async () => {
+  test("C-118 is read by our client to the last byte, and every entry is proven", async () => {
     await Promise.all(Array.from({ length: ENTRIES }, async (_, at) => add(entryOf(at))));
     const reader = createHttpLogReader({ url });
     const head = await vi.waitUntil(

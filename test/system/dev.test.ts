@@ -83,7 +83,14 @@ describe("dev", () => {
 });
 
 describe("a receipt", () => {
-  test("verifies without any network, and no file with one flipped bit does", async () => {
+  test("C-212 is written to a file that ends in .tlog-proof, where no other name is given", async () => {
+    expect((await submit()).entries[0]?.state).toBe("witnessed");
+    expect((await runCommand(folder, ["receipt", "0"])).code).toBe(0);
+    expect(await readFile(join(folder, "0.tlog-proof"), "utf8")).toMatch(/^c2sp\.org\/tlog-proof@v1\n/);
+    expect((await runCommand(folder, ["verify", "0.tlog-proof"])).code).toBe(0);
+  });
+
+  test("C-214 verifies without any network, and no file with one flipped bit does", async () => {
     expect((await submit()).entries[0]?.state).toBe("witnessed");
     expect((await runCommand(folder, ["receipt", "0", "--evidence"])).code).toBe(0);
     const offline = spawnSync("unshare", ["-n", "true"]).status === 0 ? ["unshare", "-n"] : [];

@@ -80,7 +80,7 @@ async function write(url: string, acknowledged: Map<string, Acknowledged>): Prom
   }
 }
 
-test("C-255 twenty kills under load lose nothing, log nothing twice, and never contradict a head", async () => {
+test("C-55 C-255 twenty kills under load lose nothing, log nothing twice, and never contradict a head", async () => {
   const acknowledged = new Map<string, Acknowledged>();
   const heads: { size: number; rootHash: Uint8Array }[] = [];
   let served = await startServe(0);

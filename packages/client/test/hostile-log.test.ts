@@ -191,7 +191,7 @@ describe("forks and rollbacks", () => {
   }
 
   test.each([1, 2, 3, 5, 7, 8, 300])(
-    "another tree under the same key, after a head of %i: evidence that proves it",
+    "C-112 another tree under the same key, after a head of %i: evidence that proves it",
     async (size) => {
       const started = await startThen({}, { outbox: await createFolder() });
       const { log, client } = started;
@@ -208,7 +208,7 @@ describe("forks and rollbacks", () => {
     },
   );
 
-  test("two trees of one size", async () => {
+  test("C-112 two trees of one size", async () => {
     const started = await startThen({});
     const { log, client } = started;
     log.autoPublish = false;

@@ -110,14 +110,14 @@ describe("verifyReceipt", () => {
       expect(refusalOf({ ...input, proof: Uint8Array.of(0xff) })).toMatchObject({ step: "format" });
     });
 
-    test("leaf", async () => {
+    test("C-210 leaf", async () => {
       const { input, proof } = await example;
       const { extra: _extra, ...without } = proof;
       expect(refusalOf({ ...input, proof: without })).toMatchObject({ step: "leaf", code: "evidence-malformed" });
       expect(refusalOf({ ...input, proof: { ...proof, extra: Uint8Array.of(0x80) } })).toMatchObject({ step: "leaf" });
     });
 
-    test("commitment", async () => {
+    test("C-210 commitment", async () => {
       const { input, opening } = await example;
       const { salt, event } = decodeOpening(opening);
       const other = encodeOpening({ salt: changed(salt), event });
@@ -166,7 +166,7 @@ describe("verifyReceipt", () => {
       expect(refusalOf({ ...input, proof: { ...proof, extra } })).toMatchObject({ step: "time" });
     });
 
-    test("inclusion", async () => {
+    test("C-209 inclusion", async () => {
       const { input, proof } = await example;
       const [first = utf8(""), ...rest] = proof.hashes;
       const wrong = [
@@ -179,7 +179,7 @@ describe("verifyReceipt", () => {
       for (const given of wrong) expect(refusalOf({ ...input, proof: given })).toMatchObject({ step: "inclusion" });
     });
 
-    test("log-signature", async () => {
+    test("C-209 log-signature", async () => {
       const { input, proof, log } = await example;
       const lines = proof.checkpoint.split("\n");
       const unsigned = lines.filter((line) => !line.startsWith(`— ${log.origin} `)).join("\n");
@@ -192,7 +192,7 @@ describe("verifyReceipt", () => {
       expect(refusalOf({ ...input, policy })).toMatchObject({ step: "log-signature", code: "origin-unknown" });
     });
 
-    test("quorum", async () => {
+    test("C-209 quorum", async () => {
       const { input, proof } = await example;
       const lines = proof.checkpoint.split("\n");
       const one = lines.filter((line) => !line.startsWith("— w2")).join("\n");

@@ -95,7 +95,7 @@ describe("restart", () => {
 });
 
 describe("two processes", () => {
-  test("another process that writes to the same storage stops this one for good", async () => {
+  test("C-55 another process that writes to the same storage stops this one for good", async () => {
     const storage = createMemoryStorage();
     const site = await createSite({ storage });
     const log = await site.open();

@@ -1,10 +1,12 @@
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { setTimeout } from "node:timers/promises";
+import { describe, expect, test, vi } from "vitest";
 import {
   decodeBase64,
   decodeEntryBundle,
   formatTlogProof,
   hashLeaf,
+  parseCheckpoint,
   parseNote,
   parsePolicy,
   parseTlogProof,
@@ -39,12 +41,42 @@ describe("checkpoint", () => {
     expect(parseNote(reply.text).text.split("\n")[0]).toBe("log.example/app");
   });
 
-  test("C-98 of size 0 is served, or none is; and no tile exists", async () => {
+  test("C-98 of size 0 is served, and no tile exists", async () => {
     const server = await TestServer.start({ witnesses: 0 });
-    const { status, headers } = await server.ask(`/${LOG}/checkpoint`);
-    expect(status === 200 || (status === 404 && headers.get("cache-control") === "no-store")).toBe(true);
+    await vi.waitUntil(() => server.log.checkpoint() !== undefined);
+    const { status, text } = await server.ask(`/${LOG}/checkpoint`);
+    expect([status, parseCheckpoint(parseNote(text).text).size]).toEqual([200, 0n]);
     for (const path of ["tile/0/000", "tile/0/000.p/0", "tile/0/000.p/1", "tile/entries/000.p/1"]) {
       expect((await server.ask(`/${LOG}/${path}`, { role: "auditor" })).status).toBe(404);
+    }
+  });
+});
+
+describe("checkpoint of a log that grows", () => {
+  test("C-61 never shrinks from one answer to the next, whoever asks", async () => {
+    const server = await TestServer.start();
+    const grown = new AbortController();
+    const follow = async (sizes: bigint[], pauseMs: number): Promise<void> => {
+      while (!grown.signal.aborted) {
+        const { status, text } = await server.ask(`/${LOG}/checkpoint`);
+        if (status === 200) sizes.push(parseCheckpoint(parseNote(text).text).size);
+        await setTimeout(pauseMs);
+      }
+    };
+    const seen: readonly bigint[][] = [[], [], []];
+    const following = [0, 1, 7].map(async (pauseMs, at) => follow(seen[at] ?? [], pauseMs));
+    for (const count of [1, 3, 300, 2, 1, 50]) {
+      await server.fill(count);
+      const size = BigInt(server.log.publishedSize());
+      await vi.waitUntil(() => seen.every((sizes) => Number(sizes.at(-1)) >= Number(size)), 10_000);
+    }
+    server.network.up = false;
+    await server.post([login()]);
+    grown.abort();
+    await Promise.all(following);
+    for (const sizes of seen) {
+      expect(sizes).toEqual(sizes.toSorted((a, b) => Number(a - b)));
+      expect(new Set(sizes).size).toBeGreaterThanOrEqual(6);
     }
   });
 });
@@ -77,7 +109,7 @@ describe("tiles", () => {
     }
   });
 
-  test("C-101 C-102 the tiles of every published head stay, and none goes beyond the newest", async () => {
+  test("C-101 C-102 C-113 the tiles of every published head stay, and none goes beyond the newest", async () => {
     const server = await TestServer.start();
     await server.fill(3);
     await server.fill(4);
