@@ -24,7 +24,7 @@ export function readNamedLines(): readonly NamedLines[] {
 
 /** The names in one file: its string literals that begin with a number. */
 export function namedIn(path: string, source: string): readonly NamedLines[] {
-  return [...source.matchAll(/["'`](C-[0-9][^"'`\n]*)["'`]/g)].map(([, name = ""]) => ({
+  return [...source.matchAll(/(["'`])(C-[0-9](?:(?!\1)[^\\\n]|\\.)*)\1/g)].map(([, , name = ""]) => ({
     path,
     name,
     lines: linesNamedBy(name),

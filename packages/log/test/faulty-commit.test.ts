@@ -77,7 +77,7 @@ test("C-258 what waits behind a commit that fails is refused at once, and was no
 });
 
 test.each<Fault>(["before", "after"])(
-  "a folder on disk recovers from a commit that fails %s it lands",
+  "C-255 C-258 a folder on disk recovers from a commit that fails %s it lands",
   async (fault) => {
     const path = join(temporaryFolder(), "data");
     const first = await openLevelStorage({ path });

@@ -233,7 +233,7 @@ describe("publishing", () => {
     await expectWhole(site);
   });
 
-  test("a log with an ML-DSA key signs with both", async () => {
+  test("C-59 a log with an ML-DSA key signs with both", async () => {
     const mldsa = createSigner({ name: ORIGIN, type: "mldsa44", seed: seed("log 06") });
     const site = await createSite({ witnesses: 1, signers: [ed25519Signer("log"), mldsa] });
     const log = await started(await site.open());

@@ -112,11 +112,11 @@ describe("initServer", () => {
     ["a quorum above the witnesses", { quorum: 4 }, /quorum: expected 1 to 3, or none, got 4/],
     ["a quorum of no witnesses", { witnesses: [], quorum: 1 }, /quorum: expected none/],
     ["a fraction for a quorum", { quorum: 1.5 }, /quorum/],
-    ["an origin with a space", { origin: "log example" }, /logs\.0\.origin/],
-    ["an origin with a plus", { origin: "log+example" }, /logs\.0\.origin/],
+    ["C-44 an origin with a space", { origin: "log example" }, /logs\.0\.origin/],
+    ["C-44 an origin with a plus", { origin: "log+example" }, /logs\.0\.origin/],
     ["an origin of two lines", { origin: "log\nexample" }, /logs\.0\.origin/],
-    ["an origin that is too long", { origin: "é".repeat(128) }, /logs\.0\.origin/],
-    ["an empty origin", { origin: "" }, /logs\.0\.origin/],
+    ["C-60 an origin that is too long", { origin: "é".repeat(128) }, /logs\.0\.origin/],
+    ["C-43 an empty origin", { origin: "" }, /logs\.0\.origin/],
     ["a name of the server's own", { name: "metrics" }, /logs\.0\.name/],
     ["a name that leaves the folder", { name: "../app" }, /logs\.0\.name/],
     ["a port that is none", { port: 70_000 }, /listen\.port/],
@@ -126,7 +126,7 @@ describe("initServer", () => {
     ["a witness with a slash at the end", { witnesses: [{ ...witness("w1"), url: "https://w1.example/" }] }, /url/],
     ["a witness that is a file", { witnesses: [{ ...witness("w1"), url: "file:///etc" }] }, /url/],
     ["two witnesses of one name", { witnesses: [witness("w1"), witness("w1")] }, /witnesses/],
-  ])("refuses %s, names the field, and writes nothing", async (_, wrong, message) => {
+  ])("%s is refused, the field is named, and nothing is written", async (_, wrong, message) => {
     const dir = temporaryFolder();
     await expect(initServer(options(dir, wrong))).rejects.toMatchObject({
       code: "config-malformed",

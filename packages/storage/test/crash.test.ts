@@ -34,7 +34,7 @@ async function runAndKill(folder: string, killAfterMs: number): Promise<Acknowle
   return { version, signed };
 }
 
-test("a kill at any moment loses nothing that was acknowledged, and the next process takes the folder over", async () => {
+test("C-255 a kill at any moment loses nothing that was acknowledged, and the next process takes the folder over", async () => {
   const folder = temporaryFolder();
   for (let round = 0; round < ROUNDS; round++) {
     const acknowledged = await runAndKill(folder, 20 + round * 11.7);

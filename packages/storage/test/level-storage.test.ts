@@ -216,7 +216,7 @@ describe("damage", () => {
     });
   });
 
-  test("a damaged record in the middle of the write-ahead log is refused, on the second opening too", async () => {
+  test("C-256 a damaged record in the middle of the write-ahead log is refused, on the second opening too", async () => {
     const path = temporaryFolder();
     await fill(path);
     const log = join(path, "leveldb", readdirSync(join(path, "leveldb")).find((name) => name.endsWith(".log")) ?? "");
@@ -227,7 +227,7 @@ describe("damage", () => {
     expect(error.message).toContain("fsck");
   });
 
-  test("a write-ahead log that was cut is refused", async () => {
+  test("C-256 a write-ahead log that was cut is refused", async () => {
     const path = temporaryFolder();
     await fill(path);
     const log = join(path, "leveldb", readdirSync(join(path, "leveldb")).find((name) => name.endsWith(".log")) ?? "");
@@ -255,7 +255,7 @@ describe("damage", () => {
   );
 
   /** A row that LevelDB does not find any more, because its key or an index was hit, is noticed by the scrub alone. */
-  test("a flipped bit in any file gives no wrong value, and the scrub finds what hides one", async () => {
+  test("C-256 a flipped bit in any file gives no wrong value, and the scrub finds what hides one", async () => {
     const path = temporaryFolder();
     await fill(path);
     // Half of the data in a table, half in the write-ahead log.
@@ -320,7 +320,7 @@ async function readInChildren(folders: readonly string[], commits: number): Prom
 
 describe("failing writes", () => {
   test.each(["before", "after"] as const)(
-    "a mark that fails %s it is written stops the store, and reopening finds the commit",
+    "C-258 a mark that fails %s it is written stops the store, and reopening finds the commit",
     async (when) => {
       const path = temporaryFolder();
       const fileSystem = createFaultyFileSystem();
@@ -340,7 +340,7 @@ describe("failing writes", () => {
     },
   );
 
-  test("every failing step of a signed head stops the store, and reopening finds the commit", async () => {
+  test("C-258 every failing step of a signed head stops the store, and reopening finds the commit", async () => {
     for (const call of ["open", "write", "sync", "close", "rename"] as const) {
       for (const when of ["before", "after"] as const) {
         const path = temporaryFolder();
@@ -357,7 +357,7 @@ describe("failing writes", () => {
     }
   });
 
-  test("a full disk is told apart", async () => {
+  test("C-258 a full disk is told apart", async () => {
     const fileSystem = createFaultyFileSystem();
     const storage = await openLevelStorage({ path: temporaryFolder(), fileSystem });
     fileSystem.fault = { call: "write", code: "ENOSPC" };
@@ -366,7 +366,7 @@ describe("failing writes", () => {
     await storage.close();
   });
 
-  test("commits that wait behind a failed one are not tried", async () => {
+  test("C-258 commits that wait behind a failed one are not tried", async () => {
     const fileSystem = createFaultyFileSystem();
     const path = temporaryFolder();
     const storage = await openLevelStorage({ path, fileSystem });
