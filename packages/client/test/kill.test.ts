@@ -33,17 +33,27 @@ async function serve(log: LogDouble): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** Runs the child for so long, kills it, and gives the ids that were promised. */
-async function killAfter(ms: number, args: readonly string[]): Promise<string[]> {
+/** Runs the child until it promised so many events, and for so long more; kills it, and gives the ids that were promised. */
+async function killAfter(
+  { events, ms }: { readonly events: number; readonly ms: number },
+  args: readonly string[],
+): Promise<string[]> {
   const child = spawn(process.execPath, ["--conditions=ws-source", CHILD, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
   let complaints = "";
-  child.stdout.on("data", (part) => (output += String(part)));
+  let timer: NodeJS.Timeout | undefined;
+  const look = (): void => {
+    if (output.split("\n").length > events) timer ??= setTimeout(() => child.kill("SIGKILL"), ms);
+  };
+  look();
+  child.stdout.on("data", (part) => {
+    output += String(part);
+    look();
+  });
   child.stderr.on("data", (part) => (complaints += String(part)));
   const ended = new Promise<string | null>((resolve) => child.once("close", (_, signal) => resolve(signal)));
-  const timer = setTimeout(() => child.kill("SIGKILL"), ms);
   const signal = await ended;
   clearTimeout(timer);
   expect(signal, `it said: ${complaints}`).toBe("SIGKILL");
@@ -63,9 +73,8 @@ test(
     const promised: string[] = [];
     for (let life = 0; life < 10; life += 1) {
       // Some die while they open, most while they record and send.
-      promised.push(
-        ...(await killAfter(life < 3 ? 150 + Math.random() * 300 : 500 + Math.random() * 500, [url, policy, outbox])),
-      );
+      const moment = life < 3 ? { events: 0, ms: 150 + Math.random() * 300 } : { events: 20, ms: Math.random() * 300 };
+      promised.push(...(await killAfter(moment, [url, policy, outbox])));
     }
     const { client, errors } = startClient(log, { outbox });
     await client.flush();
