@@ -154,7 +154,7 @@ export function uuid(n: number): string {
 }
 
 /** Waits until something holds. */
-export async function until(holds: () => boolean, timeoutMs = 5000): Promise<void> {
+export async function until(holds: () => boolean, timeoutMs = 20_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${holds.toString()}`);

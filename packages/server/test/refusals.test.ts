@@ -360,7 +360,7 @@ describe("trouble of the log's own", () => {
     const problem = expectProblem(await server.post(login()), 503, "log-starting");
     expect(problem["detail"]).toContain("witnesses");
     server.network.up = true;
-    await vi.waitFor(async () => expect((await server.post(login())).status).toBe(201), { timeout: 5000 });
+    await vi.waitFor(async () => expect((await server.post(login())).status).toBe(201), { timeout: 20_000 });
   });
 
   test("a log that takes nothing any more still shows its heads and proofs", async () => {

