@@ -115,7 +115,7 @@ describe("serveLogs", () => {
     const began = performance.now();
     await once(slow, "close");
     clearInterval(drip);
-    expect(performance.now() - began).toBeLessThan(5000);
+    expect(performance.now() - began).toBeLessThan(20_000);
   });
 
   test("a body above the cap is refused before it is sent, and the connection is closed", async () => {

