@@ -19,7 +19,16 @@ import {
 import { type Finding, type Leaf, LeafAudit, type StreamState, decodeLeaf, finding } from "@tallystick/events";
 import { ClientError } from "./error.ts";
 import type { LogReader } from "./log-reader.ts";
-import { CLOCK_TOLERANCE_MS, type VerifiedCosignature, compareWithContents, openLeaf, verifyHead } from "./receipt.ts";
+import {
+  type CosignatureTimes,
+  type VerifiedCosignature,
+  type VerifiedHead,
+  compareTimes,
+  compareWithContents,
+  describePostdated,
+  openLeaf,
+  verifyHead,
+} from "./receipt.ts";
 
 const TILE_WIDTH = 256;
 const TILE_HEIGHT = 8;
@@ -47,7 +56,10 @@ export interface AuditReport {
   readonly origin: string;
   readonly size: number;
   readonly rootHash: Hash;
+  /** Those that count: they verify, and are not too early for the newest entry. */
   readonly cosignatures: readonly VerifiedCosignature[];
+  /** Those that verify and are too early, while the others are a quorum: see to the clocks of these witnesses. */
+  readonly untimely: readonly VerifiedCosignature[];
   readonly findings: readonly Finding[];
   /** All that were found; `findings` holds the first thousand. */
   readonly findingsTotal: number;
@@ -77,7 +89,7 @@ export async function auditLog(options: AuditOptions): Promise<AuditReport> {
   const audit = new LogAudit(options, head.checkpoint.origin, size);
   await audit.run();
   audit.compareRoot(head.checkpoint);
-  audit.compareTimes(head.cosignatures);
+  const { timely, untimely } = audit.compareTimes(head);
   return {
     verdict:
       audit.findingsTotal > 0
@@ -88,7 +100,8 @@ export async function auditLog(options: AuditOptions): Promise<AuditReport> {
     origin: head.checkpoint.origin,
     size,
     rootHash: head.checkpoint.rootHash,
-    cosignatures: head.cosignatures,
+    cosignatures: timely,
+    untimely,
     findings: audit.findings,
     findingsTotal: audit.findingsTotal,
     counts: { ...audit.leaves.counts, tags: audit.leaves.tags, opened: audit.opened },
@@ -162,17 +175,12 @@ class LogAudit {
     this.add(finding("root-mismatch", undefined, text));
   }
 
-  compareTimes(cosignatures: readonly VerifiedCosignature[]): void {
-    const earliest = cosignatures.reduce((least, { timestamp }) => Math.min(least, Number(timestamp) * 1000), Infinity);
-    const late = this.leaves.loggedAt - earliest;
-    if (late <= CLOCK_TOLERANCE_MS) return;
-    this.add(
-      finding(
-        "time-postdated",
-        this.#size - 1,
-        `logged-at lies ${Math.round(late / 1000)} s after a cosignature of the head`,
-      ),
-    );
+  /** Which cosignatures count for the newest entry. */
+  compareTimes(head: VerifiedHead): CosignatureTimes {
+    const { loggedAt } = this.leaves;
+    const times = compareTimes(loggedAt, head, this.#options.policy);
+    if (!times.consistent) this.add(finding("time-postdated", this.#size - 1, describePostdated(loggedAt, times)));
+    return times;
   }
 
   async #fetchBundle(index: number): Promise<BundleAndTile> {

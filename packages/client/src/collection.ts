@@ -2,13 +2,29 @@
  * Collecting receipts: for what the log acknowledged, prove from public tiles that it is in the tree under a head that
  * meets the policy. Only then does an event leave the outbox.
  */
-import { type Policy, formatNote, formatTlogProof, hashLeaf, parseNote, selectSignatures } from "@tallystick/core";
+import {
+  type Policy,
+  formatNote,
+  formatTlogProof,
+  hashLeaf,
+  parseNote,
+  selectSignatures,
+  verifyCheckpoint,
+} from "@tallystick/core";
+import { decodeLeaf } from "@tallystick/events";
 import { ClientError } from "./error.ts";
 import { expectationOf } from "./expectation.ts";
 import { compareHeads, proveLeaf } from "./history.ts";
 import type { LogReader } from "./log-reader.ts";
 import type { Outbox, OutboxEntry, StreamIdentity } from "./outbox.ts";
-import { type VerifiedHead, verifyHead, verifyReceipt } from "./receipt.ts";
+import {
+  CLOCK_TOLERANCE_MS,
+  type CosignatureTimes,
+  type VerifiedHead,
+  compareTimes,
+  verifyHead,
+  verifyReceipt,
+} from "./receipt.ts";
 import type { KeptReceipt, ReceiptStore } from "./receipts.ts";
 import { TileProver } from "./tile-prover.ts";
 
@@ -52,7 +68,7 @@ export async function collectOnce(options: CollectionOptions): Promise<Collectin
       `the log serves a head of ${checkpoint.origin}, not of ${options.origin}`,
     );
   }
-  if (!head.quorumMet) return { kind: "waiting", reason: "the published head does not meet the policy's quorum" };
+  if (!head.quorumMet) return { kind: "waiting", reason: withoutQuorum(policy, note) };
   const prover = new TileProver(reader, checkpoint.size);
   const { head: kept } = outbox;
   if (kept !== undefined && (await compareHeads({ prover, checkpoint, note, kept })) === "older") {
@@ -62,7 +78,23 @@ export async function collectOnce(options: CollectionOptions): Promise<Collectin
   if (covered.length === 0) {
     return { kind: "waiting", reason: "the published head does not cover the oldest event yet" };
   }
-  return { kind: "collected", entries: await proveAll(options, { covered, prover, note }) };
+  const loggedAt = newestTime(covered);
+  const times = compareTimes(loggedAt, head, policy);
+  // Witnesses against log: where this host's own clock is with the log, nobody is accused; their clocks may be mended.
+  if (!times.consistent && loggedAt <= options.now() + CLOCK_TOLERANCE_MS) {
+    const names = times.untimely.map(({ witness }) => witness).join(", ");
+    return { kind: "waiting", reason: `the cosignatures of ${names} lie before the events: are their clocks right?` };
+  }
+  return { kind: "collected", entries: await proveAll(options, { covered, prover, note, times }) };
+}
+
+function withoutQuorum(policy: Policy, note: string): string {
+  if (!verifyHead({ policy }, note).quorumMet) return "the published head does not meet the policy's quorum";
+  return "the published head's cosignatures lie in the future by this host's clock: is it right?";
+}
+
+function newestTime(entries: readonly PlacedEntry[]): number {
+  return entries.reduce((newest, { leaf }) => Math.max(newest, decodeLeaf(leaf).loggedAt), 0);
 }
 
 type PlacedEntry = OutboxEntry & { readonly index: number; readonly leaf: Uint8Array };
@@ -90,16 +122,22 @@ interface Covered {
   readonly covered: readonly PlacedEntry[];
   readonly prover: TileProver;
   readonly note: string;
+  /** What the head's cosignatures say of the newest of these entries. */
+  readonly times: CosignatureTimes;
 }
 
 async function proveAll(
   options: CollectionOptions,
-  { covered, prover, note }: Covered,
+  { covered, prover, note, times }: Covered,
 ): Promise<{ entry: OutboxEntry; receipt: KeptReceipt }[]> {
   const { outbox, policy } = options;
   const { stream } = outbox;
   if (stream === undefined) throw new ClientError("outbox-corrupt", "the outbox has events but no stream");
-  const minimal = selectSignatures({ note, policy });
+  const nowSeconds = Math.floor(options.now() / 1000);
+  const minimal = selectSignatures({
+    note: times.consistent ? withoutUntimely(note, times, { policy, nowSeconds }) : note,
+    policy,
+  });
   // The smallest set has fewer cosignatures than were verified: what the receipt says is what is checked.
   const minimalHead = verifyHead({ policy, now: options.now() }, minimal);
   const entries: { entry: OutboxEntry; receipt: KeptReceipt }[] = [];
@@ -111,6 +149,18 @@ async function proveAll(
   // Dying here proves the same entries once more at the next start, and keeps their receipts again.
   await outbox.release(covered.at(-1)?.sequence ?? 0, logLinesOnly(note, policy));
   return entries;
+}
+
+/** The note without the cosignatures that are too early, or too late: a receipt must stand without them. */
+function withoutUntimely(
+  note: string,
+  { timely }: CosignatureTimes,
+  { policy, nowSeconds }: { readonly policy: Policy; readonly nowSeconds: number },
+): string {
+  const names = new Set(timely.map(({ witness }) => witness));
+  const head = verifyCheckpoint({ note, policy, nowSeconds, requireQuorum: false });
+  const kept = [...head.logSignatures, ...head.cosignatures.filter(({ name }) => names.has(name))];
+  return formatNote({ text: head.note.text, signatures: kept.map(({ line }) => line) });
 }
 
 interface EntryToProve {

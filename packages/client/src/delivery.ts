@@ -10,6 +10,7 @@ import {
   BATCH_MEDIA_TYPE,
   type SignedBatch,
   decodeBatch,
+  decodeLeaf,
   encodeBatch,
   signBatch,
 } from "@tallystick/events";
@@ -18,6 +19,7 @@ import { ClientError } from "./error.ts";
 import { acceptLeaf, expectationOf } from "./expectation.ts";
 import { type Exchange, type Fetch, exchange } from "./http.ts";
 import type { Numbered, Outbox, OutboxEntry, Placed, Refusal, StreamIdentity } from "./outbox.ts";
+import { CLOCK_TOLERANCE_MS } from "./receipt.ts";
 import { type Problem, offenderOf, problemOf, retryAfterMs } from "./problem.ts";
 
 export interface DeliveryOptions {
@@ -29,6 +31,7 @@ export interface DeliveryOptions {
   readonly fetch: Fetch;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  readonly now: () => number;
   /** Makes the `stream.refused` event that takes a refused one's number. */
   readonly replacement: (entry: OutboxEntry, original: Numbered, refusal: Refusal) => Numbered;
 }
@@ -36,7 +39,12 @@ export interface DeliveryOptions {
 /** What one try to send came to. */
 export type Sending =
   | { readonly kind: "idle" }
-  | { readonly kind: "placed"; readonly entries: readonly OutboxEntry[] }
+  | {
+      readonly kind: "placed";
+      readonly entries: readonly OutboxEntry[];
+      /** The log's clock and this host's do not agree. */
+      readonly disputed: ClientError | undefined;
+    }
   | { readonly kind: "refused"; readonly entry: OutboxEntry }
   | { readonly kind: "retry"; readonly error: ClientError; readonly afterMs?: number };
 
@@ -65,7 +73,7 @@ export async function sendOnce(options: DeliveryOptions): Promise<Sending> {
   if (answer.status === 200 || answer.status === 201 || answer.status === 202) {
     const placed = acceptAnswer({ stream, batch, entries, body: answer.body });
     await outbox.place(batch.first, placed);
-    return { kind: "placed", entries };
+    return { kind: "placed", entries, disputed: disputeOf(entries, placed, options.now()) };
   }
   return refusedAnswer({ options, answer, entries, events });
 }
@@ -160,6 +168,30 @@ function acceptAnswer({ stream, batch, entries, body }: Answered): Placed[] {
     placed.push({ index: acknowledgement.index, leaf: acknowledgement.leaf });
   }
   return placed;
+}
+
+/**
+ * Events whose time in the log lies more than five minutes before this host sent them, or after now. Either clock may be
+ * the wrong one: somebody has to look, and nothing stops.
+ */
+function disputeOf(entries: readonly OutboxEntry[], placed: readonly Placed[], now: number): ClientError | undefined {
+  const disputed = entries.flatMap(({ id, sequence, sentAt }, at) => {
+    const { index, leaf } = placed[at] ?? {};
+    if (index === undefined || leaf === undefined) return [];
+    const { loggedAt } = decodeLeaf(leaf);
+    const backdated = loggedAt < sentAt - CLOCK_TOLERANCE_MS;
+    return backdated || loggedAt > now + CLOCK_TOLERANCE_MS
+      ? [{ id, sequence, index, sentAt, loggedAt, backdated }]
+      : [];
+  });
+  const [first] = disputed;
+  if (first === undefined) return undefined;
+  const { id, index, sentAt, loggedAt, backdated } = first;
+  const apart = Math.round(Math.abs(loggedAt - (backdated ? sentAt : now)) / 1000);
+  const how = backdated ? `${apart} s before this host's clock says it was sent` : `${apart} s after this host's clock`;
+  const more = disputed.length === 1 ? "" : ` (and so of ${disputed.length - 1} more of its batch)`;
+  const text = `the log says that it logged event ${id} at index ${index} ${how}${more}: set this host's clock right; if it is right, the log's times are false: tell the auditor`;
+  return new ClientError("log-time-disputed", text, { details: { events: disputed } });
 }
 
 /** A batch is appended whole and in order. */

@@ -11,6 +11,7 @@ export type ClientErrorCode =
   | "log-forked"
   | "log-misbehaved"
   | "log-refused"
+  | "log-time-disputed"
   | "outbox-corrupt"
   | "outbox-full"
   | "outbox-locked"

@@ -18,7 +18,7 @@ import {
 } from "@tallystick/events";
 import { ClientError } from "./error.ts";
 import type { Numbered, StreamIdentity } from "./outbox.ts";
-import { CLOCK_TOLERANCE_MS, type Expectation } from "./receipt.ts";
+import type { Expectation } from "./receipt.ts";
 
 /** The keys that the log made an acknowledged batch's tags with, by day and person, and by tenant. */
 export interface TagKeys {
@@ -31,7 +31,10 @@ export interface Sent extends Numbered {
   readonly sentAt: number;
 }
 
-/** Class, commitment, stream, sequence and session tag of an event, as its sender signs them. */
+/**
+ * Class, commitment, stream, sequence and session tag of an event, as its sender signs them. Not the time of sending:
+ * one wrong clock, perhaps this host's, refutes no entry.
+ */
 export function expectationOf(sent: Sent, stream: StreamIdentity): Expectation {
   const event = decodeEvent(sent.event);
   return {
@@ -40,7 +43,6 @@ export function expectationOf(sent: Sent, stream: StreamIdentity): Expectation {
     stream: sent.sequence === 1 ? concatBytes(stream.publicKey, stream.instance) : streamId(stream),
     sequence: sent.sequence,
     sessionTag: event.session === undefined ? null : sessionTag(decodeHex(event.session.id)),
-    sentAt: sent.sentAt,
   };
 }
 
@@ -76,7 +78,6 @@ export function acceptLeaf(options: {
   check("subject tag", hexOf(tags.subject), hexOf(leaf.subject?.tag));
   check("tenant tag", hexOf(tags.tenant), hexOf(leaf.tenant?.tag));
   check("signature", signatureText(options.signature), signatureText(leaf.signature));
-  if (leaf.loggedAt < sent.sentAt - CLOCK_TOLERANCE_MS) check("logged-at", `at ${sent.sentAt}`, leaf.loggedAt);
   return leaf;
 }
 

@@ -14,6 +14,7 @@ import {
   decodeHex,
   encodeHex,
   equalBytes,
+  evaluateQuorum,
   hashLeaf,
   parseCheckpoint,
   parseNote,
@@ -97,7 +98,10 @@ export interface VerifiedReceipt {
   readonly leaf: Leaf;
   readonly leafHash: Hash;
   readonly logKeyIds: readonly number[];
+  /** Those that count: they verify, and are not too early for the leaf. */
   readonly cosignatures: readonly VerifiedCosignature[];
+  /** Those that verify and are too early: the quorum of the others says so of their clocks. */
+  readonly untimely: readonly VerifiedCosignature[];
   /** Whether the policy's quorum is met; `false` only where the caller did not require it. */
   readonly quorumMet: boolean;
   /** The policy asks for no witness at all. */
@@ -128,7 +132,7 @@ export function verifyReceipt(input: ReceiptInput): VerifiedReceipt {
   step("time", () => compareWithSend(leaf, input.expect?.sentAt));
   const leafHash = hashLeaf(leafBytes);
   const head = attempt(() => headOf(input, proof.checkpoint, checkpoint));
-  if (head.ok) step("time", () => compareWithCosignatures(leaf, head.value.cosignatures));
+  const times = head.ok ? step("time", () => compareWithHead(leaf, head.value, input.policy)) : NO_TIMES;
   step("inclusion", () => {
     const { size, rootHash } = checkpoint;
     if (proof.index >= size) {
@@ -149,7 +153,8 @@ export function verifyReceipt(input: ReceiptInput): VerifiedReceipt {
     leaf,
     leafHash,
     logKeyIds: head.value.logKeyIds,
-    cosignatures: head.value.cosignatures,
+    cosignatures: times.timely,
+    untimely: times.untimely,
     quorumMet,
     quorumNone: input.policy.quorum === "none",
     ...(event === undefined ? {} : { event }),
@@ -269,13 +274,41 @@ function compareWithSend(leaf: Leaf, sentAt: number | undefined): void {
   throw new ClientError("log-misbehaved", `logged-at lies ${early} s before the event was sent: it is backdated`);
 }
 
-function compareWithCosignatures(leaf: Leaf, cosignatures: readonly VerifiedCosignature[]): void {
-  for (const { witness, timestamp } of cosignatures) {
-    const late = leaf.loggedAt - Number(timestamp) * 1000;
-    if (late <= CLOCK_TOLERANCE_MS) continue;
-    const text = `logged-at lies ${Math.round(late / 1000)} s after the cosignature of ${witness}: it is postdated`;
-    throw new ClientError("log-misbehaved", text);
-  }
+/** The cosignatures of a head, by what they say of an entry below it. */
+export interface CosignatureTimes {
+  readonly timely: readonly VerifiedCosignature[];
+  /** More than five minutes before the entry was logged: no witness with the right time cosigns what is not there yet. */
+  readonly untimely: readonly VerifiedCosignature[];
+  /** The policy is met without the untimely ones, or is not met with them either: nobody contradicts the entry's time. */
+  readonly consistent: boolean;
+}
+
+const NO_TIMES: CosignatureTimes = { timely: [], untimely: [], consistent: true };
+
+/**
+ * Holds an entry's time against those of a head that covers it. A few witnesses whose clocks are slow must not refute
+ * every entry: where the others are a quorum, theirs is the time that counts.
+ */
+export function compareTimes(loggedAt: number, head: VerifiedHead, policy: Policy): CosignatureTimes {
+  const isTimely = ({ timestamp }: VerifiedCosignature): boolean =>
+    loggedAt - Number(timestamp) * 1000 <= CLOCK_TOLERANCE_MS;
+  const timely = head.cosignatures.filter(isTimely);
+  const untimely = head.cosignatures.filter((cosignature) => !isTimely(cosignature));
+  const stillMet = evaluateQuorum(policy, new Set(timely.map(({ witness }) => witness))).met;
+  return { timely, untimely, consistent: stillMet || !head.quorumMet };
+}
+
+function compareWithHead(leaf: Leaf, head: VerifiedHead, policy: Policy): CosignatureTimes {
+  const times = compareTimes(leaf.loggedAt, head, policy);
+  if (times.consistent) return times;
+  throw new ClientError("log-misbehaved", describePostdated(leaf.loggedAt, times), { details: { postdated: true } });
+}
+
+/** Who contradicts the time, and by how much at least. */
+export function describePostdated(loggedAt: number, { untimely }: CosignatureTimes): string {
+  const newest = untimely.reduce((most, { timestamp }) => Math.max(most, Number(timestamp) * 1000), 0);
+  const names = untimely.map(({ witness }) => witness).join(", ");
+  return `logged-at lies ${Math.round((loggedAt - newest) / 1000)} s after the cosignatures of ${names}, and the others are no quorum: it is postdated`;
 }
 
 function isQuorumFailure(error: unknown): boolean {

@@ -140,7 +140,7 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 /** What cannot be mended by trying again: somebody has to look. */
 const HALTING = new Set<string>(["log-forked", "log-misbehaved", "outbox-corrupt", "outbox-outdated", "client-closed"]);
 /** What somebody has to see to, even where no `onError` was given. */
-const WARNED = new Set<string>([...HALTING, "log-refused", "outbox-locked"]);
+const WARNED = new Set<string>([...HALTING, "log-refused", "log-time-disputed", "outbox-locked"]);
 
 interface Opened extends OpenedOutbox {
   readonly policy: Policy;
@@ -317,7 +317,8 @@ class Client implements Tallystick {
     const { url, token, fetch, requestTimeoutMs: timeoutMs } = this.#options;
     const replacement = ({ id }: OutboxEntry, original: Numbered, { code: problem }: Refusal): Numbered =>
       this.#ownEvent("stream.refused", { id, type: decodeEvent(original.event).type, problem });
-    return { url, token, seed, outbox, fetch, timeoutMs, replacement, signal: this.#aborter.signal };
+    const { now } = this.#options;
+    return { url, token, seed, outbox, fetch, timeoutMs, replacement, now, signal: this.#aborter.signal };
   }
 
   #createReader(): LogReader {
@@ -393,6 +394,7 @@ class Client implements Tallystick {
         for (const entry of outcome.entries) this.#waiters.advance(entry.sequence, reachedBy(entry));
         this.#moved.notify();
         this.#collect.notify();
+        if (outcome.disputed !== undefined) this.#report(outcome.disputed);
         return;
       case "refused": {
         const error = refusalOf(outcome.entry);

@@ -76,7 +76,6 @@ describe("an acknowledged leaf that is not the event's halts the client", () => 
       acknowledging((leaf) => ({ ...leaf, tenant: { tag: with16(3), n: 0, prev: null } })),
     ],
     ["drops the sender's signature", "signature", acknowledging((leaf) => ({ ...leaf, signature: null }))],
-    ["backdates it", "logged-at", acknowledging((leaf) => ({ ...leaf, loggedAt: leaf.loggedAt - 400_000 }))],
     ["says it used another person's key", "actor tag", { personKey: (key) => key.map((byte) => byte ^ 1) }],
     [
       "acknowledges bytes that are no leaf",
@@ -155,6 +154,15 @@ describe("a log whose tree is not what it acknowledged halts the client", () => 
     const started = await startThen({ leaf: (leaf) => ({ ...leaf, loggedAt: leaf.loggedAt + 86_400_000 }) });
     expect(await rejectionCode(started.client.record(login(), { until: "witnessed" }))).toBe("log-misbehaved");
     expect(started.errors.at(-1)).toMatchObject({ details: { step: "time" } });
+  });
+
+  test("acknowledges an event with another time than its tree has", async () => {
+    const started = await startThen(acknowledging((leaf) => ({ ...leaf, loggedAt: leaf.loggedAt - 400_000 })));
+    expect(await rejectionCode(started.client.record(login(), { until: "witnessed" }))).toBe("log-misbehaved");
+    expect(started.errors).toMatchObject([
+      { code: "log-time-disputed", details: { events: [{ index: 1, backdated: true }] } },
+      { code: "log-misbehaved", details: { index: 1 } },
+    ]);
   });
 
   test("forgets what it acknowledged and expects an earlier number", async () => {

@@ -92,6 +92,8 @@ export class LogDouble {
   });
   hooks: Hooks = {};
   now: () => number = Date.now;
+  /** How far each witness's clock is off, in seconds. */
+  witnessOffsets: readonly number[] = [0, 0, 0];
   /** How many witnesses cosign. */
   cosigning = 3;
   /** What is published follows what is taken in; else `publish` moves it. */
@@ -128,9 +130,16 @@ export class LogDouble {
   checkpoint(size: number = this.publishedSize): string {
     const rootHash = size === 0 ? CompactRange.empty().rootHash() : treeHash(this.#hashes.slice(0, size));
     const text = formatCheckpoint({ origin: this.origin, size: BigInt(size), rootHash, extensions: [] });
-    const timestamp = Math.floor(this.now() / 1000);
-    const signers = [this.signer, ...this.witnesses.slice(0, this.cosigning)];
-    return `${text}\n${signers.map((signer) => `${signatureLine({ signer, noteText: text, timestamp })}\n`).join("")}`;
+    const now = Math.floor(this.now() / 1000);
+    const lines = [
+      signatureLine({ signer: this.signer, noteText: text }),
+      ...this.witnesses
+        .slice(0, this.cosigning)
+        .map((signer, at) =>
+          signatureLine({ signer, noteText: text, timestamp: Math.max(0, now + (this.witnessOffsets[at] ?? 0)) }),
+        ),
+    ];
+    return `${text}\n${lines.map((line) => `${line}\n`).join("")}`;
   }
 
   /** Takes the tree for another one with these leaves: the same key signs it. */
