@@ -20,6 +20,9 @@ suite do not count. A test fails when
 - a line is no longer tested: no test names it, nothing is said why, and it does not come with a later part;
 - a test names a line that the list does not hold.
 
+Vectors of other implementations are used whole, where they are there: [the table](../../test/conformance/vectors.ts) says which
+test reads which file, and a test counts every row.
+
 \`npm test\` says near its end how many lines its own run covered: those with a test that ran and passed, none that failed.
 `;
 

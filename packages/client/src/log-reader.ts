@@ -42,7 +42,11 @@ export function createHttpLogReader(options: HttpLogReaderOptions): LogReader {
       url: `${options.url}/${path}`,
       timeoutMs: options.timeoutMs ?? 15_000,
       bytesMax,
-      headers: options.token === undefined ? {} : { authorization: `Bearer ${options.token}` },
+      headers: {
+        // What the specification names. `bytesMax` holds for what a compressed answer unfolds to.
+        "accept-encoding": "gzip, identity",
+        ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
+      },
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
   return {

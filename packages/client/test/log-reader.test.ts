@@ -10,7 +10,10 @@ import {
   tilePath,
   tilesForSize,
 } from "@tallystick/core";
-import { describe, expect, test } from "vitest";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { gzipSync } from "node:zlib";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { rejectionCode } from "../../../test/support/errors.ts";
 import { auditLog, createHttpLogReader } from "../src/index.ts";
 import { LogDouble } from "./support/log-double.ts";
@@ -103,6 +106,45 @@ describe("createHttpLogReader", () => {
     );
     const reader = createHttpLogReader({ url: "https://log.example", fetch: async () => endless });
     expect(await rejectionCode(reader.tile({ level: 0, index: 0, width: 256 }))).toBe("log-answer-malformed");
+  });
+});
+
+describe("compressed answers", () => {
+  /** A server that answers with these octets behind `Content-Encoding: gzip`. */
+  async function serveGzip(
+    octets: Uint8Array,
+  ): Promise<{ readonly url: string; readonly accepted: (string | undefined)[] }> {
+    const accepted: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      accepted.push(request.headers["accept-encoding"]?.toString());
+      response.writeHead(200, { "content-encoding": "gzip" }).end(octets);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, accepted };
+  }
+
+  test("C-109 are asked for as gzip, and unfolded", async () => {
+    const { url, accepted } = await serveGzip(gzipSync(bundle));
+    const reader = createHttpLogReader({ url });
+    expect(await reader.entryBundle({ index: 0, width: 256 })).toEqual(bundle);
+    expect(accepted).toEqual(["gzip, identity"]);
+  });
+
+  test("C-109 that unfold to more than a bundle can have are refused, and so is what is no gzip", async () => {
+    const most = 256 * (ENTRY_BYTES_MAX + 2);
+    const bomb = await serveGzip(gzipSync(new Uint8Array(most + 1)));
+    const failed = createHttpLogReader(bomb).entryBundle({ index: 0, width: 256 });
+    expect(await rejectionCode(failed)).toBe("log-answer-malformed");
+    const largest = await serveGzip(gzipSync(new Uint8Array(most)));
+    expect(await createHttpLogReader(largest).entryBundle({ index: 0, width: 256 })).toHaveLength(most);
+    const plain = await serveGzip(bundle);
+    expect(await rejectionCode(createHttpLogReader(plain).entryBundle({ index: 0, width: 256 }))).toBe(
+      "audit-unavailable",
+    );
   });
 });
 
