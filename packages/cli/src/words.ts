@@ -20,6 +20,13 @@ export function describeTime(timeMs: number, now: number = Date.now()): string {
   return sameDay ? text.slice(11, -1) : text.replace("T", " ").slice(0, -1);
 }
 
+/** `90 minutes`, `5 hours`, `3 days`: rounded down. */
+export function describeAge(ms: number): string {
+  const hours = Math.floor(ms / 3_600_000);
+  if (hours < 2) return `${Math.floor(ms / 60_000)} minutes`;
+  return hours < 48 ? `${hours} hours` : `${Math.floor(hours / 24)} days`;
+}
+
 /** `8kyi…`: enough of a root hash to compare by eye. */
 export function describeHash(hash: Uint8Array): string {
   return `${encodeBase64(hash).slice(0, 8)}…`;

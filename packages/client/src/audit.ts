@@ -11,6 +11,7 @@ import {
   concatBytes,
   decodeEntryBundle,
   encodeBase64,
+  encodeHex,
   entriesPath,
   equalBytes,
   hashLeaf,
@@ -34,6 +35,8 @@ const TILE_WIDTH = 256;
 const TILE_HEIGHT = 8;
 /** Findings kept in the report; the rest is counted. A log that breaks every rule must not fill the memory. */
 const FINDINGS_MAX = 1000;
+/** A head whose newest cosignature is older may be an old one: an honest log has a new head within a minute of an event. */
+export const HEAD_AGE_WARN_MS = 3_600_000;
 /** Bundles fetched ahead of the one that is checked. */
 const READ_AHEAD = 4;
 
@@ -42,14 +45,27 @@ export interface AuditOptions {
   readonly policy: Policy;
   /** Heads seen elsewhere (receipts, evidence of witnesses): each must be in this log's history. Signed notes. */
   readonly heads?: readonly string[];
-  /** Fetches the opening of an entry, to check its contents too; `undefined` where it is not to be had. */
+  /** The sender keys that are expected, the log's own among them: a stream under another one is a finding. */
+  readonly senderKeys?: readonly Uint8Array[];
+  /** Fetches the opening of an entry, to check its contents too; `undefined` where the log withholds it. */
   readonly openingOf?: (index: number) => Promise<Uint8Array | undefined>;
+  /** Ms since 1970: cosignatures from the future do not count, and the head's age shows. */
   readonly now?: number;
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
-export type AuditVerdict = "VERIFIED" | "LOG-ONLY" | "REFUTED";
+/** `CONTENTS-WITHHELD`: contents were to be checked, and the log did not show all of them. */
+export type AuditVerdict = "VERIFIED" | "LOG-ONLY" | "CONTENTS-WITHHELD" | "REFUTED";
+
+/** A signed stream, and how it stands at the end of the log. */
+export interface AuditedStream extends StreamState {
+  /**
+   * `ended`: its last event is `stream.end`. `open-or-cut`: it is not, so either it goes on, or the log left out what
+   * came last; only its sender can tell. `unknown`: the contents were not opened.
+   */
+  readonly tail: "ended" | "open-or-cut" | "unknown";
+}
 
 export interface AuditReport {
   readonly verdict: AuditVerdict;
@@ -69,8 +85,14 @@ export interface AuditReport {
     readonly batches: number;
     readonly tags: number;
     readonly opened: number;
+    /** Contents that were asked for and not given: nothing is known of them. */
+    readonly withheld: number;
   };
-  readonly streams: ReadonlyMap<string, StreamState>;
+  /** The first thousand entries whose contents were withheld. */
+  readonly withheld: readonly number[];
+  /** How long ago the newest cosignature that counts was made; absent without `now`, or without a cosignature. */
+  readonly headAgeMs?: number;
+  readonly streams: ReadonlyMap<string, AuditedStream>;
 }
 
 /**
@@ -91,12 +113,7 @@ export async function auditLog(options: AuditOptions): Promise<AuditReport> {
   audit.compareRoot(head.checkpoint);
   const { timely, untimely } = audit.compareTimes(head);
   return {
-    verdict:
-      audit.findingsTotal > 0
-        ? "REFUTED"
-        : head.quorumMet && options.policy.quorum !== "none"
-          ? "VERIFIED"
-          : "LOG-ONLY",
+    verdict: verdictOf(audit, head.quorumMet && options.policy.quorum !== "none"),
     origin: head.checkpoint.origin,
     size,
     rootHash: head.checkpoint.rootHash,
@@ -104,9 +121,28 @@ export async function auditLog(options: AuditOptions): Promise<AuditReport> {
     untimely,
     findings: audit.findings,
     findingsTotal: audit.findingsTotal,
-    counts: { ...audit.leaves.counts, tags: audit.leaves.tags, opened: audit.opened },
-    streams: audit.leaves.streams,
+    counts: {
+      ...audit.leaves.counts,
+      tags: audit.leaves.tags,
+      opened: audit.opened,
+      withheld: audit.withheldTotal,
+    },
+    withheld: audit.withheld,
+    ...headAge(timely, options.now),
+    streams: audit.streams(),
   };
+}
+
+function verdictOf({ findingsTotal, withheldTotal }: LogAudit, witnessed: boolean): AuditVerdict {
+  if (findingsTotal > 0) return "REFUTED";
+  if (!witnessed) return "LOG-ONLY";
+  return withheldTotal > 0 ? "CONTENTS-WITHHELD" : "VERIFIED";
+}
+
+function headAge(cosignatures: readonly VerifiedCosignature[], now: number | undefined): { headAgeMs?: number } {
+  if (now === undefined || cosignatures.length === 0) return {};
+  const newest = cosignatures.reduce((most, { timestamp }) => Math.max(most, Number(timestamp) * 1000), 0);
+  return { headAgeMs: Math.max(0, now - newest) };
 }
 
 function auditableSize({ size }: Checkpoint): number {
@@ -118,6 +154,8 @@ class LogAudit {
   readonly findings: Finding[] = [];
   findingsTotal = 0;
   opened = 0;
+  readonly withheld: number[] = [];
+  withheldTotal = 0;
   readonly leaves: LeafAudit;
   readonly #options: AuditOptions;
   readonly #size: number;
@@ -126,6 +164,8 @@ class LogAudit {
   readonly #tiles: Hash[][] = [];
   readonly #completed: { readonly level: number; readonly index: number; readonly hashes: readonly Hash[] }[] = [];
   readonly #heads: Checkpoint[];
+  /** Where a `stream.end` stands: a few for each stream. */
+  readonly #ends = new Set<number>();
 
   constructor(options: AuditOptions, origin: string, size: number) {
     this.#options = options;
@@ -158,9 +198,30 @@ class LogAudit {
     }
     await this.#compareRightEdge();
     for (const found of this.leaves.finish(this.#size)) this.add(found);
+    this.#compareSenders();
     for (const { size } of this.#heads) {
       const text = `the log signed a head of size ${size}, but serves only ${this.#size} entries: it was rolled back, or hides entries`;
       this.add(finding("head-not-in-history", undefined, text));
+    }
+  }
+
+  streams(): Map<string, AuditedStream> {
+    const tailOf = ({ lastIndex }: StreamState): AuditedStream["tail"] => {
+      if (this.#ends.has(lastIndex)) return "ended";
+      // Of contents that were withheld nothing is known.
+      const opened = this.#options.openingOf !== undefined && !this.withheld.includes(lastIndex);
+      return opened && this.withheldTotal <= this.withheld.length ? "open-or-cut" : "unknown";
+    };
+    return new Map([...this.leaves.streams].map(([id, state]) => [id, { ...state, tail: tailOf(state) }]));
+  }
+
+  #compareSenders(): void {
+    const { senderKeys } = this.#options;
+    if (senderKeys === undefined) return;
+    for (const [id, { publicKey, firstIndex }] of this.leaves.streams) {
+      if (senderKeys.some((expected) => equalBytes(expected, publicKey))) continue;
+      const text = `stream ${id} is signed with sender key ${encodeHex(publicKey)}, which is not among those that are expected`;
+      this.add(finding("sender-key-unexpected", firstIndex, text));
     }
   }
 
@@ -252,10 +313,16 @@ class LogAudit {
 
   async #checkContents(index: number, leaf: Leaf): Promise<void> {
     const opening = await this.#options.openingOf?.(index);
-    if (opening === undefined) return;
+    if (opening === undefined) {
+      this.withheldTotal += 1;
+      if (this.withheld.length < FINDINGS_MAX) this.withheld.push(index);
+      return;
+    }
     try {
-      compareWithContents(leaf, openLeaf(leaf, opening));
+      const event = openLeaf(leaf, opening);
+      compareWithContents(leaf, event);
       this.opened += 1;
+      if (event.type === "stream.end" && leaf.sequence !== null) this.#ends.add(index);
     } catch (error) {
       if (!(error instanceof TallystickError)) throw error;
       this.add(finding("contents-mismatch", index, error.message));

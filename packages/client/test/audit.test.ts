@@ -308,6 +308,60 @@ describe("auditLog", () => {
     expect(report.findings).toMatchObject([{ code: "contents-mismatch", index: 1200 }]);
   });
 
+  test("contents that the log withholds are counted, and make it no verdict of VERIFIED", async () => {
+    const some = await audit(honest, { openingOf: async (index) => (index % 2 === 0 ? openings[index] : undefined) });
+    const odd = Math.floor(honest.length / 2);
+    expect(some).toMatchObject({ verdict: "CONTENTS-WITHHELD", findings: [] });
+    expect(some.counts).toMatchObject({ opened: honest.length - odd, withheld: odd });
+    expect(some.withheld.slice(0, 3)).toEqual([1, 3, 5]);
+    expect(some.withheld).toHaveLength(1000);
+    const none = await audit(honest, { openingOf: async () => undefined });
+    expect(none).toMatchObject({ verdict: "CONTENTS-WITHHELD", counts: { opened: 0, withheld: honest.length } });
+    expect(none.withheld).toHaveLength(1000);
+    const forged = await audit(honest, { openingOf: async (index) => (index === 0 ? openings[1] : undefined) });
+    expect(forged.verdict).toBe("REFUTED");
+  });
+
+  test("says of each signed stream whose key it bears, how far it came and when", async () => {
+    const { streams } = await audit(honest);
+    expect([...streams.values()].map(({ publicKey }) => encodeHex(publicKey)).toSorted()).toEqual(
+      ["one", "two", "three"].map((name) => encodeHex(createSender(name).publicKey)).toSorted(),
+    );
+    const last = decodeLeaf(honest.at(-1) ?? utf8(""));
+    const state = streams.get(encodeHex(last.stream));
+    expect(state).toMatchObject({ lastSequence: last.sequence, lastIndex: honest.length - 1, tail: "unknown" });
+    expect(state?.lastLoggedAt).toBe(last.loggedAt);
+  });
+
+  test("a stream of which the last event is not its end is open or cut", async () => {
+    const { streams } = await audit(honest, { openingOf: async (index) => openings[index] });
+    expect([...streams.values()].map(({ tail }) => tail)).toEqual(["open-or-cut", "open-or-cut", "open-or-cut"]);
+    const withheld = await audit(honest, {
+      openingOf: async (index) => (index === honest.length - 1 ? undefined : openings[index]),
+    });
+    expect([...withheld.streams.values()].map(({ tail }) => tail).toSorted()).toEqual([
+      "open-or-cut",
+      "open-or-cut",
+      "unknown",
+    ]);
+  });
+
+  test("names a stream under a sender key that is not expected", async () => {
+    const [one, two, three] = ["one", "two", "three"].map((name) => createSender(name).publicKey);
+    if (one === undefined || two === undefined || three === undefined) throw new Error("three senders");
+    expect((await audit(honest, { senderKeys: [one, two, three] })).verdict).toBe("VERIFIED");
+    const report = await audit(honest, { senderKeys: [one, three] });
+    expect(report).toMatchObject({ verdict: "REFUTED", findings: [{ code: "sender-key-unexpected" }] });
+    expect(report.findings[0]?.message).toContain(encodeHex(two));
+  });
+
+  test("says how old the newest cosignature is", async () => {
+    expect((await audit(honest)).headAgeMs).toBeUndefined();
+    const cosignedAt = Math.floor(log.now() / 1000) * 1000;
+    expect((await audit(honest, { now: cosignedAt + 7_200_000 })).headAgeMs).toBe(7_200_000);
+    expect((await audit(honest, { now: cosignedAt - 1000 })).headAgeMs).toBe(0);
+  });
+
   test("names a tile that is not that of the entries, at every level", async () => {
     for (const [path, index] of [
       ["tile/0/003", 768],

@@ -28,6 +28,7 @@ export type FindingCode =
   | "head-not-in-history"
   | "leaf-malformed"
   | "root-mismatch"
+  | "sender-key-unexpected"
   | "sequence-gap"
   | "stream-unknown"
   | "tile-mismatch"
@@ -40,6 +41,8 @@ export interface StreamState {
   readonly firstIndex: number;
   lastIndex: number;
   lastSequence: number;
+  /** When its last leaf was logged, in ms since 1970, as the log says. */
+  lastLoggedAt: number;
 }
 
 interface OpenBatch {
@@ -115,6 +118,7 @@ export class LeafAudit {
     }
     state.lastSequence = leaf.sequence;
     state.lastIndex = index;
+    state.lastLoggedAt = leaf.loggedAt;
     return [
       ...findings,
       ...this.#extendBatch({ index, leaf, id, sequence: leaf.sequence, publicKey: state.publicKey }),
@@ -132,7 +136,7 @@ export class LeafAudit {
     const known = this.streams.get(id);
     // A second leaf of sequence 1 is no new stream: it falls out of the old one's count.
     if (known !== undefined) return { id, state: known };
-    const state = { publicKey, firstIndex: index, lastIndex: index, lastSequence: 0 };
+    const state = { publicKey, firstIndex: index, lastIndex: index, lastSequence: 0, lastLoggedAt: leaf.loggedAt };
     this.streams.set(id, state);
     return { id, state };
   }

@@ -1,6 +1,23 @@
 /** `audit`: rebuilds the whole log from what it serves and replays every rule of its leaves. */
-import { type AuditReport, FORK_FORMAT, auditLog, createHttpLogReader, parseForkEvidence } from "@tallystick/client";
-import { type Policy, TallystickError, parseCheckpoint, parseNote, parseTlogProof, quote } from "@tallystick/core";
+import {
+  type AuditReport,
+  type AuditedStream,
+  FORK_FORMAT,
+  HEAD_AGE_WARN_MS,
+  auditLog,
+  createHttpLogReader,
+  parseForkEvidence,
+} from "@tallystick/client";
+import {
+  type Policy,
+  TallystickError,
+  decodeHex,
+  encodeHex,
+  parseCheckpoint,
+  parseNote,
+  parseTlogProof,
+  quote,
+} from "@tallystick/core";
 import { parseEvidence } from "@tallystick/events";
 import { parseFile, readBounded } from "../bounded-file.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
@@ -8,16 +25,17 @@ import { openingIn } from "../log-answer.ts";
 import { requestLog } from "../log-request.ts";
 import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
 import { bold } from "../terminal.ts";
-import { describeCosigners, describeHash } from "../words.ts";
+import { describeAge, describeCosigners, describeHash, describeTime } from "../words.ts";
 
 const FINDINGS_SHOWN = 20;
+const STREAMS_SHOWN = 100;
 /** As large as evidence may be. */
 const HEAD_FILE_BYTES_MAX = 1024 * 1024;
 
 export const auditCommand: Command = {
   name: "audit",
   summary: "rebuilds the whole tree of a log and checks every leaf, sequence, chain and signature",
-  usage: "[URL] [--policy FILE] [--head FILE]… [--contents]",
+  usage: "[URL] [--policy FILE] [--head FILE]… [--sender-key KEY]… [--contents]",
   options: {
     ...LOG_OPTIONS,
     ...POLICY_OPTION,
@@ -27,19 +45,31 @@ export const auditCommand: Command = {
       value: "FILE",
       help: "a receipt, evidence, checkpoint or fork file seen elsewhere: its heads must be in this history",
     },
+    "sender-key": {
+      type: "string",
+      multiple: true,
+      value: "KEY",
+      help: "64 hex digits: a sender key that is expected, the log's own too; streams of others are a finding",
+    },
     contents: { type: "boolean", help: "open every entry too (auditor's role; each read is itself logged)" },
   },
-  notes: ["Exit codes: 0 verified, 1 refuted, 2 cannot tell (unreadable, or no quorum of witnesses), 3 wrong usage."],
+  notes: [
+    "The first word is VERIFIED, LOG-ONLY (no quorum of witnesses), CONTENTS-WITHHELD (--contents, and the log did not",
+    "show all of them) or REFUTED. An open stream may have been cut: compare its last sequence with its sender's.",
+    "Exit codes: 0 verified, 1 refuted, 2 cannot tell (unreadable, log-only, contents withheld), 3 wrong usage.",
+  ],
   run: async (invocation) => {
     const [url, ...more] = invocation.words;
     if (more.length > 0) throw new UsageError("expected one URL");
     const target = await targetOf(url === undefined ? invocation : withLog(invocation, url), "auditor");
     const policy = await policyOf(invocation);
+    const senderKeys = invocation.texts("sender-key").map(senderKeyOf);
     const heads = (await Promise.all(invocation.texts("head").map(headsOf))).flat();
     const report = await auditLog({
       reader: createHttpLogReader({ ...tokenOf(target), url: target.url, signal: invocation.signal }),
       policy,
       heads,
+      ...(senderKeys.length === 0 ? {} : { senderKeys }),
       now: Date.now(),
       signal: invocation.signal,
       onProgress: (done, total) => invocation.terminal.progress("audit", done, total),
@@ -58,6 +88,11 @@ function withLog(invocation: Invocation, url: string): Invocation {
 
 function tokenOf({ token }: Target): { token?: string } {
   return token === undefined ? {} : { token };
+}
+
+function senderKeyOf(text: string): Uint8Array {
+  if (/^[0-9a-f]{64}$/.test(text)) return decodeHex(text);
+  throw new UsageError(`--sender-key: expected 64 lower-case hex digits, got ${quote(text)}`);
 }
 
 /** A head of another log says nothing about this one. */
@@ -90,30 +125,64 @@ function openingReader(target: Target, signal: AbortSignal): (index: number) => 
   };
 }
 
-function show({ terminal }: Invocation, report: AuditReport, policy: Policy): ExitCode {
-  const { verdict, origin, size, rootHash, counts, cosignatures, findings, findingsTotal } = report;
+function show(invocation: Invocation, report: AuditReport, policy: Policy): ExitCode {
+  const { terminal } = invocation;
+  const { verdict, origin, size, rootHash, counts, cosignatures, untimely, findings, findingsTotal } = report;
   terminal.line(bold(verdict), `  ${origin}, ${size} entries, root ${describeHash(rootHash)}`);
   terminal.line(
     `  entries  ${counts.signed} signed in ${counts.batches} batches by ${report.streams.size} streams, ${counts.unsigned} unsigned`,
   );
   terminal.line(`  chains   ${counts.tags} tags (sessions, actors, subjects, tenants)`);
-  terminal.line(
-    `  contents ${counts.opened === 0 ? "not opened (--contents opens them)" : `${counts.opened} opened, each matches its leaf`}`,
-  );
+  terminal.line(`  contents ${describeContents(report, invocation.flag("contents"))}`);
   terminal.line(`  head     ${describeCosigners(cosignatures, policy)}`);
+  if (untimely.length > 0) terminal.line(`  clocks   too early to count: ${describeCosigners(untimely, policy)}`);
+  for (const line of describeStreams(report)) terminal.line(line);
   for (const { code, index, message } of findings.slice(0, FINDINGS_SHOWN)) {
     terminal.line(`  ${index === undefined ? "log" : `index ${index}`}: ${message} (${code})`);
   }
   if (findingsTotal > FINDINGS_SHOWN)
     terminal.line(`  and ${findingsTotal - FINDINGS_SHOWN} more; --json lists a thousand`);
+  if (isStale(report)) {
+    const age = describeAge(report.headAgeMs ?? 0);
+    const text = `the newest cosignature is ${age} old: nothing was logged since, or a newer head is kept from you`;
+    terminal.line(`  warning  ${text}; ask the witnesses for theirs and give it as --head`);
+  }
   terminal.line("  not shown: that applications told the truth, or reported everything");
-  const streams = [...report.streams].map(([stream, { firstIndex, lastIndex, lastSequence }]) => ({
+  const streams = [...report.streams].map(([stream, { publicKey, ...state }]) => ({
     stream,
-    firstIndex,
-    lastIndex,
-    lastSequence,
+    senderKey: encodeHex(publicKey),
+    ...state,
   }));
-  terminal.value({ ...report, streams });
+  terminal.value({ ...report, stale: isStale(report), streams });
   if (verdict === "REFUTED") return EXIT.refuted;
   return verdict === "VERIFIED" ? EXIT.ok : EXIT.unknown;
 }
+
+function isStale({ headAgeMs = 0 }: AuditReport): boolean {
+  return headAgeMs > HEAD_AGE_WARN_MS;
+}
+
+function describeContents({ counts: { opened, withheld }, withheld: indices }: AuditReport, asked: boolean): string {
+  if (!asked) return "not opened (--contents opens them)";
+  const shown = opened === 0 ? "none opened" : `${opened} opened, each matches its leaf`;
+  if (withheld === 0) return shown;
+  const [first] = indices;
+  return `${shown}; ${withheld} withheld by the log, from index ${first} on: nothing is known of them`;
+}
+
+/** One line for each signed stream: whose key, how far it came, and whether its sender ended it. */
+function describeStreams({ streams }: AuditReport): string[] {
+  const lines = [...streams].slice(0, STREAMS_SHOWN).map(([stream, state]) => {
+    const last = `last sequence ${state.lastSequence}, logged ${describeTime(state.lastLoggedAt)}`;
+    return `  stream   ${stream.slice(0, 8)}… of sender key ${encodeHex(state.publicKey)}: ${last}, ${TAILS[state.tail]}`;
+  });
+  return streams.size > STREAMS_SHOWN
+    ? [...lines, `  and ${streams.size - STREAMS_SHOWN} more streams; --json lists them`]
+    : lines;
+}
+
+const TAILS: Readonly<Record<AuditedStream["tail"], string>> = {
+  ended: "ended",
+  "open-or-cut": "open or cut",
+  unknown: "ended, open or cut (--contents tells if it ended)",
+};

@@ -48,6 +48,8 @@ export interface Acknowledged {
 export interface Hooks {
   /** Answers instead of the log: `undefined` lets the log answer. */
   intercept?: (request: Intercepted) => Response | Promise<Response> | undefined;
+  /** Sees each batch that is taken. */
+  batch?: (batch: VerifiedBatch) => void;
   /** Changes a leaf before it enters the tree; `undefined` leaves it out. */
   leaf?: (leaf: Leaf, event: TallyEvent) => Leaf | undefined;
   /** Changes the batch's leaves, by their order. */
@@ -186,6 +188,7 @@ export class LogDouble {
 
   #take(batch: VerifiedBatch): unknown {
     const { events } = batch;
+    this.hooks.batch?.(batch);
     const honest = events.map((event, at) => this.#leafOf(batch, event, at));
     const ordered = this.hooks.leaves?.(honest) ?? honest;
     const filed = ordered.flatMap((leaf, at) => {

@@ -4,7 +4,7 @@ import type { FindingCode } from "@tallystick/events";
 
 /** Stable; docs/reference/errors.md says what each means. */
 export type FsckCode =
-  | Exclude<FindingCode, "head-not-in-history" | "tile-mismatch">
+  | Exclude<FindingCode, "head-not-in-history" | "sender-key-unexpected" | "tile-mismatch">
   | "beyond-head"
   | "chain-row-mismatch"
   | "checkpoint-mismatch"
