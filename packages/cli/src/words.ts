@@ -6,12 +6,21 @@ import { printable } from "./printable.ts";
 
 /** `auth.login failure by user:u_81`, and from where; on one line, whatever the event holds. */
 export function describeEvent({ type, outcome, actor, subject, source, reason }: TallyEvent): string {
-  const by = actor === undefined ? "" : ` by ${actor.type}:${actor.id}`;
-  const about = subject === undefined ? "" : ` about ${subject.id}`;
-  const from = source?.ip === undefined ? "" : ` from ${source.ip}`;
-  const why = reason === undefined ? "" : ` (${reason})`;
-  return printable(`${type} ${outcome}${by}${about}${from}${why}`);
+  const by = actor === undefined ? "" : ` by ${wordOf(actor.type)}:${wordOf(actor.id)}`;
+  const about = subject === undefined ? "" : ` about ${wordOf(subject.id)}`;
+  const from = source?.ip === undefined ? "" : ` from ${wordOf(source.ip)}`;
+  const why = reason === undefined ? "" : ` (${wordOf(reason)})`;
+  return printable(`${wordOf(type)} ${outcome}${by}${about}${from}${why}`);
 }
+
+/** Of others' text, what cannot read as words of ours: a single word as it is, all else in quotes. */
+function wordOf(text: string): string {
+  if (/^[\p{L}\p{N}\p{M}_.:@/+-]+$/u.test(text)) return text;
+  // What is not seen must not make two ids look alike.
+  return JSON.stringify(text).replaceAll(UNSEEN, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+const UNSEEN = /(?! )[\p{Z}\p{Cf}]/gu;
 
 /** `09:14:09.131`, or with its day where that is not today's. */
 export function describeTime(timeMs: number, now: number = Date.now()): string {
@@ -39,19 +48,28 @@ export function describeReceipt(receipt: VerifiedReceipt, policy: Policy): strin
   const times = cosignatures.map(({ timestamp }) => Number(timestamp) * 1000);
   // Witnesses sign whole seconds.
   const witnessed = times.length === 0 ? "not witnessed" : `witnessed ${describeTime(Math.max(...times)).slice(0, -4)}`;
+  const word = times.length === 0 ? "the log's word" : "the log's word; not after the cosignatures";
   return [
     `  event    ${contents}`,
     `  in log   ${origin}, index ${index} of ${size}, root ${describeHash(rootHash)}`,
-    `  time     logged ${describeTime(leaf.loggedAt)}, ${witnessed} (UTC)`,
+    `  time     logged ${describeTime(leaf.loggedAt)} (${word}), ${witnessed} (UTC)`,
     `  filed    class ${leaf.class}, ${describeSender(receipt)}`,
-    `  signed   log ${receipt.logKeyIds.map(formatKeyId).join(", ")}; ${describeWitnesses(receipt, policy)}`,
-    `  not shown: that the application told the truth${event === undefined ? ", and what the event says" : ""}`,
+    `  signed   log ${receipt.logKeyIds.map(formatKeyId).join(", ")}; ${describeWitnesses(receipt, policy)}${describeUntimely(receipt)}`,
+    `  not shown: that the application told the truth, or sent this${event === undefined ? ", and what the event says" : ""}`,
   ];
 }
 
+/** A leaf names its stream and number; only the sender's signature proves them, and it covers a whole batch. */
 function describeSender({ leaf }: VerifiedReceipt): string {
   if (leaf.sequence === null) return "not signed by its sender";
-  return `sequence ${leaf.sequence} of stream ${encodeHex(leaf.stream.subarray(0, 4))}…`;
+  const stream = leaf.sequence === 1 ? "a new stream" : `stream ${encodeHex(leaf.stream.subarray(0, 4))}…`;
+  const signature = leaf.signature === null ? "is not in this file" : "is not checked here (audit does)";
+  return `claims sequence ${leaf.sequence} of ${stream}; its sender's signature ${signature}`;
+}
+
+function describeUntimely({ untimely }: VerifiedReceipt): string {
+  if (untimely.length === 0) return "";
+  return `; too early to count: ${untimely.map(({ witness }) => witness).join(", ")}`;
 }
 
 function describeWitnesses({ cosignatures, quorumNone }: VerifiedReceipt, policy: Policy): string {

@@ -215,7 +215,7 @@ describe("receipt and verify", () => {
     const { index } = await submitted("--reason", TURNING, "--session", HOSTILE);
     await run("receipt", String(index), ...as("auditor"), ...policy(), "--evidence", "--out", at("h.json"));
     const ran = await run("verify", at("h.json"), ...policy());
-    expect(ran.out.split("\n")[0]).toBe("VERIFIED  auth.login success by user:u_81 (why\\u{202e}\\u{61c}\\u{2067})");
+    expect(ran.out.split("\n")[0]).toBe('VERIFIED  auth.login success by user:u_81 ("why\\u{202e}\\u{61c}\\u{2067}")');
     expect(await jsonOf("verify", at("h.json"), ...policy())).toMatchObject({ event: { reason: TURNING } });
   });
 });

@@ -7,7 +7,7 @@ import {
   verifyForkEvidence,
   verifyReceipt,
 } from "@tallystick/client";
-import { type Policy, TallystickError, decodeBase64, decodeUtf8 } from "@tallystick/core";
+import { type Policy, TallystickError, decodeBase64, decodeUtf8, encodeHex } from "@tallystick/core";
 import { EVIDENCE_FORMAT, eventToJson, parseEvidence } from "@tallystick/events";
 import { FileError, parseFile, readBounded } from "../bounded-file.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, onlyWord } from "../command.ts";
@@ -108,6 +108,9 @@ function showReceipt({ terminal }: Invocation, receipt: VerifiedReceipt, policy:
     rootHash: receipt.rootHash,
     loggedAt: leaf.loggedAt,
     cosignatures: receipt.cosignatures,
+    untimely: receipt.untimely,
+    // What the leaf says of its sender: the signature covers a batch, which is not in this file.
+    claimed: { stream: encodeHex(leaf.stream), sequence: leaf.sequence, signatureChecked: false },
     quorumMet: receipt.quorumMet,
     ...(event === undefined ? {} : { event: eventToJson(event) }),
   });
