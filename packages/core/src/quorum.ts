@@ -208,16 +208,26 @@ function pairs(
  * The note with no more signature lines than the policy needs: one of the log, and one for each witness of a smallest
  * set that meets it. So in what is left every line bears weight. Where the quorum is not met, every verified line stays.
  *
+ * With `nowSeconds` only timely cosignatures are chosen, where they are enough: at most five minutes in the future, and
+ * with `ageSecondsMax` no older than that. Without them every time will do.
+ *
  * @throws {TlogError} As verifyCheckpoint(), but for the quorum.
  */
-export function selectSignatures({
-  note,
-  policy,
-}: {
+export function selectSignatures(input: {
   readonly note: Uint8Array | string;
   readonly policy: Policy;
+  /** Now, in seconds since 1970. */
+  readonly nowSeconds?: number;
+  /** Older cosignatures are not chosen. Needs `nowSeconds`. */
+  readonly ageSecondsMax?: number;
 }): string {
-  const { logSignatures, cosignatures, note: opened } = verifyCheckpoint({ note, policy, requireQuorum: false });
+  const { note, policy, nowSeconds } = input;
+  const timely = verifyCheckpoint({ ...input, requireQuorum: false });
+  const {
+    logSignatures,
+    cosignatures,
+    note: opened,
+  } = timely.quorumMet || nowSeconds === undefined ? timely : verifyCheckpoint({ note, policy, requireQuorum: false });
   const set = smallestWitnessSet(policy, new Set(cosignatures.map(({ name }) => name)));
   const kept = set === undefined ? cosignatures : cosignatures.filter(({ name }) => set.includes(name));
   const [log] = logSignatures.toSorted((a, b) => a.verifier.type - b.verifier.type);

@@ -263,6 +263,20 @@ describe("selectSignatures", () => {
     expect(codeOf({ note: kept, policy })).toBeUndefined();
   });
 
+  test("with a clock, chooses no cosignature that is too late or too old while the others are enough", () => {
+    const ahead = lineOf(w1, text, TIME + 301);
+    const old = lineOf(w1, text, TIME - 1);
+    for (const untimely of [ahead, old]) {
+      const note = noteOf(text, lineOf(log), untimely, lineOf(w2), lineOf(w3));
+      expect(selectSignatures({ note, policy: twoOfThree })).toBe(noteOf(text, lineOf(log), untimely, lineOf(w2)));
+      expect(selectSignatures({ note, policy: twoOfThree, nowSeconds: TIME, ageSecondsMax: 0 })).toBe(
+        noteOf(text, lineOf(log), lineOf(w2), lineOf(w3)),
+      );
+    }
+    const note = noteOf(text, lineOf(log), ahead, lineOf(w2));
+    expect(selectSignatures({ note, policy: twoOfThree, nowSeconds: TIME })).toBe(note);
+  });
+
   test("keeps every verified line where the quorum is not met", () => {
     const note = noteOf(text, lineOf(log), lineOf(w2), lineOf(witness("stranger")));
     expect(selectSignatures({ note, policy: twoOfThree })).toBe(noteOf(text, lineOf(log), lineOf(w2)));

@@ -101,7 +101,13 @@ class OpenLog implements Log {
     this.policyText = policyText;
     this.vkeys = keys.signers.map(({ vkey }) => vkey);
     const monotonic = (): number => performance.now();
-    this.#clock = new LogClock({ now, monotonic, lastLoggedAt: state.loggedAt, confirmed: options.confirmClock });
+    this.#clock = new LogClock({
+      now,
+      monotonic,
+      lastLoggedAt: state.loggedAt,
+      confirmed: options.confirmClock,
+      witnesses: options.witnesses.length,
+    });
     this.#published = new Published(policy.quorum === "none" ? "published" : "witnessed", heads.published.head);
     this.#sequencer = this.#makeSequencer(state);
     this.#publisher = new Publisher({
@@ -118,7 +124,7 @@ class OpenLog implements Log {
       signal: this.#closing.signal,
     });
     const size = (): number => this.size();
-    this.#reader = new LogReader({ storage, secrets, policy, published: this.#published, size });
+    this.#reader = new LogReader({ storage, secrets, policy, published: this.#published, size, now });
     this.#tails = new Tails({
       reader: this.#reader,
       sequencer: this.#sequencer,
@@ -420,6 +426,8 @@ class OpenLog implements Log {
     const reasons: Reason[] = [];
     const reading = this.#clock.read();
     if (!reading.ok) reasons.push({ code: "clock-jumped", message: reading.message });
+    const trouble = this.#clock.trouble();
+    if (trouble !== undefined) reasons.push(trouble);
     const { quorumMissing, workers } = this.#publisher;
     if (quorumMissing.length > 0) {
       const why = workers.flatMap(({ status: { name, state, lastError } }) =>

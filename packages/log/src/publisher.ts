@@ -250,13 +250,20 @@ export class Publisher {
     return head;
   }
 
-  #takeLines(witness: string, head: SignedHead, lines: readonly CosignatureLine[]): void {
-    this.counters.cosignatures += lines.length;
-    for (const { timestamp } of lines) this.#options.clock.observe(witness, timestamp);
+  /** Takes cosignatures that were made just now; says why they do not count, if none does. */
+  #takeLines(witness: string, head: SignedHead, lines: readonly CosignatureLine[]): string | undefined {
+    const { clock } = this.#options;
+    for (const { timestamp } of lines) clock.observe(witness, timestamp);
+    // One with a wrong time is never kept: verifiers do not count it, and it must not stand where another one could.
+    const refusals = lines.map(({ timestamp }) => clock.refusalOf(timestamp));
+    const timely = lines.filter((_, at) => refusals[at] === undefined);
+    if (timely.length === 0) return refusals[0];
+    this.counters.cosignatures += timely.length;
     // A cosignature that comes late for an older head belongs to that head, and to no other.
-    if (head !== this.#signed) return;
-    for (const line of lines) this.#lines.set(line.verifier.vkey, line);
+    if (head !== this.#signed) return undefined;
+    for (const line of timely) this.#lines.set(line.verifier.vkey, line);
     void this.#publish(head);
+    return undefined;
   }
 
   /** One after the other: each moves the published head by one version. */

@@ -27,6 +27,8 @@ import { hashesAtLevel } from "./tree.ts";
 const CHECKPOINTS_MAX = 1000;
 /** Of the notes of one page: with ML-DSA-44 they have 13 kB each, and anybody may ask. */
 const CHECKPOINTS_BYTES_MAX = 262_144;
+/** How far the clocks of witnesses, readers and this log may differ. */
+const CLOCK_TOLERANCE_SECONDS = 300;
 /** The highest tile level that a tree of 2^53 entries has. */
 const TILE_LEVEL_MAX = 6;
 
@@ -37,6 +39,8 @@ export interface ReaderOptions {
   readonly published: Published;
   /** Entries that are durable. */
   readonly size: () => number;
+  /** In ms since 1970. */
+  readonly now: () => number;
 }
 
 /** The contents of an entry. */
@@ -142,9 +146,16 @@ export class LogReader {
     }
     const leaf = await this.leaf(index);
     const hashes = await this.#proveUnder(head, index, leaf);
-    const checkpoint =
-      signatures === "all" ? head.note : selectSignatures({ note: head.note, policy: this.#options.policy });
+    const checkpoint = signatures === "all" ? head.note : this.#selectTimely(head.note, decodeLeaf(leaf).loggedAt);
     return formatTlogProof({ extra: leaf, index: BigInt(index), hashes, checkpoint });
+  }
+
+  /** Cosignatures as verifiers count them: not in the future, nor from before the entry was logged. */
+  #selectTimely(note: string, loggedAt: number): string {
+    const { policy, now } = this.#options;
+    const nowMs = Math.max(now(), loggedAt);
+    const ageSecondsMax = Math.floor((nowMs - loggedAt) / 1000) + CLOCK_TOLERANCE_SECONDS;
+    return selectSignatures({ note, policy, nowSeconds: Math.floor(nowMs / 1000), ageSecondsMax });
   }
 
   async #proveUnder({ size, rootHash }: PublishedHead, index: number, leaf: Uint8Array): Promise<Hash[]> {

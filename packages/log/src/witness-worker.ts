@@ -13,8 +13,12 @@ export interface WitnessWorkerOptions {
   readonly monotonic: () => number;
   readonly random: () => number;
   readonly signal: AbortSignal;
-  /** Told of every cosignature that verified. */
-  readonly onCosignature: (worker: WitnessWorker, head: SignedHead, lines: readonly CosignatureLine[]) => void;
+  /** Told of every cosignature that verified; says why it does not count, if it does not. */
+  readonly onCosignature: (
+    worker: WitnessWorker,
+    head: SignedHead,
+    lines: readonly CosignatureLine[],
+  ) => string | undefined;
   /** Told when the witness claims a head that ours does not extend: it may hold one that bears our signature. */
   readonly onContradiction: (worker: WitnessWorker) => Promise<void>;
 }
@@ -122,20 +126,24 @@ export class WitnessWorker {
   async #take(answer: Exclude<WitnessAnswer, { kind: "conflict" }>, head: SignedHead): Promise<void> {
     switch (answer.kind) {
       case "cosigned":
-        this.#cosigned = head;
-        this.#knownSize = head.size;
-        this.#cosignedSize = Math.max(this.#cosignedSize, head.size);
-        this.#failures = 0;
-        this.#lastError = undefined;
-        this.#state = "ok";
-        this.#options.onCosignature(this, head, answer.lines);
-        return;
+        return this.#takeCosignature(head, answer.lines);
       case "refused":
         return this.#contradict(`it does not accept size ${head.size} after size ${this.#knownSize}`);
       case "faulty":
       case "unreachable":
         this.#fail(answer.kind, answer.message);
     }
+  }
+
+  #takeCosignature(head: SignedHead, lines: readonly CosignatureLine[]): void {
+    this.#knownSize = head.size;
+    const refusal = this.#options.onCosignature(this, head, lines);
+    if (refusal !== undefined) return this.#fail("faulty", refusal);
+    this.#cosigned = head;
+    this.#cosignedSize = Math.max(this.#cosignedSize, head.size);
+    this.#failures = 0;
+    this.#lastError = undefined;
+    this.#state = "ok";
   }
 
   async #contradict(message: string): Promise<void> {

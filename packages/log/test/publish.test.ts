@@ -233,6 +233,60 @@ describe("publishing", () => {
     await expectWhole(site);
   });
 
+  test.each([-366 * 86_400_000, -360_000, 360_000, 366 * 86_400_000])(
+    "a witness of three whose clock is %d ms off is not counted and not kept, and is told",
+    async (off) => {
+      const site = await createSite({ witnesses: 3, witnessesAheadMs: [off] });
+      const log = await started(await site.open());
+      await append(log, 0);
+      await published(log);
+      await until(() => log.status().witnesses[0]?.state === "faulty");
+      expect(log.status().witnesses[0]?.lastError).toContain(off < 0 ? "s behind the time" : "s ahead of the time");
+      await until(() => cosigners(site, log).length === 2);
+      expect(log.status().state).toBe("ok");
+      for (const { note } of await log.checkpoints()) expect(note).not.toContain("w1.example");
+      for (const signatures of ["minimal", "all"] as const)
+        expect(await log.receipt(0, { signatures })).not.toContain("w1.example");
+    },
+  );
+
+  test("without a quorum of witnesses that have the time nothing is published, and whose clock is wrong is told", async () => {
+    const site = await createSite({ witnesses: 3, witnessesAheadMs: [360_000, -360_000] });
+    const log = await started(await site.open());
+    await append(log, 0);
+    await until(() => log.status().reasons.some(({ code }) => code === "quorum-not-met"));
+    expect(log.publishedSize()).toBe(0);
+    const reasons = log.status().reasons;
+    expect(reasons.find(({ code }) => code === "quorum-not-met")?.message).toMatch(
+      /w1: its clock is 36\d s ahead .* w2: its clock is 3[56]\d s behind/,
+    );
+    expect(reasons.map(({ code }) => code)).toContain("clock-disputed");
+  });
+
+  test.each([-360_000, 360_000])("of two witnesses one whose clock is %d ms off stops nothing", async (off) => {
+    const site = await createSite({ witnesses: 2, quorum: 1, witnessesAheadMs: [off] });
+    const log = await started(await site.open());
+    await append(log, 0);
+    await published(log);
+    await until(() => log.status().state === "degraded");
+    expect(log.status().reasons).toMatchObject([{ code: "clock-disputed" }]);
+    await append(log, 1);
+    await published(log);
+    expect(cosigners(site, log)).toEqual(["w2"]);
+  });
+
+  test("a log whose own clock is behind is degraded, and publishes what witnesses cosign", async () => {
+    const site = await createSite({ witnesses: 3 });
+    const log = await started(await site.open({ now: () => site.clock.nowMs - 360_000 }));
+    await append(log, 0);
+    await published(log);
+    await until(() => log.status().reasons.some(({ code }) => code === "clock-behind"));
+    expect(log.status().state).toBe("degraded");
+    await append(log, 1);
+    await published(log);
+    await log.receipt(1);
+  });
+
   test("C-59 a log with an ML-DSA key signs with both", async () => {
     const mldsa = createSigner({ name: ORIGIN, type: "mldsa44", seed: seed("log 06") });
     const site = await createSite({ witnesses: 1, signers: [ed25519Signer("log"), mldsa] });

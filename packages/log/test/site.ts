@@ -54,6 +54,8 @@ export interface SiteOptions {
   readonly quorum?: number | "none";
   readonly storage?: LogStorage;
   readonly keyStore?: KeyStore;
+  /** How far the clock of each witness is ahead; 0 by default. */
+  readonly witnessesAheadMs?: readonly number[];
   /** Default: one Ed25519 key. */
   readonly signers?: readonly Signer[];
 }
@@ -78,7 +80,10 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
   const keys = logKeys(options.signers);
   const vkey = keys.signers[0]?.vkey ?? "";
   const made = await Promise.all(
-    Array.from({ length: count }, async (_, at) => makeWitness(`w${at + 1}`, vkey, clock)),
+    Array.from({ length: count }, async (_, at) => {
+      const aheadMs = options.witnessesAheadMs?.[at] ?? 0;
+      return makeWitness(`w${at + 1}`, vkey, () => clock.nowMs + aheadMs);
+    }),
   );
   for (const { name, handler } of made) network.hosts.set(`${name}.example`, handler);
   const policyText = formatPolicy({
@@ -129,12 +134,12 @@ export async function createSite(options: SiteOptions = {}): Promise<Site> {
 async function makeWitness(
   name: string,
   vkey: string,
-  clock: { nowMs: number },
+  now: () => number,
 ): Promise<{ name: string; vkeys: readonly string[]; handler: Handler }> {
   const dir = temporaryFolder();
   const { vkeys } = await initWitness({ dir, name: `${name}.example/w` });
   await addLog({ dir, vkey, origin: ORIGIN });
-  const witness = await openWitness({ dir, now: () => clock.nowMs });
+  const witness = await openWitness({ dir, now });
   onTestFinished(async () => witness.close());
   const app = createWitnessApp(witness);
   return { name, vkeys, handler: async (request) => app.fetch(request) };

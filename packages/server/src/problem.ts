@@ -122,6 +122,14 @@ const TOLD: ReadonlySet<string> = new Set<ProblemCode>([
   "log-unavailable",
 ]);
 
+/** Reasons in status that are no errors, and stop nothing: they name witnesses and times, and no file. */
+const TOLD_REASONS: ReadonlySet<string> = new Set([
+  "clock-behind",
+  "clock-disputed",
+  "quorum-not-met",
+  "witness-unreachable",
+]);
+
 /** Turns whatever was thrown into a response. `id` is a UUID, by which the operator finds the rest in the server's log. */
 export function problemResponse(error: unknown, id: string): Response {
   const code = codeOf(error);
@@ -153,7 +161,7 @@ function toldOf(error: unknown, code: ProblemCode): TallystickError | undefined 
 
 /** The words for a reason of trouble where anybody may read them: the reason's own, or what its code says in general. */
 export function toldReason({ code, message }: Reason): Reason {
-  if (TOLD.has(code) || ["quorum-not-met", "witness-unreachable"].includes(code)) return { code, message };
+  if (TOLD.has(code) || TOLD_REASONS.has(code)) return { code, message };
   const title = Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode].title : PROBLEMS.internal.title;
   return { code, message: `${title}; the server's log says more` };
 }
