@@ -428,7 +428,8 @@ class OpenLog implements Log {
     if (!reading.ok) reasons.push({ code: "clock-jumped", message: reading.message });
     const trouble = this.#clock.trouble();
     if (trouble !== undefined) reasons.push(trouble);
-    const { quorumMissing, workers } = this.#publisher;
+    const { quorumMissing, headTrouble, workers } = this.#publisher;
+    if (headTrouble !== undefined) reasons.push({ code: "head-not-logged", message: headTrouble });
     if (quorumMissing.length > 0) {
       const why = workers.flatMap(({ status: { name, state, lastError } }) =>
         state === "ok" ? [] : [`${name}: ${lastError ?? "no answer yet"}`],

@@ -58,6 +58,8 @@ export interface PublisherOptions {
 
 /** Between two looks for a witness that is back, while the quorum is not met. */
 const RETRY_INTERVAL_MS = 100;
+/** What a text in the context of an event may have. docs/reference/events.md */
+const LOGGED_NOTE_CHARS_MAX = 16_384;
 /** Between two questions to witnesses while the clock is not believed. */
 const CLOCK_INTERVAL_MS = 5000;
 
@@ -73,6 +75,7 @@ export class Publisher {
   #askedAt = -Infinity;
   #headLoggedAt: number;
   #quorumMissing: readonly string[] = [];
+  #headTrouble: string | undefined;
   #publishing: Promise<void> = Promise.resolve();
   #loop: Promise<void> | undefined;
   readonly #pause = new News();
@@ -109,6 +112,11 @@ export class Publisher {
   /** Witnesses that are missing for the quorum of the newest signed head; empty where it is published. */
   get quorumMissing(): readonly string[] {
     return this.#quorumMissing;
+  }
+
+  /** Why the last `log.head` entry could not be made; `undefined` where it could. */
+  get headTrouble(): string | undefined {
+    return this.#headTrouble;
   }
 
   start(): void {
@@ -307,23 +315,24 @@ export class Publisher {
     const { head } = published;
     if (head === undefined || !sequencer.state.headDue || monotonic() - this.#headLoggedAt < headIntervalMs) return;
     this.#headLoggedAt = monotonic();
+    const checkpoint = loggedNote(head.note, policy);
+    const context = { size: head.size, rootHash: encodeBase64(head.rootHash), checkpoint };
     try {
-      await sequencer.report({
-        type: "log.head",
-        context: {
-          size: head.size,
-          rootHash: encodeBase64(head.rootHash),
-          checkpoint: selectSignatures({ note: head.note, policy }),
-        },
-      });
+      await sequencer.report({ type: "log.head", context });
+      this.#headTrouble = undefined;
     } catch (error) {
-      // Overloaded, or a clock that is not believed: the next minute will do.
-      if (
-        !(error instanceof LogError) ||
-        !(error.code === "log-overloaded" || error.code === "clock-jumped" || error.code === "log-closed")
-      )
-        throw error;
+      this.#failHead(error);
     }
+  }
+
+  /** A log without the minute's head is worth less, and one that takes nothing is worth nothing: it goes on. */
+  #failHead(error: unknown): void {
+    // Overloaded, or a clock that is not believed: status says that by itself, and the next minute will do.
+    const passing = ["log-overloaded", "clock-jumped", "log-closed"];
+    if (error instanceof LogError && passing.includes(error.code)) return;
+    const message = error instanceof Error ? error.message : String(error);
+    this.#headTrouble = `the newest head could not be logged as a log.head entry: ${message}`;
+    this.#options.logger.warn(this.#headTrouble);
   }
 
   /** A witness does not accept our head: does it hold one that we signed, and that is not in our history? */
@@ -346,4 +355,15 @@ export class Publisher {
     sequencer.stop(contradiction.error);
     await keepEvidence(storage, contradiction.error);
   }
+}
+
+/**
+ * A published head as it fits into an entry: with the fewest cosignatures that make a quorum; where these are too long,
+ * as post-quantum ones of five witnesses are, with the log's own line alone. Either way the tree before the entry is
+ * named, and the cosignatures themselves are kept with the published heads.
+ */
+function loggedNote(note: string, policy: Policy): string {
+  const minimal = selectSignatures({ note, policy });
+  if (minimal.length <= LOGGED_NOTE_CHARS_MAX) return minimal;
+  return selectSignatures({ note, policy: { ...policy, witnesses: [], groups: [], quorum: "none" } });
 }

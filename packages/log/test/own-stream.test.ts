@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { equalBytes, parseCheckpoint, parseNote } from "@tallystick/core";
+import { equalBytes, formatPolicy, parseCheckpoint, parseNote, verifyCheckpoint, parsePolicy } from "@tallystick/core";
 import { decodeLeaf } from "@tallystick/events";
 import { LogReader } from "../src/reader.ts";
 import { LogSecrets } from "../src/keys.ts";
@@ -112,6 +112,62 @@ describe("the log's own stream", () => {
     expect(Number(checkpoint.size)).toBeGreaterThanOrEqual(1);
     expect(Number(checkpoint.size)).toBeLessThanOrEqual(4);
     expect(decodeLeaf(await log.readLeaf(4)).class).toBe("log");
+    await replay(log);
+  });
+
+  test("a head whose quorum is too long for an entry is logged with the log's own line", async () => {
+    const witnesses = 5;
+    const site = await createSite({ witnesses, quorum: witnesses });
+    const targets = site.witnesses.map((target) => ({
+      ...target,
+      verifiers: target.verifiers.filter(({ type }) => type === 6),
+    }));
+    const policyText = formatPolicy({
+      logs: [{ vkey: site.keys.signers[0]?.vkey ?? "" }],
+      witnesses: targets.map(({ name, verifiers }) => ({ name, vkeys: verifiers.map(({ vkey }) => vkey) })),
+      quorum: witnesses,
+    });
+    const log = await site.open({ witnesses: targets, policyText, headIntervalMs: 20 });
+    await until(() => log.status().state === "ok");
+    await log.appendEvents({ writer: "app", events: [login(0)] });
+    await until(() => log.size() === 3);
+    await published(log);
+    expect(log.checkpoint()?.length).toBeGreaterThan(16_384);
+    expect(log.status().state).toBe("ok");
+    const { event } = await log.readEvent({ index: 2, reader: "auditor" });
+    const text = event.context?.["checkpoint"];
+    const note = typeof text === "string" ? text : "";
+    const policy = parsePolicy(policyText);
+    const logged = verifyCheckpoint({ note, policy, requireQuorum: false });
+    expect(logged.logSignatures.map(({ verifier }) => verifier.type)).toEqual([1]);
+    expect(Number(logged.checkpoint.size)).toBe(event.context?.["size"]);
+    // The cosignatures are with the published head of that size.
+    const heads = await log.checkpoints();
+    const kept = heads.find(({ size }) => size === event.context?.["size"]);
+    expect(verifyCheckpoint({ note: kept?.note ?? "", policy }).cosignatures).toHaveLength(witnesses);
+    await replay(log);
+  });
+
+  test("a log.head that cannot be made is told, and stops nothing", async () => {
+    const site = await createSite();
+    let broken = true;
+    const random = (bytes: number): Uint8Array => {
+      if (broken && bytes === 16 && opened) throw new Error("no random bytes");
+      return seed(`${bytes} ${(drawn += 1)}`).subarray(0, bytes);
+    };
+    let [drawn, opened] = [0, false];
+    const log = await site.open({ headIntervalMs: 20, random });
+    opened = true;
+    await log.appendEvents({ writer: "app", events: [login(0)] });
+    await until(() => log.status().state === "degraded");
+    expect(log.status().reasons).toEqual([
+      { code: "head-not-logged", message: expect.stringContaining("no random bytes") },
+    ]);
+    await log.appendEvents({ writer: "app", events: [login(1)] });
+    await published(log);
+    broken = false;
+    await until(() => log.status().state === "ok");
+    expect(await typesOf(site, log)).toEqual(["auth.login", "auth.login", "stream.start", "log.head"]);
     await replay(log);
   });
 });
