@@ -50,7 +50,7 @@ async function started(log: Log): Promise<Log> {
 const headOf = (note: string): Checkpoint => parseCheckpoint(parseNote(note).text);
 
 describe("heads", () => {
-  test("C-55 C-56 of one size have one root, signed again and again, through restarts and jumps of the clock", async () => {
+  test("C-53 C-55 C-56 of one size have one root and no extension lines, signed again and again, through restarts and jumps of the clock", async () => {
     const mldsa = createSigner({ name: ORIGIN, type: "mldsa44", seed: seed("log 06") });
     const site = await createSite({ witnesses: 1, signers: [ed25519Signer("log"), mldsa] });
     const submitted = submittedTo(site);
@@ -76,6 +76,7 @@ describe("heads", () => {
       .map(headOf)
       .filter(({ size, rootHash }) => encodeBase64(rootHash) !== rootOf(size));
     expect(wrong).toEqual([]);
+    expect(submitted.filter((note) => headOf(note).extensions.length > 0)).toEqual([]);
     const bySize = Map.groupBy(new Set(submitted), (note) => headOf(note).size);
     expect(bySize.size).toBeGreaterThanOrEqual(4);
     // Signed with ML-DSA-44 again, at a later time.
