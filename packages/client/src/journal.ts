@@ -32,6 +32,7 @@ const REWRITE_FRAME_BYTES = 1024 * 1024;
 interface Waiting {
   readonly bytes: Uint8Array;
   readonly onSynced: OnSynced | undefined;
+  readonly onFailed: (() => void) | undefined;
   readonly resolve: (position: Position) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -52,7 +53,9 @@ export class Journal {
   readonly #rewrites: Rewriting[] = [];
   readonly #reads = new Set<Promise<unknown>>();
   #working: Promise<void> | undefined;
-  #failure: ClientError | undefined;
+  /** A write failed: what lies beyond the end is to be cut off before the next one. */
+  #broken = false;
+  #closed = false;
 
   private constructor(path: string, file: FileHandle, end: number) {
     this.#path = path;
@@ -88,13 +91,17 @@ export class Journal {
   /**
    * Appends one record; resolves when it is synced. Records are written in the order of the calls.
    *
-   * @throws {ClientError} `audit-unavailable`: it could not be written (disk full, input/output error). The journal takes
-   *   nothing more until it is opened again.
+   * @param onFailed - Called where it could not be written, for each record of which that is so in the same turn.
+   * @throws {ClientError} `audit-unavailable`: it could not be written (disk full, input/output error), nor was what came
+   *   after it. The next call tries again.
    */
-  async append(bytes: Uint8Array, onSynced?: OnSynced): Promise<Position> {
-    if (this.#failure !== undefined) throw this.#failure;
+  async append(bytes: Uint8Array, onSynced?: OnSynced, onFailed?: () => void): Promise<Position> {
+    if (this.#closed) {
+      onFailed?.();
+      throw closed();
+    }
     const { promise, resolve, reject } = Promise.withResolvers<Position>();
-    this.#waiting.push({ bytes, onSynced, resolve, reject });
+    this.#waiting.push({ bytes, onSynced, onFailed, resolve, reject });
     this.#working ??= this.#work();
     return promise;
   }
@@ -130,7 +137,7 @@ export class Journal {
    * @throws {ClientError} `audit-unavailable`: it could not be written; the old file stays in use.
    */
   async rewrite(records: Rewriting["records"], onMoved: Rewriting["onMoved"]): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#closed) throw closed();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#rewrites.push({ records, onMoved, resolve, reject });
     this.#working ??= this.#work();
@@ -139,8 +146,10 @@ export class Journal {
 
   /** Waits for what is under way and closes the file. */
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#working;
-    this.#failure ??= new ClientError("client-closed", "the outbox is closed");
+    // What was refused must not come back at the next open; where even that fails, it may.
+    if (this.#broken) await this.#repair().catch(() => undefined);
     await Promise.allSettled(this.#reads);
     await this.#file.close();
   }
@@ -148,14 +157,33 @@ export class Journal {
   async #work(): Promise<void> {
     // Yield once, so that everything recorded in this turn of the event loop shares the sync.
     await Promise.resolve();
-    while (this.#failure === undefined) {
-      const rewriting = this.#rewrites.shift();
-      if (rewriting !== undefined) await this.#rewriteNow(rewriting);
-      else if (this.#waiting.length > 0) await this.#writeWaiting();
-      else break;
+    try {
+      while (this.#rewrites.length + this.#waiting.length > 0) {
+        if (this.#broken) await this.#repair();
+        const rewriting = this.#rewrites.shift();
+        await (rewriting === undefined ? this.#writeWaiting() : this.#rewriteNow(rewriting));
+      }
+    } catch (cause) {
+      this.#fail(cause);
     }
-    for (const { reject } of [...this.#waiting.splice(0), ...this.#rewrites.splice(0)]) reject(this.#failure);
     this.#working = undefined;
+  }
+
+  /** Refuses everything that waits: a record is never written without those before it. */
+  #fail(cause: unknown): void {
+    this.#broken = true;
+    const failure = unwritable(this.#path, cause);
+    const refused = this.#waiting.splice(0);
+    for (const { onFailed } of refused) onFailed?.();
+    for (const { reject } of [...refused, ...this.#rewrites.splice(0)]) reject(failure);
+  }
+
+  /** Cuts off what a failed write left behind the last frame that is synced. */
+  async #repair(): Promise<void> {
+    await this.#file.truncate(this.#end);
+    await this.#file.sync();
+    await syncFolder(dirname(this.#path));
+    this.#broken = false;
   }
 
   async #writeWaiting(): Promise<void> {
@@ -165,8 +193,8 @@ export class Journal {
       for (const [at, { onSynced }] of taken.entries()) onSynced?.(positionAt(positions, at));
       for (const [at, { resolve }] of taken.entries()) resolve(positionAt(positions, at));
     } catch (cause) {
-      this.#failure = unwritable(this.#path, cause);
-      for (const { reject } of taken) reject(this.#failure);
+      this.#waiting.unshift(...taken);
+      throw cause;
     }
   }
 
@@ -206,12 +234,13 @@ export class Journal {
     try {
       // Until this returns a crash may bring back the old file: nothing that is only in the new one is acknowledged yet.
       await syncFolder(dirname(this.#path));
-      await Promise.allSettled(this.#reads);
-      await old.close();
       resolve();
     } catch (cause) {
-      this.#failure = unwritable(this.#path, cause);
-      reject(this.#failure);
+      reject(unwritable(this.#path, cause));
+      throw cause;
+    } finally {
+      await Promise.allSettled(this.#reads);
+      await old.close();
     }
   }
 }
@@ -269,6 +298,10 @@ function positionAt(positions: readonly Position[], at: number): Position {
   const position = positions[at];
   if (position === undefined) throw new RangeError(`record ${at} of the frame has no position`);
   return position;
+}
+
+function closed(): ClientError {
+  return new ClientError("client-closed", "the outbox is closed");
 }
 
 function unwritable(path: string, cause: unknown): ClientError {

@@ -165,16 +165,17 @@ export class Outbox {
     const bytes = encodeCbor(fields);
     // The number is taken before the write, so that events are numbered in the order of the calls.
     const entry = this.#takeNumber(fields);
-    const synced = journal.append(bytes, (position) => void (entry.position = position));
+    const synced = journal.append(
+      bytes,
+      (position) => void (entry.position = position),
+      () => this.#giveBack(entry),
+    );
     this.#syncing.set(entry.sequence, synced);
     try {
       await synced;
       return { entry, salt, event: eventBytes };
-    } catch (error) {
-      this.#forget(entry);
-      throw error;
     } finally {
-      this.#syncing.delete(entry.sequence);
+      if (this.#syncing.get(entry.sequence) === synced) this.#syncing.delete(entry.sequence);
     }
   }
 
@@ -343,6 +344,12 @@ export class Outbox {
       entry.released = true;
       this.#staleBytes += entry.bytes - ENTRY_OVERHEAD_BYTES + (entry.leaf?.length ?? 0);
     }
+  }
+
+  /** It could not be written, nor were those after it: their numbers are free again, all in the same turn. */
+  #giveBack(entry: OutboxEntry): void {
+    this.#forget(entry);
+    this.nextSequence = Math.min(this.nextSequence, entry.sequence);
   }
 
   #forget(entry: OutboxEntry): void {

@@ -47,14 +47,18 @@ export async function openReceiptStore(folder: string, bytesMax: number): Promis
     await older.journal.close();
     throw error;
   }
-  // Open files keep what they hold under any name. Dying between two of these lines loses the older ones at most.
+  // Open files keep what they hold under any name. Dying between two of these lines loses the older ones at most; where
+  // the next file cannot be made, nothing has changed.
   const turn = async (): Promise<void> => {
+    const nextPath = `${newerPath}.new`;
+    await rm(nextPath, { force: true });
+    const next = await openGeneration(nextPath);
     const dropped = older;
-    await rm(olderPath, { force: true });
     await rename(newerPath, olderPath);
-    await syncFolder(folder);
     older = newer;
-    newer = await openGeneration(newerPath);
+    newer = next;
+    await rename(nextPath, newerPath);
+    await syncFolder(folder);
     await dropped.journal.close();
   };
   return {

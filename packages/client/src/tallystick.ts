@@ -227,7 +227,8 @@ class Client implements Tallystick {
     const deadline = performance.now() + timeoutMs;
     const { outbox } = await this.#ready;
     const last = outbox.nextSequence - 1;
-    while (oldestWithout(outbox, until) <= last) {
+    // A number that could not be written is given back, and stands for no event then.
+    while (oldestWithout(outbox, until) <= Math.min(last, outbox.nextSequence - 1)) {
       if (this.#halted !== undefined) throw this.#halted;
       this.#assertRunning();
       const left = deadline - performance.now();
