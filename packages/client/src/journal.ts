@@ -11,8 +11,9 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import { ClientError } from "./error.ts";
-import { syncFolder } from "./files.ts";
+import { codeOf, syncFolder } from "./files.ts";
 import { FRAME_BYTES_MAX, RECORD_HEADER_BYTES, encodeFrame } from "./journal-frame.ts";
+import { JournalMark } from "./journal-mark.ts";
 import { replayFrames } from "./journal-replay.ts";
 
 /** Where a record's bytes lie in the file, and what they add up to. Valid until the next `rewrite`. */
@@ -47,6 +48,7 @@ interface Rewriting {
 /** One owner; every method may be called while others are under way. */
 export class Journal {
   readonly #path: string;
+  readonly #mark: JournalMark | undefined;
   #file: FileHandle;
   #end: number;
   #waiting: Waiting[] = [];
@@ -57,28 +59,44 @@ export class Journal {
   #broken = false;
   #closed = false;
 
-  private constructor(path: string, file: FileHandle, end: number) {
-    this.#path = path;
-    this.#file = file;
-    this.#end = end;
+  private constructor(opened: {
+    readonly path: string;
+    readonly file: FileHandle;
+    readonly end: number;
+    readonly mark: JournalMark | undefined;
+  }) {
+    this.#path = opened.path;
+    this.#file = opened.file;
+    this.#end = opened.end;
+    this.#mark = opened.mark;
   }
 
   /**
    * Opens a journal, makes it where there is none, and reports every record in it, oldest first.
    *
-   * @throws {ClientError} `outbox-corrupt`: a frame that was synced is damaged; the file is left as it is.
+   * @param marked - Keep beside it, as `PATH.mark`, how far it was synced, so that a file that was cut off is refused.
+   * @throws {ClientError} `outbox-corrupt`: a frame that was synced is damaged, or is gone; the file is left as it is.
    */
-  static async open(path: string, onRecord: (bytes: Uint8Array, position: Position) => void): Promise<Journal> {
-    await (await open(path, "a", 0o600)).close();
-    const file = await open(path, "r+");
+  static async open(
+    path: string,
+    onRecord: (bytes: Uint8Array, position: Position) => void,
+    { marked = false }: { readonly marked?: boolean } = {},
+  ): Promise<Journal> {
+    const mark = marked ? await JournalMark.open(`${path}.mark`) : undefined;
+    const opened: { close(): Promise<void> }[] = mark === undefined ? [] : [mark];
     try {
+      if ((mark?.end ?? 0) === 0) await (await open(path, "a", 0o600)).close();
+      const file = await openMarked(path, mark?.end ?? 0);
+      opened.push(file);
       const end = await replayFrames({ file, path }, (bytes, offset) => onRecord(bytes, positionOf(bytes, offset)));
+      if (end < (mark?.end ?? 0)) throw cutOff(path, { end, synced: mark?.end ?? 0 });
       await file.truncate(end);
       await file.sync();
+      await mark?.set(end);
       await syncFolder(dirname(path));
-      return new Journal(path, file, end);
+      return new Journal({ path, file, end, mark });
     } catch (error) {
-      await file.close();
+      for (const handle of opened) await handle.close();
       throw error;
     }
   }
@@ -151,6 +169,7 @@ export class Journal {
     // What was refused must not come back at the next open; where even that fails, it may.
     if (this.#broken) await this.#repair().catch(() => undefined);
     await Promise.allSettled(this.#reads);
+    await this.#mark?.close();
     await this.#file.close();
   }
 
@@ -212,17 +231,26 @@ export class Journal {
     // Dying before this line returns tears the frame at worst; nothing in it was acknowledged.
     await this.#file.datasync();
     this.#end += frame.length;
+    await this.#noteEnd();
     return positionsOf(records, offsets);
+  }
+
+  /** Before anything in the frame is acknowledged. Where it fails the mark says less than it could: that refuses nothing. */
+  async #noteEnd(): Promise<void> {
+    await this.#mark?.set(this.#end).catch(() => undefined);
   }
 
   async #rewriteNow({ records, onMoved, resolve, reject }: Rewriting): Promise<void> {
     const path = `${this.#path}.new`;
-    let written: Written;
+    let written: Written | undefined;
     try {
       written = await writeNew(path, records());
+      // From here until the rename is noted, the end of either file will do.
+      await this.#mark?.announce({ end: this.#end, next: written.end });
       await rename(path, this.#path);
     } catch (cause) {
       // Nothing has changed: the old file is still the one under the name.
+      await written?.file.close().catch(() => undefined);
       await rm(path, { force: true }).catch(() => undefined);
       reject(cause instanceof ClientError ? cause : unwritable(path, cause));
       return;
@@ -234,6 +262,7 @@ export class Journal {
     try {
       // Until this returns a crash may bring back the old file: nothing that is only in the new one is acknowledged yet.
       await syncFolder(dirname(this.#path));
+      await this.#noteEnd();
       resolve();
     } catch (cause) {
       reject(unwritable(this.#path, cause));
@@ -243,6 +272,22 @@ export class Journal {
       await old.close();
     }
   }
+}
+
+/** Opens a file that must be there where something in it was synced. */
+async function openMarked(path: string, synced: number): Promise<FileHandle> {
+  try {
+    return await open(path, "r+");
+  } catch (cause) {
+    if (codeOf(cause) === "ENOENT") throw cutOff(path, { end: 0, synced });
+    throw cause;
+  }
+}
+
+function cutOff(path: string, { end, synced }: { readonly end: number; readonly synced: number }): ClientError {
+  const what = end === 0 ? "is gone or empty" : `ends at byte ${end}`;
+  const text = `${path}: ${what}, but ${synced} bytes of it were synced: events that were recorded are missing. Restore the newest copy of the file; if there is none they are lost: move its folder away to begin a new stream`;
+  return new ClientError("outbox-corrupt", text, { details: { path, end, synced } });
 }
 
 interface Written {

@@ -6,7 +6,7 @@ import { decodeHex, ed25519PublicKey, encodeHex, equalBytes } from "@tallystick/
 import { ClientError } from "./error.ts";
 import { createFile, readIfThere } from "./files.ts";
 import { lockFolder } from "./folder-lock.ts";
-import { Journal } from "./journal.ts";
+import { Journal, type Position } from "./journal.ts";
 import { createMemoryJournal } from "./memory-journal.ts";
 import { Outbox } from "./outbox.ts";
 import { type ReceiptStore, createMemoryReceiptStore, openReceiptStore } from "./receipts.ts";
@@ -52,7 +52,8 @@ export async function openOutboxFolder(folder: string, options: OutboxOptions): 
     const seed = await senderSeed(options.senderKey ?? join(folder, "sender.key"));
     const secret = options.sessionSecret ?? (await readOrCreateSecret(join(folder, "session.key")));
     const outbox = new Outbox(options.bytesMax);
-    const journal = await Journal.open(join(folder, "outbox"), (bytes, position) => outbox.replay(bytes, position));
+    const replay = (bytes: Uint8Array, position: Position): void => outbox.replay(bytes, position);
+    const journal = await Journal.open(join(folder, "outbox"), replay, { marked: true });
     opened.push(async () => journal.close());
     outbox.attach(journal);
     assertKeyOfStream(folder, outbox, seed);

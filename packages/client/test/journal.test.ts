@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeUtf8, utf8 } from "@tallystick/core";
@@ -154,6 +155,38 @@ describe("Journal", () => {
     await journal.close();
     const records = await recordsOf(path);
     expect(records).toEqual(["b", "c", "d", "g", "e", "f"]);
+  });
+
+  test("a marked one is opened at every stage of a rewrite, whichever of both files is in place", async () => {
+    const path = await createPath();
+    const options = { marked: true };
+    const journal = await Journal.open(path, () => undefined, options);
+    for (const text of ["a".repeat(500), "b", "c"]) await journal.append(utf8(text));
+    const old = await readFile(path);
+    const marks: string[] = [];
+    const marked = async (): Promise<void> => void marks.push(await readFile(`${path}.mark`, "latin1"));
+    await marked();
+    // What is announced shows once the new file is written: the mark is read until it says so.
+    const rewriting = journal.rewrite(
+      () => [utf8("b"), utf8("c")],
+      () => marks.push(readFileSync(`${path}.mark`, "latin1")),
+    );
+    await rewriting;
+    await marked();
+    await journal.close();
+    const rewritten = await readFile(path);
+    const [before = "", announced = "", after = ""] = marks;
+    const opens = async (file: Uint8Array, mark: string): Promise<string | undefined> => {
+      await Promise.all([writeFile(path, file), writeFile(`${path}.mark`, mark)]);
+      return rejectionCode(Journal.open(path, () => undefined, options).then(async (opened) => opened.close()));
+    };
+    expect(rewritten.length).toBeLessThan(old.length);
+    expect(await opens(old, before)).toBeUndefined();
+    expect(await opens(old, announced)).toBeUndefined();
+    expect(await opens(rewritten, announced)).toBeUndefined();
+    expect(await opens(rewritten, after)).toBeUndefined();
+    expect(await opens(rewritten, before)).toBe("outbox-corrupt");
+    expect(await opens(rewritten.subarray(0, -1), announced)).toBe("outbox-corrupt");
   });
 
   test("a rewrite that fails leaves the journal as it was", async () => {

@@ -129,19 +129,71 @@ describe("the folder of an outbox", () => {
     expect(keys.size).toBe(2);
   });
 
-  test("whose journal alone is lost gives a new stream of the same key", async () => {
+  /** A folder with 21 events in as many frames; the bytes of its journal. */
+  async function filledFolder(): Promise<{ folder: string; path: string; whole: Buffer }> {
     const folder = await createFolder();
-    const log = new LogDouble();
-    for (let life = 0; life < 2; life += 1) {
-      const { client } = startClient(log, { outbox: folder });
-      await client.record(login(), { until: "witnessed" });
-      await client.close();
-      await rm(join(folder, "outbox"));
+    const client = startClient(new LogDouble(), { outbox: folder, fetch: () => Promise.reject(new TypeError("off")) });
+    for (let at = 0; at < 20; at += 1) await client.client.record(login(`u_${at}`));
+    await client.client.close();
+    const path = join(folder, "outbox");
+    return { folder, path, whole: await readFile(path) };
+  }
+
+  test("whose journal was cut off anywhere is refused, and left as it is", async () => {
+    const { folder, path, whole } = await filledFolder();
+    for (let length = 0; length < whole.length; length += length < whole.length - 200 ? 97 : 1) {
+      await writeFile(path, whole.subarray(0, length));
+      expect(await openCode(folder), `${length} bytes`).toBe("outbox-corrupt");
+      expect((await stat(path)).size).toBe(length);
     }
-    expect(log.leaves.map((leaf) => decodeLeaf(leaf).sequence)).toEqual([1, 2, 1, 2]);
-    const batches = log.posts.map(decodeBatch);
-    expect(new Set(batches.map(({ publicKey }) => encodeHex(publicKey))).size).toBe(1);
-    expect(new Set(batches.map(({ instance }) => encodeHex(instance))).size).toBe(2);
+    await writeFile(path, whole);
+    expect(await openCode(folder)).toBeUndefined();
+  });
+
+  test("whose journal was cut at a frame's end says what is missing and what to do, and takes nothing", async () => {
+    const { folder, path, whole } = await filledFolder();
+    const half = whole.indexOf("TSJ1", whole.length / 2);
+    await writeFile(path, whole.subarray(0, half));
+    const { client, errors } = startClient(new LogDouble(), { outbox: folder });
+    expect(await rejectionCode(client.record(login()))).toBe("outbox-corrupt");
+    expect(errors).toMatchObject([{ code: "outbox-corrupt", details: { end: half, synced: whole.length } }]);
+    expect(errors[0]?.message).toMatch(/events that were recorded are missing.*move its folder away/);
+  });
+
+  test("whose journal was removed is refused: it does not begin anew", async () => {
+    const { folder, path, whole } = await filledFolder();
+    await rm(path);
+    expect(await openCode(folder)).toBe("outbox-corrupt");
+    await expect(stat(path)).rejects.toThrow("ENOENT");
+    await writeFile(path, whole);
+    expect(await openCode(folder)).toBeUndefined();
+  });
+
+  test("with a frame that a crash tore after what was synced goes on", async () => {
+    const { folder, path, whole } = await filledFolder();
+    await writeFile(path, Buffer.concat([whole, whole.subarray(0, 10)]));
+    expect(await openCode(folder)).toBeUndefined();
+    expect((await stat(path)).size).toBe(whole.length);
+  });
+
+  test("of before there were marks, or whose mark lost its bytes to a power cut, goes on and is marked", async () => {
+    const { folder, path, whole } = await filledFolder();
+    for (const mark of [undefined, "", "\0".repeat(43)]) {
+      await (mark === undefined ? rm(`${path}.mark`) : writeFile(`${path}.mark`, mark));
+      expect(await openCode(folder)).toBeUndefined();
+      expect(await readFile(`${path}.mark`, "latin1")).toContain(String(whole.length));
+    }
+  });
+
+  test("whose mark has any one bit flipped is refused", async () => {
+    const { folder, path } = await filledFolder();
+    const mark = await readFile(`${path}.mark`);
+    for (let bit = 0; bit < mark.length * 8; bit += 1) {
+      const damaged = Buffer.from(mark);
+      damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      await writeFile(`${path}.mark`, damaged);
+      expect(await openCode(folder), `bit ${bit}`).toBe("outbox-corrupt");
+    }
   });
 });
 
