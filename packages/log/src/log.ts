@@ -178,6 +178,7 @@ class OpenLog implements Log {
         storage,
         witnesses,
         signed: this.#publisher.signed,
+        published: this.#published.head,
         fetch,
         timeoutMs: witnessTimeoutMs,
         signal,
@@ -414,7 +415,7 @@ class OpenLog implements Log {
       queuedEntries: this.#sequencer.queuedEntries,
       witnesses: this.#publisher.workers.map(({ status }) => status),
     };
-    const { stopped } = this.#sequencer;
+    const stopped = this.#sequencer.stopped ?? this.#sequencer.suspended;
     if (stopped !== undefined)
       return { ...base, state: "stopped", reasons: [{ code: stopped.code, message: stopped.message }] };
     if (this.#startReasons !== undefined) return { ...base, state: "starting", reasons: this.#startReasons };

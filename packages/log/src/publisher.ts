@@ -24,6 +24,7 @@ import { type SignedHead, encodeSignedHead } from "./heads.ts";
 import type { LogLogger, WitnessTarget } from "./log-api.ts";
 import { News } from "./news.ts";
 import type { Published } from "./published.ts";
+import { areQuorum } from "./recovery.ts";
 import { assertRightEdge } from "./right-edge.ts";
 import { TABLE } from "./rows.ts";
 import type { Sequencer } from "./sequencer.ts";
@@ -219,12 +220,37 @@ export class Publisher {
   async #ask(worker: WitnessWorker, head: SignedHead): Promise<void> {
     try {
       await worker.ask(head);
+      this.#holdClaims();
       await this.#publishing;
     } catch (cause) {
       this.#fail(cause);
     }
     if (head === this.#signed && !this.#isAsked(head)) this.#quorumMissing = this.#missingFor(head);
     this.#options.commits.notify();
+  }
+
+  /**
+   * Witnesses that name a larger size than we ever signed, and do not show our signature on it, are only believed
+   * together: nothing is taken while those that do not say so cannot make a quorum. Indexes could be given twice.
+   */
+  #holdClaims(): void {
+    const { sequencer, policy, logger } = this.#options;
+    const signedSize = BigInt(this.#signed?.size ?? 0);
+    const claiming = this.workers.filter(({ claimedSize }) => claimedSize > signedSize);
+    const others = this.workers.filter(({ claimedSize }) => claimedSize <= signedSize);
+    const isHeld =
+      policy.quorum !== "none" &&
+      !areQuorum(
+        policy,
+        others.map(({ target }) => target),
+      );
+    if (isHeld === (sequencer.suspended !== undefined)) return;
+    const claims = claiming.map(({ target, claimedSize }) => `${target.name} size ${claimedSize}`).join(", ");
+    const message = `witnesses say that they cosigned more than the size ${signedSize} that this storage has signed (${claims}): it was put back to an older state, or another one runs. Nothing is taken as long as they say so; restore the newest copy`;
+    const error = isHeld ? new LogError("log-rolled-back", message) : undefined;
+    sequencer.suspend(error);
+    if (error === undefined) logger.info("witnesses do not name a larger size any more: events are taken again");
+    else logger.warn("no events are taken", { code: error.code, message });
   }
 
   #missingFor(head: SignedHead): readonly string[] {
@@ -327,8 +353,8 @@ export class Publisher {
 
   /** A log without the minute's head is worth less, and one that takes nothing is worth nothing: it goes on. */
   #failHead(error: unknown): void {
-    // Overloaded, or a clock that is not believed: status says that by itself, and the next minute will do.
-    const passing = ["log-overloaded", "clock-jumped", "log-closed"];
+    // Overloaded, or a clock or a storage that is not believed: status says that by itself, and the next minute will do.
+    const passing = ["log-overloaded", "clock-jumped", "log-closed", "log-rolled-back"];
     if (error instanceof LogError && passing.includes(error.code)) return;
     const message = error instanceof Error ? error.message : String(error);
     this.#headTrouble = `the newest head could not be logged as a log.head entry: ${message}`;

@@ -13,7 +13,9 @@ import {
   evaluateQuorum,
   formatCheckpoint,
   openNote,
+  openSignatures,
   parseCheckpoint,
+  parseNote,
   signNote,
 } from "@tallystick/core";
 import { decodeLeaf } from "@tallystick/events";
@@ -142,6 +144,8 @@ export interface AskWitnessesInput {
   readonly storage: LogStorage;
   readonly witnesses: readonly WitnessTarget[];
   readonly signed: SignedHead | undefined;
+  /** The published head: whoever cosigned it knows this log. */
+  readonly published: { readonly note: string } | undefined;
   readonly fetch: typeof globalThis.fetch;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -177,7 +181,7 @@ export async function askWitnesses(input: AskWitnessesInput): Promise<WitnessesA
     }),
   );
   const silent = input.witnesses.filter(({ name }) => !sizes.has(name));
-  const missing = couldBeQuorum(input.policy, silent) ? silent.map(({ name }) => name) : [];
+  const missing = areQuorum(input.policy, silent) ? silent.map(({ name }) => name) : [];
   return { ...(error === undefined ? {} : { error }), missing, reasons, sizes };
 }
 
@@ -212,8 +216,14 @@ async function submitAgain(input: AskWitnessInput): Promise<WitnessWord> {
   if (answer.kind === "conflict" && answer.size > BigInt(size))
     return contradicted(input, `says that it cosigned size ${answer.size}, our newest head is of size ${size}`);
   if (answer.kind === "conflict") return { size: Number(answer.size) };
-  // One that does not know this log yet has cosigned nothing of it.
-  return answer.kind === "cosigned" ? { size } : {};
+  if (answer.kind === "cosigned") return { size };
+  // One that does not know this log yet has cosigned nothing of it; one whose cosignature we have has forgotten us, or
+  // it is not the witness that answers there.
+  return hasCosigned(input) ? unreachable(input, `${answer.message}, and it cosigned this log before`) : {};
+}
+
+function hasCosigned({ published, target }: AskWitnessInput): boolean {
+  return published !== undefined && openSignatures(parseNote(published.note), target.verifiers).verified.length > 0;
 }
 
 function unreachable({ target }: AskWitnessInput, message: string): WitnessWord {
@@ -231,10 +241,10 @@ function emptyHead({ origin, keys }: AskWitnessInput): { readonly size: number; 
   return { size: 0, note: signNote({ text, signers: keys.signers.slice(0, 1) }) };
 }
 
-/** Whether the witnesses that did not answer could make up a quorum by themselves. */
-function couldBeQuorum(policy: Policy, silent: readonly WitnessTarget[]): boolean {
+/** Whether these witnesses could make up a quorum by themselves; never where the policy asks for none. */
+export function areQuorum(policy: Policy, witnesses: readonly WitnessTarget[]): boolean {
   if (policy.quorum === "none") return false;
-  const keys = new Set(silent.flatMap(({ verifiers }) => verifiers.map(({ vkey }) => vkey)));
+  const keys = new Set(witnesses.flatMap(({ verifiers }) => verifiers.map(({ vkey }) => vkey)));
   const names = new Set(policy.witnesses.filter(({ verifier }) => keys.has(verifier.vkey)).map(({ name }) => name));
   return evaluateQuorum(policy, names).met;
 }

@@ -47,6 +47,7 @@ export class Sequencer {
   #state: SequencerState;
   #running: Promise<void> | undefined;
   #stopped: LogError | undefined;
+  #suspended: LogError | undefined;
   #closed = false;
   #held = true;
   readonly counters = { entries: 0, commits: 0 };
@@ -73,6 +74,17 @@ export class Sequencer {
     return this.#stopped;
   }
 
+  /** Why nothing is taken at present, though the log did not stop. */
+  get suspended(): LogError | undefined {
+    return this.#suspended;
+  }
+
+  /** Takes nothing, for this reason, until it is called without one. What waits already is refused. */
+  suspend(error: LogError | undefined): void {
+    this.#suspended = error;
+    if (error !== undefined) this.#rejectWaiting(error);
+  }
+
   /** Lets the loop run: the start-up checks are through. */
   release(): void {
     this.#held = false;
@@ -82,6 +94,7 @@ export class Sequencer {
   /** @throws {LogError} `log-overloaded`, `log-stopped`, `log-closed`, `log-starting`, `clock-jumped`: nothing was taken. */
   submit(submission: Submission): void {
     if (this.#stopped !== undefined) throw this.#stopped;
+    if (this.#suspended !== undefined) throw this.#suspended;
     if (this.#closed) throw new LogError("log-closed", "the log is closed");
     if (this.#held)
       throw new LogError("log-starting", "the log is starting: it asks its witnesses first", {

@@ -43,6 +43,7 @@ export class WitnessWorker {
   #knownSize = 0;
   #cosignedSize = 0;
   #cosigned: SignedHead | undefined;
+  #claimedSize = 0n;
   #failures = 0;
   #pausedUntil = 0;
   #busy: Promise<void> | undefined;
@@ -64,6 +65,11 @@ export class WitnessWorker {
       size: this.#cosignedSize,
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
     };
+  }
+
+  /** The size that it says it cosigned, where that is larger than what we asked for; 0 once it cosigns what we have. */
+  get claimedSize(): bigint {
+    return this.#claimedSize;
   }
 
   /** Tells the worker what the witness showed as its newest head. */
@@ -107,8 +113,10 @@ export class WitnessWorker {
         return this.#contradict(`it holds size ${this.#knownSize}, we signed ${head.size}`);
       const answer = await this.#submit(head);
       if (answer.kind !== "conflict") return this.#take(answer, head);
-      if (answer.size > BigInt(head.size))
+      if (answer.size > BigInt(head.size)) {
+        this.#claimedSize = answer.size;
         return this.#contradict(`it holds size ${answer.size}, we signed ${head.size}`);
+      }
       this.#knownSize = Number(answer.size);
     }
     this.#fail("faulty", "it names another size each time it is asked");
@@ -137,6 +145,7 @@ export class WitnessWorker {
 
   #takeCosignature(head: SignedHead, lines: readonly CosignatureLine[]): void {
     this.#knownSize = head.size;
+    this.#claimedSize = 0n;
     const refusal = this.#options.onCosignature(this, head, lines);
     if (refusal !== undefined) return this.#fail("faulty", refusal);
     this.#cosigned = head;

@@ -236,6 +236,55 @@ describe("start with witnesses", () => {
     await published(again);
   });
 
+  test("a witness that does not know a log that it cosigned has not answered", async () => {
+    const site = await createSite({ witnesses: 1 });
+    const log = await started(await site.open());
+    await append(log, 0);
+    await published(log);
+    await log.close();
+    site.network.hosts.set("w1.example", async () => new Response("<html>not found</html>", { status: 404 }));
+    const waiting = await site.open();
+    await until(() => waiting.status().reasons.length === 2);
+    expect(waiting.status()).toMatchObject({
+      state: "starting",
+      reasons: [
+        { code: "log-starting" },
+        { code: "witness-unreachable", message: expect.stringContaining("it cosigned this log before") },
+      ],
+    });
+    await expect(append(waiting, 1)).rejects.toMatchObject({ code: "log-starting" });
+    site.network.hosts.set("w1.example", site.handlers[0] ?? hanging);
+    await append(await started(waiting), 1);
+  });
+
+  test("while it runs nothing is taken once no quorum is left of witnesses that name no larger size than was signed", async () => {
+    const site = await createSite({ witnesses: 3 });
+    const log = await started(await site.open());
+    await append(log, 0);
+    await published(log);
+    const claim = async (request: Request): Promise<Response> =>
+      request.method === "GET"
+        ? new Response(null, { status: 404 })
+        : new Response("99\n", { status: 409, headers: { "content-type": "text/x.tlog.size" } });
+    site.network.hosts.set("w1.example", claim);
+    await append(log, 1);
+    await published(log);
+    await until(() => log.status().witnesses[0]?.state === "faulty");
+    expect(log.status().state).toBe("ok");
+    site.network.hosts.set("w2.example", claim);
+    await append(log, 2);
+    await until(() => log.status().state === "stopped");
+    expect(log.status().reasons).toMatchObject([
+      { code: "log-rolled-back", message: expect.stringContaining("w1 size 99, w2 size 99") },
+    ]);
+    await expect(append(log, 3)).rejects.toMatchObject({ code: "log-rolled-back" });
+    site.network.hosts.set("w2.example", site.handlers[1] ?? hanging);
+    await until(() => log.status().state === "ok");
+    await append(log, 3);
+    await published(log);
+    await expectWhole(site);
+  });
+
   test("a head that a witness shows without our signature says nothing about us", async () => {
     const site = await createSite({ witnesses: 1 });
     const stranger = await createSite({ signers: [ed25519Signer("stranger")] });
