@@ -183,6 +183,8 @@ export class Draft {
     const expected = (await this.#streamEnd(stream))?.next ?? 1;
     const again = first < expected ? await this.#findBatch(stream, first, candidates) : undefined;
     if (again !== undefined) {
+      // The answer holds keys of tags: who has the batch and a token need not be its sender.
+      await this.#assertSender({ writer, publicKey, index: again[0]?.index ?? 0, count: again.length, pins: false });
       this.#answers.push((built) => {
         const tagKeys = this.#context.secrets.tagKeysOf(candidates);
         resolve({
@@ -200,7 +202,8 @@ export class Draft {
     }
     const sender = keySender(publicKey);
     this.#refuseKnownIds(sender, candidates);
-    await this.#assertSender(writer, publicKey, candidates.length);
+    const index = this.#base.size + this.#placed.length;
+    await this.#assertSender({ writer, publicKey, index, count: candidates.length, pins: true });
     const places = candidates.map((candidate) => {
       const place = this.#place(candidate);
       this.#ids.set(idKey(sender, candidate.id), place);
@@ -257,9 +260,17 @@ export class Draft {
   }
 
   /** @throws {LogError} `sender-key-unknown`: neither a rule nor a pin lets this key in. */
-  async #assertSender(writer: string, publicKey: Uint8Array, count: number): Promise<void> {
+  async #assertSender(input: {
+    readonly writer: string;
+    readonly publicKey: Uint8Array;
+    /** Where its batch stands, or would. */
+    readonly index: number;
+    readonly count: number;
+    /** Whether the batch may be the one that pins its writer. */
+    readonly pins: boolean;
+  }): Promise<void> {
+    const { writer, publicKey, index, count } = input;
     const { senderKeys, pinFirstSenderKey, storage } = this.#context;
-    const index = this.#base.size + this.#placed.length;
     const ruled = senderKeys.some(
       ({ publicKey: known, from = 0, to = Infinity }) =>
         equalBytes(known, publicKey) && index >= from && index + count <= to,
@@ -267,8 +278,13 @@ export class Draft {
     if (ruled) return;
     const pinned = this.#pinned.get(writer) ?? (await storage.getRow(TABLE.pinned, writer));
     if (pinned !== undefined && equalBytes(pinned, publicKey)) return;
-    if (pinned !== undefined || !pinFirstSenderKey) {
-      const why = pinned === undefined ? "no rule of this log names it" : "this writer is pinned to another key";
+    if (pinned !== undefined || !pinFirstSenderKey || !input.pins) {
+      const why =
+        pinned !== undefined
+          ? "this writer is pinned to another key"
+          : pinFirstSenderKey
+            ? "another writer brought this batch before"
+            : "no rule of this log names it";
       throw new LogError("sender-key-unknown", `sender key ${encodeHex(publicKey)}: ${why}`, { details: { writer } });
     }
     this.#pinned.set(writer, publicKey);

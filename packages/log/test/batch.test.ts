@@ -184,6 +184,30 @@ describe("sender keys", () => {
     await expectWhole(site);
   });
 
+  test("a batch that another writer sends again is refused: the keys of its tags are its sender's", async () => {
+    const site = await createSite();
+    const log = await pinningLog(site);
+    const [sender, other] = [new Sender(), new Sender("sender-b")];
+    const batch = sender.batch(1, [sender.start(), login(1, { tenant: "acme" })]);
+    const [own, atOnce] = await Promise.allSettled([
+      log.appendBatch({ writer: "app", batch }),
+      log.appendBatch({ writer: "thief", batch }),
+    ]);
+    expect([own.status, atOnce.status]).toEqual(["fulfilled", "rejected"]);
+    await log.appendBatch({ writer: "app-2", batch: other.batch(1, [other.start()]) });
+    for (const writer of ["thief", "app-2"]) {
+      expect(await rejectionCode(log.appendBatch({ writer, batch }))).toBe("sender-key-unknown");
+    }
+    expect((await log.appendBatch({ writer: "app", batch })).tagKeys.tenants).toHaveLength(1);
+    await log.close();
+    const ruled = await site.open({ senderKeys: [{ publicKey: sender.publicKey, to: 4 }] });
+    expect((await ruled.appendBatch({ writer: "app-3", batch })).entries.map(({ index }) => index)).toEqual([2, 3]);
+    await ruled.close();
+    const late = await site.open({ senderKeys: [{ publicKey: sender.publicKey, from: 4 }] });
+    expect(await rejectionCode(late.appendBatch({ writer: "app-3", batch }))).toBe("sender-key-unknown");
+    expect((await late.appendBatch({ writer: "app", batch })).entries[0]?.duplicate).toBe(true);
+  });
+
   test("two first batches of one writer at the same time pin one key", async () => {
     const log = await pinningLog();
     const [a, b] = [new Sender("sender-a"), new Sender("sender-b")];
