@@ -15,6 +15,7 @@ import {
   equalBytes,
   verifyConsistency,
 } from "@tallystick/core";
+import { parseJson } from "@tallystick/events";
 import { ClientError } from "./error.ts";
 import { verifyHead } from "./receipt.ts";
 
@@ -46,21 +47,22 @@ export function formatForkEvidence(evidence: Omit<ForkEvidence, "format">): stri
 }
 
 /**
- * Parses a file of fork evidence.
+ * Parses a file of fork evidence: strict JSON with these members and no others, each once. Does not look into the notes.
  *
  * @throws {ClientError} `evidence-malformed`.
  */
 export function parseForkEvidence(text: string): ForkEvidence {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (cause) {
-    throw new ClientError("evidence-malformed", "fork evidence: expected JSON", { cause });
+    if (!(cause instanceof TallystickError)) throw cause;
+    throw new ClientError("evidence-malformed", `fork evidence: expected JSON: ${cause.message}`, { cause });
   }
   if (!isForkEvidence(value)) {
     throw new ClientError(
       "evidence-malformed",
-      `fork evidence: expected {format: "${FORK_FORMAT}", origin, checkpoints: [note, note]}`,
+      `fork evidence: expected {format: "${FORK_FORMAT}", origin, checkpoints: [note, note], rootHash?, proof?} and nothing else`,
     );
   }
   return value;
@@ -68,7 +70,8 @@ export function parseForkEvidence(text: string): ForkEvidence {
 
 function isForkEvidence(value: unknown): value is ForkEvidence {
   if (typeof value !== "object" || value === null) return false;
-  const { format, origin, checkpoints, rootHash, proof } = value as Record<string, unknown>;
+  const { format, origin, checkpoints, rootHash, proof, ...others } = value as Record<string, unknown>;
+  if (Object.keys(others).length > 0) return false;
   if (rootHash !== undefined && typeof rootHash !== "string") return false;
   if (proof !== undefined && !(Array.isArray(proof) && proof.every((hash) => typeof hash === "string"))) return false;
   if (format !== FORK_FORMAT || typeof origin !== "string" || !Array.isArray(checkpoints)) return false;

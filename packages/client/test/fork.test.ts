@@ -71,6 +71,12 @@ describe("verifyForkEvidence", () => {
     `{"format":"tallystick/fork@1","origin":"a","checkpoints":["b"]}`,
     `{"format":"tallystick/fork@1","origin":"a","checkpoints":["b","c"],"proof":[1]}`,
     `{"format":"tallystick/fork@1","origin":"a","checkpoints":["b","c"],"rootHash":1}`,
+    `{"format":"tallystick/fork@1","origin":"a","checkpoints":["b","c"],"more":1}`,
+    `{"format":"tallystick/fork@1","origin":"a","checkpoints":["b","c"],"__proto__":{}}`,
+    `{"format":"tallystick/fork@1","origin":"a","origin":"a","checkpoints":["b","c"]}`,
+    `{"format":"tallystick/fork@1","origin":"a","checkpoints":["d","e"],"checkpoints":["b","c"]}`,
+    `{"format":"tallystick/fork@1","origin":"a","checkpoints":["d","e"],"\\u0063heckpoints":["b","c"]}`,
+    `{"format":"tallystick/fork@1","origin":"a","checkpoints":["b","c"]} x`,
   ])("refuses %j as evidence", (text) => {
     expect(errorCode(() => parseForkEvidence(text))).toBe("evidence-malformed");
   });
