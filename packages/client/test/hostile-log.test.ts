@@ -111,6 +111,41 @@ describe("an acknowledged leaf that is not the event's halts the client", () => 
   });
 });
 
+/** What each acknowledgement of a batch of several is answered with in place of its own leaf. */
+type Confusion = (entries: readonly Acknowledged[], at: number) => Acknowledged | undefined;
+
+describe("a batch of three of which one acknowledgement bears the leaf of another event halts the client", () => {
+  const foreign: Acknowledged[] = [];
+  const ofAt =
+    (wrong: number, other: number): Confusion =>
+    (entries, at) =>
+      entries[at === wrong ? other : at];
+
+  test.each<[string, Confusion]>([
+    ["the first, that of the second", ofAt(0, 1)],
+    ["the second, that of the first", ofAt(1, 0)],
+    ["the second, that of the last, which bears the signature", ofAt(1, 2)],
+    ["the last, that of the first, without the signature", ofAt(2, 0)],
+    ["two, each that of the other", (entries, at) => entries[[1, 0, 2][at] ?? at]],
+    ["the second, that of an event of an earlier batch", (entries, at) => (at === 1 ? foreign[0] : entries[at])],
+  ])("%s", async (_, confuse) => {
+    foreign.length = 0;
+    const started = await startThen({
+      acknowledge: (entries) => {
+        foreign.push(...entries);
+        if (entries.length === 1) return entries;
+        // Its index stays its own: only the leaf is another's.
+        return entries.map(({ index }, at) => ({ ...(confuse(entries, at) as Acknowledged), index }));
+      },
+    });
+    await started.client.record(login("z"), { until: "witnessed" });
+    expect(await recordThree(started)).toEqual(["log-misbehaved", "log-misbehaved", "log-misbehaved"]);
+    expect(started.errors.at(-1)).toMatchObject({ code: "log-misbehaved", details: { field: "sequence" } });
+    expect(started.client.status()).toMatchObject({ state: "halted", queued: 3, unproved: 0 });
+    expect(decodeBatch(started.log.posts.at(-1) ?? new Uint8Array()).entries).toHaveLength(3);
+  });
+});
+
 /** Records three events in one batch, and waits for what comes of them. */
 async function recordThree({ client }: Started): Promise<(string | undefined)[]> {
   const recorded = ["a", "b", "c"].map((id) => client.record(login(id), { until: "witnessed" }));
