@@ -58,7 +58,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const secrets = new LogSecrets(resolved.keyStore);
   const heads = await readHeads(resolved.storage);
   const state = await recoverState({ ...resolved, signed: heads.signed.head, published: heads.published.head });
-  await assertKeyStore({ storage: resolved.storage, secrets, size: state.tree.range.size });
+  await assertKeyStore({ ...resolved, secrets, signed: heads.signed.head, size: state.tree.range.size });
   return new OpenLog({ options: resolved, policy, secrets, heads, state });
 }
 

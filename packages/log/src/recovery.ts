@@ -18,7 +18,7 @@ import {
   parseNote,
   signNote,
 } from "@tallystick/core";
-import { decodeLeaf } from "@tallystick/events";
+import { decodeLeaf, encodeCbor } from "@tallystick/events";
 import { type LogStorage, indexKey } from "@tallystick/storage";
 import { LogError } from "./error.ts";
 import { type SignedHead, decodeIntegratedHead } from "./heads.ts";
@@ -31,6 +31,8 @@ import type { SequencerState } from "./sequencer.ts";
 import { StoredTiles } from "./tiles.ts";
 import { type Tree, emptyTree, hashesAtLevel } from "./tree.ts";
 import { addCheckpoint, fetchMonitoredHead } from "./witness-client.ts";
+
+const BEGUN_KEY = "log";
 
 export interface RecoverInput {
   readonly storage: LogStorage;
@@ -94,17 +96,20 @@ function assertOurs({ note, size, rootHash }: SignedHead, { origin, keys }: Reco
 
 /**
  * Refuses a key store that is not this log's, or an older copy of it: with another one events would be logged under new
- * keys, and those that are there could not be read.
+ * keys, and those that are there could not be read. And a storage that was never opened beside a key store that was: the
+ * data folder is gone, and an empty log would be signed in place of the one that there was.
  *
  * @throws {LogError} `log-corrupt`
  */
 export async function assertKeyStore(input: {
   readonly storage: LogStorage;
   readonly secrets: LogSecrets;
+  readonly origin: string;
+  readonly signed: SignedHead | undefined;
   readonly size: number;
 }): Promise<void> {
   const { storage, secrets, size } = input;
-  if (size === 0) return secrets.createSecrets();
+  if (size === 0) return beginLog(input);
   if (!secrets.hasSecrets()) throw wrongKeyStore("it lacks the secrets that this log has had from its first entry on");
   const index = size - 1;
   const [row, leaf] = await Promise.all([
@@ -118,6 +123,25 @@ export async function assertKeyStore(input: {
     if (!(cause instanceof LogError)) throw cause;
     if (cause.code !== "erased") throw wrongKeyStore(`the newest entry does not open with it: ${cause.message}`, cause);
   }
+}
+
+/** Before the first entry: the storage is marked first, so that secrets never stand beside one that knows of no log. */
+async function beginLog(input: {
+  readonly storage: LogStorage;
+  readonly secrets: LogSecrets;
+  readonly origin: string;
+  readonly signed: SignedHead | undefined;
+}): Promise<void> {
+  const { storage, secrets, origin, signed } = input;
+  const begun = await storage.getRow(TABLE.begun, BEGUN_KEY);
+  if (begun === undefined && signed === undefined && secrets.hasSecrets()) {
+    throw new LogError(
+      "log-corrupt",
+      `the data folder is empty, but its key store was used by a log: the data is gone. Restore its newest copy as a whole; to begin another log, give it another origin and a key store of its own`,
+    );
+  }
+  if (begun === undefined) await storage.putRows([{ table: TABLE.begun, key: BEGUN_KEY, value: encodeCbor([origin]) }]);
+  secrets.createSecrets();
 }
 
 function wrongKeyStore(why: string, cause?: unknown): LogError {

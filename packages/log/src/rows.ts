@@ -24,6 +24,8 @@ export const TABLE = {
   edge: "edge",
   /** Size → published head. */
   checkpoint: "checkpoint",
+  /** `log` → its origin: this storage was opened for this log before, even if nothing was logged yet. */
+  begun: "begun",
   /** Digest → two heads of ours that contradict each other. */
   evidence: "evidence",
 } as const;

@@ -443,6 +443,28 @@ describe("tampering is noticed", () => {
     });
   });
 
+  test("an empty storage beside a key store that was used is refused", async () => {
+    const site = await closedLog();
+    const storage = createMemoryStorage();
+    const refused = { code: "log-corrupt", message: expect.stringContaining("the data is gone") };
+    await expect(site.open({ storage })).rejects.toMatchObject(refused);
+    // Being refused leaves no trace by which the next start would take it for a log.
+    await expect(site.open({ storage })).rejects.toMatchObject(refused);
+  });
+
+  test("a log that was opened, and got no further, opens again", async () => {
+    const site = await createSite({ witnesses: 1 });
+    site.network.hosts.clear();
+    for (const state of ["starting", "starting"]) {
+      const log = await site.open();
+      expect(log.status().state).toBe(state);
+      await log.close();
+    }
+    expect(await site.storage.readHead("signed")).toBeUndefined();
+    site.network.hosts.set("w1.example", site.handlers[0] ?? hanging);
+    await append(await started(await site.open()), 0);
+  });
+
   test("another key store, or an older copy, is refused", async () => {
     const site = await closedLog();
     await expect(site.open({ keyStore: createMemoryKeyStore() })).rejects.toMatchObject({
