@@ -18,6 +18,7 @@ export type ClientErrorCode =
   | "outbox-outdated"
   | "receipt-refuted"
   | "receipt-unknown"
+  | "unproved-too-long"
   | "wait-timeout";
 
 /** A failed operation of the SDK, or evidence that it had to refuse. */

@@ -29,6 +29,8 @@ export interface TallystickOptions {
   readonly until?: RecordState | undefined;
   /** For one request to the log; 15,000 by default. */
   readonly requestTimeoutMs?: number | undefined;
+  /** How long the log may owe the proof of what it acknowledged until `onError` is told; 600,000 by default, 0 for ever. */
+  readonly proofDeadlineMs?: number | undefined;
   /** Silence after which the stream reports that it is alive; 900,000 by default, 0 for never. */
   readonly beatIntervalMs?: number | undefined;
   /** 32 bytes or more: keys the hashes of session ids. Without it, a key in the outbox folder. */
@@ -77,6 +79,7 @@ export function resolveOptions(options: TallystickOptions): ResolvedOptions {
     receiptBytesMax: within("receiptBytesMax", options.receiptBytesMax ?? 128 * 1024 * 1024, { min: 65_536 }),
     until: stateOf(options.until ?? "queued"),
     requestTimeoutMs: within("requestTimeoutMs", options.requestTimeoutMs ?? 15_000, { min: 1, max: TIMER_MS_MAX }),
+    proofDeadlineMs: within("proofDeadlineMs", options.proofDeadlineMs ?? 600_000, { max: TIMER_MS_MAX }),
     beatIntervalMs: within("beatIntervalMs", options.beatIntervalMs ?? 900_000, { max: TIMER_MS_MAX }),
     sessionSecret,
     senderKey,

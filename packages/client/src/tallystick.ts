@@ -81,7 +81,16 @@ export interface TallystickStatus {
   readonly bytes: number;
   /** Why there is no proof yet, where the log was asked and had none. */
   readonly waitingFor?: string;
+  /** The oldest event that it acknowledged and has not proved, where that takes longer than `proofDeadlineMs`. */
+  readonly overdue?: Overdue;
   readonly lastError?: { readonly code: string; readonly message: string };
+}
+
+export interface Overdue {
+  readonly id: string;
+  readonly index: number;
+  /** Since the log acknowledged it, or since this client began. */
+  readonly forMs: number;
 }
 
 export interface Tallystick {
@@ -140,7 +149,7 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 /** What cannot be mended by trying again: somebody has to look. */
 const HALTING = new Set<string>(["log-forked", "log-misbehaved", "outbox-corrupt", "outbox-outdated", "client-closed"]);
 /** What somebody has to see to, even where no `onError` was given. */
-const WARNED = new Set<string>([...HALTING, "log-refused", "log-time-disputed", "outbox-locked"]);
+const WARNED = new Set<string>([...HALTING, "log-refused", "log-time-disputed", "outbox-locked", "unproved-too-long"]);
 
 interface Opened extends OpenedOutbox {
   readonly policy: Policy;
@@ -172,6 +181,10 @@ class Client implements Tallystick {
   #lastError: ClientError | undefined;
   #offline = false;
   #waitingFor: string | undefined;
+  /** When the log acknowledged an event, by performance.now(): no clock that is set moves the deadline. */
+  readonly #acknowledgedAt = new WeakMap<OutboxEntry, number>();
+  readonly #begunAt = performance.now();
+  #remindedAt = -Infinity;
 
   constructor(options: ResolvedOptions) {
     this.#options = options;
@@ -210,12 +223,14 @@ class Client implements Tallystick {
     const { outbox } = this.#opened ?? {};
     const queued = outbox === undefined ? 0 : outbox.nextSequence - outbox.firstUnplaced;
     const error = this.#halted ?? this.#lastError;
+    const overdue = this.#overdue();
     return {
       state: this.#halted !== undefined ? "halted" : this.#offline ? "offline" : "ok",
       queued,
       unproved: (outbox?.size ?? 0) - queued,
       bytes: outbox?.bytes ?? 0,
       ...(this.#waitingFor === undefined ? {} : { waitingFor: this.#waitingFor }),
+      ...(overdue === undefined ? {} : { overdue }),
       ...(error === undefined ? {} : { lastError: { code: error.code, message: error.message } }),
     };
   }
@@ -392,7 +407,10 @@ class Client implements Tallystick {
       case "idle":
         return this.#idle(delivery, seen);
       case "placed":
-        for (const entry of outcome.entries) this.#waiters.advance(entry.sequence, reachedBy(entry));
+        for (const entry of outcome.entries) {
+          this.#acknowledgedAt.set(entry, performance.now());
+          this.#waiters.advance(entry.sequence, reachedBy(entry));
+        }
         this.#moved.notify();
         this.#collect.notify();
         if (outcome.disputed !== undefined) this.#report(outcome.disputed);
@@ -418,6 +436,7 @@ class Client implements Tallystick {
     let intervalMs = COLLECT_INTERVAL_MS;
     return async () => {
       const seen = this.#collect.news;
+      this.#remind();
       const outcome = await collectOnce({ ...opened, now: this.#options.now });
       this.#waitingFor = outcome.kind === "waiting" ? outcome.reason : undefined;
       switch (outcome.kind) {
@@ -436,6 +455,27 @@ class Client implements Tallystick {
       intervalMs = COLLECT_INTERVAL_MS;
       return GO_ON;
     };
+  }
+
+  /** Events leave in order, so that the oldest is the one that waits longest. */
+  #overdue(): Overdue | undefined {
+    const { proofDeadlineMs } = this.#options;
+    const oldest = this.#opened?.outbox.entries().next().value;
+    if (proofDeadlineMs === 0 || oldest?.index === undefined) return undefined;
+    const forMs = Math.floor(performance.now() - (this.#acknowledgedAt.get(oldest) ?? this.#begunAt));
+    return forMs > proofDeadlineMs ? { id: oldest.id, index: oldest.index, forMs } : undefined;
+  }
+
+  /** A log that acknowledges and never proves must not do so in silence: says so after each further deadline. */
+  #remind(): void {
+    const overdue = this.#overdue();
+    if (overdue === undefined || performance.now() - this.#remindedAt < this.#options.proofDeadlineMs) return;
+    this.#remindedAt = performance.now();
+    const { unproved, waitingFor } = this.status();
+    const { id, index, forMs } = overdue;
+    const why = waitingFor ?? "the log did not show one";
+    const text = `event ${id} was acknowledged at index ${index} ${Math.round(forMs / 1000)} s ago, and still no head proves it: ${why}`;
+    this.#report(new ClientError("unproved-too-long", text, { details: { ...overdue, unproved, waitingFor } }));
   }
 
   #proved(entry: OutboxEntry, { index, proof }: KeptReceipt): void {
