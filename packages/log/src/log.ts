@@ -160,7 +160,10 @@ class OpenLog implements Log {
       queueEntriesMax: limits.queueEntriesMax,
       queueBytesMax: limits.queueBytesMax,
       commitEntriesMax: limits.commitEntriesMax,
-      onCommit: () => this.#news.notify(),
+      onCommit: () => {
+        this.#publisher.noteCommit();
+        this.#news.notify();
+      },
       onStop: (error) => logger.warn("the log stopped", { code: error.code, message: error.message }),
     });
   }
@@ -429,7 +432,7 @@ class OpenLog implements Log {
     if (!reading.ok) reasons.push({ code: "clock-jumped", message: reading.message });
     const trouble = this.#clock.trouble();
     if (trouble !== undefined) reasons.push(trouble);
-    const { quorumMissing, headTrouble, workers } = this.#publisher;
+    const { quorumMissing, headTrouble, lateMs, workers } = this.#publisher;
     if (headTrouble !== undefined) reasons.push({ code: "head-not-logged", message: headTrouble });
     if (quorumMissing.length > 0) {
       const why = workers.flatMap(({ status: { name, state, lastError } }) =>
@@ -438,6 +441,9 @@ class OpenLog implements Log {
       const because = why.length === 0 ? "" : ` (${why.join("; ")})`;
       const message = `no quorum for a head above size ${this.publishedSize()}; missing ${quorumMissing.join(", ")}${because}`;
       reasons.push({ code: "quorum-not-met", message });
+    } else if (lateMs > 0) {
+      const message = `entries above size ${this.publishedSize()} have been durable for ${Math.round(lateMs / 1000)} s, and no head that covers them is published`;
+      reasons.push({ code: "publication-late", message });
     }
     return reasons;
   }

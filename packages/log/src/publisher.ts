@@ -61,6 +61,8 @@ export interface PublisherOptions {
 const RETRY_INTERVAL_MS = 100;
 /** What a text in the context of an event may have. docs/reference/events.md */
 const LOGGED_NOTE_CHARS_MAX = 16_384;
+/** Turns of signing and asking after which a head that is not published is late: 52 s by default. */
+const LATE_TURNS = 10;
 /** Between two questions to witnesses while the clock is not believed. */
 const CLOCK_INTERVAL_MS = 5000;
 
@@ -77,6 +79,8 @@ export class Publisher {
   #headLoggedAt: number;
   #quorumMissing: readonly string[] = [];
   #headTrouble: string | undefined;
+  /** Since when entries are durable that no published head covers; `undefined` where there are none. */
+  #uncoveredSince: number | undefined;
   #publishing: Promise<void> = Promise.resolve();
   #loop: Promise<void> | undefined;
   readonly #pause = new News();
@@ -87,6 +91,7 @@ export class Publisher {
     this.#signedVersion = options.signed.version;
     this.#publishedVersion = options.publishedVersion;
     this.#headLoggedAt = options.monotonic();
+    this.noteCommit();
     const { sequencer, storage, fetch, witnessTimeoutMs, monotonic, signal } = options;
     this.#lines = this.#publishedLines();
     const tiles = new StoredTiles(storage);
@@ -118,6 +123,19 @@ export class Publisher {
   /** Why the last `log.head` entry could not be made; `undefined` where it could. */
   get headTrouble(): string | undefined {
     return this.#headTrouble;
+  }
+
+  /** For how many ms entries have waited for a published head longer than it takes; 0 where they have not. */
+  get lateMs(): number {
+    const { monotonic, publishIntervalMs, witnessTimeoutMs } = this.#options;
+    const waited = this.#uncoveredSince === undefined ? 0 : monotonic() - this.#uncoveredSince;
+    return waited > LATE_TURNS * (publishIntervalMs + witnessTimeoutMs) ? waited : 0;
+  }
+
+  /** Told after each commit of entries. */
+  noteCommit(): void {
+    const { sequencer, published, monotonic } = this.#options;
+    if (sequencer.range.size > published.treeSize) this.#uncoveredSince ??= monotonic();
   }
 
   start(): void {
@@ -316,7 +334,7 @@ export class Publisher {
 
   /** Publishes the head with the cosignatures that are there, once they meet the policy. */
   async #publishIfMet(head: SignedHead): Promise<void> {
-    const { policy, published, storage, now } = this.#options;
+    const { policy, published, storage, sequencer, now, monotonic } = this.#options;
     if (head !== this.#signed || !evaluateQuorum(policy, new Set(this.#witnessNames())).met) return;
     const { text, signatures } = parseNote(head.note);
     const note = formatNote({
@@ -330,6 +348,8 @@ export class Publisher {
       rows: [{ table: TABLE.checkpoint, key: indexKey(head.size), value: bytes }],
     });
     this.#publishedVersion += 1;
+    // What is not under this head came after it was signed.
+    this.#uncoveredSince = sequencer.range.size > head.size ? monotonic() : undefined;
     published.set({ size: head.size, rootHash: head.rootHash, note });
     this.#quorumMissing = [];
     this.#options.commits.notify();

@@ -133,6 +133,23 @@ describe("publishing", () => {
     await expectWhole(site);
   });
 
+  test("entries that no published head covers for long are told, whatever the reason", async () => {
+    const storage = new WatchedStorage(createMemoryStorage());
+    const site = await createSite({ witnesses: 1, storage });
+    const log = await started(await site.open({ witnessTimeoutMs: 20 }));
+    await append(log, 0);
+    await published(log);
+    const release = storage.hold("published");
+    await append(log, 1);
+    await until(() => log.status().state === "degraded");
+    expect(log.status().reasons).toEqual([
+      { code: "publication-late", message: expect.stringContaining("entries above size 1 have been durable") },
+    ]);
+    release();
+    await published(log);
+    expect(log.status().state).toBe("ok");
+  });
+
   test("C-178 durable goes on only up to a bound", async () => {
     const site = await createSite({ witnesses: 1 });
     const log = await started(await site.open({ unpublishedEntriesMax: 3 }));

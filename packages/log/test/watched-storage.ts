@@ -21,6 +21,7 @@ export class WatchedStorage implements LogStorage {
   /** Commits that are held up. */
   held = 0;
   #gate: Promise<void> | undefined;
+  #heldHead: HeadName = "integrated";
   #faults: { readonly head: HeadName; after: number; readonly fault: Fault } | undefined;
   #dead = false;
 
@@ -28,10 +29,11 @@ export class WatchedStorage implements LogStorage {
     this.#inner = inner;
   }
 
-  /** Holds up every commit of the integrated head until the function is called that it gives. */
-  hold(): () => void {
+  /** Holds up every commit of a head until the function is called that it gives. */
+  hold(head: HeadName = "integrated"): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#gate = promise;
+    this.#heldHead = head;
     return () => {
       this.#gate = undefined;
       resolve();
@@ -50,7 +52,7 @@ export class WatchedStorage implements LogStorage {
   async commit(commit: Commit): Promise<void> {
     this.#assertAlive();
     const { name } = commit.head;
-    if (name === "integrated" && this.#gate !== undefined) {
+    if (name === this.#heldHead && this.#gate !== undefined) {
       this.held += 1;
       await this.#gate;
     }

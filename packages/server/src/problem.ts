@@ -126,6 +126,7 @@ const TOLD: ReadonlySet<string> = new Set<ProblemCode>([
 const TOLD_REASONS: ReadonlySet<string> = new Set([
   "clock-behind",
   "clock-disputed",
+  "publication-late",
   "quorum-not-met",
   "witness-unreachable",
 ]);
