@@ -1,12 +1,21 @@
 /** A log: assembles sequencer, publisher and readers over one storage, and answers for all of them. */
 import { createHmac } from "node:crypto";
-import { type Hash, type Policy, type TileId, ed25519PublicKey, equalBytes, parsePolicy } from "@tallystick/core";
+import {
+  type Hash,
+  type Policy,
+  type TileId,
+  ed25519PublicKey,
+  encodeHex,
+  equalBytes,
+  openNote,
+  parsePolicy,
+} from "@tallystick/core";
 import { EventError, type TallyEvent, normaliseSession } from "@tallystick/events";
 import { type Candidate, batchCandidates, unsignedCandidate } from "./candidate.ts";
 import { LogClock } from "./clock.ts";
 import { keepEvidence } from "./contradiction.ts";
 import { LogError } from "./error.ts";
-import { readHeads } from "./heads.ts";
+import { type SignedHead, readHeads } from "./heads.ts";
 import { LogSecrets } from "./keys.ts";
 import type {
   Acknowledgement,
@@ -90,6 +99,8 @@ class OpenLog implements Log {
   /** Why the log does not run yet; `undefined` once it does. */
   #startReasons: readonly Reason[] | undefined = [];
   readonly #starting: Promise<void>;
+  /** The sender key of the log's own entries until now, where this start has another one. */
+  readonly #formerKey: Uint8Array | undefined;
   #scrubbing: Promise<void> = Promise.resolve();
 
   constructor({ options, policy, secrets, heads, state }: Parts) {
@@ -108,6 +119,8 @@ class OpenLog implements Log {
       confirmed: options.confirmClock,
       witnesses: options.witnesses.length,
     });
+    this.#formerKey = formerKey(state.own.publicKey, ed25519PublicKey(keys.senderSeed));
+    this.#warnOfKeys(heads.signed.head);
     this.#published = new Published(policy.quorum === "none" ? "published" : "witnessed", heads.published.head);
     this.#sequencer = this.#makeSequencer(state);
     this.#publisher = new Publisher({
@@ -133,6 +146,23 @@ class OpenLog implements Log {
       closing: this.#closing.signal,
     });
     this.#starting = this.#start().catch((cause: unknown) => this.#failStart(cause));
+  }
+
+  /** Keys that this log has used and that this start does not have: files may have been lost, or put in their place. */
+  #warnOfKeys(signed: SignedHead | undefined): void {
+    const { keys, origin, logger } = this.#options;
+    if (this.#formerKey !== undefined) {
+      const details = { former: encodeHex(this.#formerKey) };
+      logger.warn("the log's own entries were signed with another sender key before; the change is logged", details);
+    }
+    if (signed === undefined) return;
+    const { unknown } = openNote(
+      signed.note,
+      keys.signers.map(({ verifier }) => verifier),
+    );
+    const missing = unknown.filter(({ name }) => name === origin).length;
+    if (missing > 0)
+      logger.warn("the newest head was signed with keys of this log that this start does not have", { missing });
   }
 
   #makeSequencer(state: Parts["state"]): Sequencer {
@@ -210,6 +240,11 @@ class OpenLog implements Log {
     this.#sequencer.release();
     this.#publisher.start();
     this.#scrubbing = this.#scrub();
+    if (this.#formerKey !== undefined) {
+      const publicKey = encodeHex(ed25519PublicKey(this.#options.keys.senderSeed));
+      const context = { publicKey, former: encodeHex(this.#formerKey), change: "replaced" };
+      await this.#sequencer.report({ type: "log.key", context });
+    }
     if (without.length === 0) return;
     await this.#sequencer.report({
       type: "log.check",
@@ -460,6 +495,10 @@ class OpenLog implements Log {
     await this.#publisher.settled();
     await this.#scrubbing;
   }
+}
+
+function formerKey(before: Uint8Array, now: Uint8Array): Uint8Array | undefined {
+  return before.length === 0 || equalBytes(before, now) ? undefined : before;
 }
 
 function assertWriter(writer: string): void {

@@ -348,8 +348,9 @@ export class Publisher {
       rows: [{ table: TABLE.checkpoint, key: indexKey(head.size), value: bytes }],
     });
     this.#publishedVersion += 1;
-    // What is not under this head came after it was signed.
-    this.#uncoveredSince = sequencer.range.size > head.size ? monotonic() : undefined;
+    // What is not under a new head came after it was signed.
+    if (sequencer.range.size === head.size) this.#uncoveredSince = undefined;
+    else if (head.size > published.treeSize) this.#uncoveredSince = monotonic();
     published.set({ size: head.size, rootHash: head.rootHash, note });
     this.#quorumMissing = [];
     this.#options.commits.notify();

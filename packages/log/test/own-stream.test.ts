@@ -1,10 +1,20 @@
 import { describe, expect, test } from "vitest";
-import { equalBytes, formatPolicy, parseCheckpoint, parseNote, verifyCheckpoint, parsePolicy } from "@tallystick/core";
+import {
+  createSigner,
+  ed25519PublicKey,
+  encodeHex,
+  equalBytes,
+  formatPolicy,
+  parseCheckpoint,
+  parseNote,
+  parsePolicy,
+  verifyCheckpoint,
+} from "@tallystick/core";
 import { decodeLeaf } from "@tallystick/events";
 import { LogReader } from "../src/reader.ts";
 import { LogSecrets } from "../src/keys.ts";
 import type { Log } from "../src/index.ts";
-import { type Site, createSite, expectWhole, login, logKeys, published, replay, seed, until } from "./site.ts";
+import { ORIGIN, type Site, createSite, expectWhole, login, logKeys, published, replay, seed, until } from "./site.ts";
 
 /** The types of a log's entries, read beside it, so that nothing is recorded. */
 async function typesOf(site: Site, log: Log): Promise<string[]> {
@@ -84,11 +94,41 @@ describe("the log's own stream", () => {
     await first.appendEvents({ writer: "app", events: [login(0)] });
     await first.readEvent({ index: 0, reader: "auditor" });
     await first.close();
-    const log = await site.open({ keys: { ...logKeys(), senderSeed: seed("another sender") } });
-    await until(() => log.status().state === "ok");
-    await log.readEvent({ index: 0, reader: "auditor" });
+    const warnings: string[] = [];
+    const logger = { info: () => undefined, warn: (message: string) => void warnings.push(message) };
+    const keys = { ...logKeys(), senderSeed: seed("another sender") };
+    const log = await site.open({ keys, logger });
+    await until(() => log.size() === 5);
+    expect(warnings).toEqual([expect.stringContaining("another sender key before")]);
+    expect((await log.readEvent({ index: 4, reader: "auditor" })).event).toMatchObject({
+      type: "log.key",
+      context: { change: "replaced", former: encodeHex(ed25519PublicKey(logKeys().senderSeed)) },
+    });
     const audit = await replay(log);
-    expect([...audit.streams.values()].map(({ lastSequence }) => lastSequence)).toEqual([2, 2]);
+    expect([...audit.streams.values()].map(({ lastSequence }) => lastSequence)).toEqual([2, 3]);
+    await log.close();
+    const again = await site.open({ keys, logger });
+    await until(() => again.status().state === "ok");
+    await published(again);
+    expect(again.size()).toBe(6);
+    expect(warnings).toHaveLength(1);
+    await expectWhole(site);
+  });
+
+  test("a log that starts without one of the keys that signed its newest head says so", async () => {
+    const mldsa = createSigner({ name: ORIGIN, type: "mldsa44", seed: seed("log 06") });
+    const signers = [...logKeys().signers, mldsa];
+    const site = await createSite({ signers });
+    const first = await site.open();
+    await first.appendEvents({ writer: "app", events: [login(0)] });
+    await published(first);
+    await first.close();
+    const warnings: string[] = [];
+    const logger = { info: () => undefined, warn: (message: string) => void warnings.push(message) };
+    await (await site.open({ logger })).close();
+    expect(warnings).toEqual([]);
+    await site.open({ keys: logKeys(), logger });
+    expect(warnings).toEqual([expect.stringContaining("keys of this log that this start does not have")]);
   });
 
   test("log.head puts the newest witnessed head into the log, and no second one while nothing else came", async () => {
