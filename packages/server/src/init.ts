@@ -10,11 +10,13 @@ import {
   encodeHex,
   formatPolicy,
   formatSignerKey,
+  parsePolicy,
   parseSignerKey,
   utf8,
 } from "@tallystick/core";
 import type { LogKeys } from "@tallystick/log";
 import { createMasterKeyFile, readSecretFile, writeFileDurably } from "@tallystick/storage";
+import { withCheckLine, withoutCheckLine } from "./check-line.ts";
 import { type LogConfig, type ServerConfig, parseConfig, readConfig } from "./config.ts";
 import { ServerError } from "./error.ts";
 import { type LogLayout, layoutOf, logLayoutOf } from "./layout.ts";
@@ -66,7 +68,7 @@ export async function initServer(options: InitServerOptions): Promise<Initialize
     await mkdir(path, { recursive: true, mode: 0o700 });
   await writeKeys(layout, signers);
   if (!(await exists(paths.masterKey))) await createMasterKeyFile(paths.masterKey);
-  await writeFileDurably(layout.policy, utf8(policy), { mode: 0o644 });
+  await writeFileDurably(layout.policy, utf8(withCheckLine(policy)), { mode: 0o644 });
   const tokens: Partial<Record<Role, string>> = {};
   for (const role of ROLES) tokens[role] = (await createToken(paths.tokens, { log: name, role })).token;
   // Last: with the configuration the log is complete.
@@ -106,7 +108,7 @@ async function writeKeys(layout: LogLayout, [ed25519, mldsa44]: readonly Signer[
   if (ed25519 === undefined || mldsa44 === undefined) throw new TypeError("signers: expected two");
   await writeFileDurably(layout.ed25519Key, utf8(`${formatSignerKey(ed25519)}\n`));
   await writeFileDurably(layout.mldsa44Key, utf8(`${formatSignerKey(mldsa44)}\n`));
-  await writeFileDurably(layout.senderKey, utf8(`${encodeHex(randomBytes(32))}\n`));
+  await writeFileDurably(layout.senderKey, utf8(withCheckLine(`${encodeHex(randomBytes(32))}\n`)));
 }
 
 interface PolicyInput {
@@ -122,7 +124,7 @@ export interface WritePolicyInput extends PolicyInput {
 
 /** Writes the log's own policy: who signs, who witnesses, how many are enough. */
 export async function writePolicy({ layout, ...input }: WritePolicyInput): Promise<void> {
-  await writeFileDurably(layout.policy, utf8(policyOf(input)), { mode: 0o644 });
+  await writeFileDurably(layout.policy, utf8(withCheckLine(policyOf(input))), { mode: 0o644 });
 }
 
 /** @throws {ServerError} `config-malformed`: a quorum or a name that no policy can have. */
@@ -149,20 +151,43 @@ function policyOf({ signers, witnesses, quorum, url }: PolicyInput): string {
   });
 }
 
-/** The keys of a log. @throws {StorageError} `secret-file-exposed` @throws {TlogError} `signer-malformed` */
+/**
+ * The keys of a log.
+ *
+ * @throws {StorageError} `secret-file-exposed`, `storage-unavailable` @throws {TlogError} `signer-malformed`
+ * @throws {ServerError} `config-malformed`: the sender key is not what was written.
+ */
 export async function readLogKeys(layout: LogLayout): Promise<LogKeys> {
-  const signers = [parseSignerKey(await readSecretText(layout.ed25519Key))];
-  if (await exists(layout.mldsa44Key)) signers.push(parseSignerKey(await readSecretText(layout.mldsa44Key)));
-  const hex = await readSecretText(layout.senderKey);
+  const signers = [parseSignerKey((await readSecretText(layout.ed25519Key)).trim())];
+  if (await exists(layout.mldsa44Key)) signers.push(parseSignerKey((await readSecretText(layout.mldsa44Key)).trim()));
+  const hex = withoutCheckLine(await readSecretText(layout.senderKey), layout.senderKey).trim();
   if (!/^[0-9a-f]{64}$/.test(hex))
     throw new ServerError("config-malformed", `${layout.senderKey}: expected 64 hex digits`);
   return { signers, senderSeed: decodeHex(hex) };
 }
 
 async function readSecretText(path: string): Promise<string> {
-  return Buffer.from(await readSecretFile(path))
-    .toString("utf8")
-    .trim();
+  return Buffer.from(await readSecretFile(path)).toString("utf8");
+}
+
+/**
+ * The log's own policy, which has to name no key of the log that is missing: heads would be signed without it.
+ *
+ * @throws {ServerError} `config-malformed`: it is not there, or not what was written; it names a missing key.
+ * @throws {TlogError} `policy-malformed`
+ */
+export async function readLogPolicy(layout: LogLayout, { signers }: LogKeys): Promise<string> {
+  const stored = await readFile(layout.policy, "utf8").catch((cause: unknown) => {
+    throw new ServerError("config-malformed", `${layout.policy} cannot be read: ${reasonOf(cause).message}`, { cause });
+  });
+  const text = withoutCheckLine(stored, layout.policy);
+  const origin = signers[0]?.name;
+  const missing = parsePolicy(text).logs.find(
+    (log) => log.origin === origin && !signers.some(({ vkey }) => vkey === log.verifier.vkey),
+  );
+  if (missing === undefined) return text;
+  const message = `${layout.policy} names the key ${missing.verifier.vkey}, of which there is no file beside ${layout.ed25519Key}: put it back, or take the key out of the policy`;
+  throw new ServerError("config-malformed", message);
 }
 
 /** What is public about a server's log: for its witnesses and its readers. */
@@ -179,8 +204,9 @@ export async function readServer(dir: string): Promise<{
   const logs = await Promise.all(
     config.logs.map(async ({ name, origin }) => {
       const layout = logLayoutOf(dir, name);
-      const { signers } = await readLogKeys(layout);
-      return { name, origin, vkeys: signers.map(({ vkey }) => vkey), policy: await readFile(layout.policy, "utf8") };
+      const keys = await readLogKeys(layout);
+      const vkeys = keys.signers.map(({ vkey }) => vkey);
+      return { name, origin, vkeys, policy: await readLogPolicy(layout, keys) };
     }),
   );
   return { config, logs };

@@ -1,7 +1,6 @@
 /** Runs a server: opens its logs, listens, and ends in order. */
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { readFile } from "node:fs/promises";
 import { createAdaptorServer } from "@hono/node-server";
 import { decodeHex, parseVkey } from "@tallystick/core";
 import { type Log, type LogLogger, type LogOptions, openLog } from "@tallystick/log";
@@ -16,7 +15,7 @@ import {
 import { createServerApp } from "./app.ts";
 import { type LogConfig, type ServerConfig, readConfig } from "./config.ts";
 import type { HostedLog } from "./hosted-log.ts";
-import { readLogKeys, reasonOf } from "./init.ts";
+import { readLogKeys, readLogPolicy, reasonOf } from "./init.ts";
 import { layoutOf, logLayoutOf } from "./layout.ts";
 import { TokenFile } from "./token-file.ts";
 
@@ -152,7 +151,7 @@ async function openOne(
   const { dir, witnessUrls = {}, startWithoutWitnesses = false, confirmClock = false, logger, fetch } = options;
   const layout = logLayoutOf(dir, config.name);
   const keys = await readLogKeys(layout);
-  const policyText = await readFile(layout.policy, "utf8");
+  const policyText = await readLogPolicy(layout, keys);
   const storage: LogStorage = await openLevelStorage({ path: layout.data });
   resources.push(storage);
   const keyStore: KeyStore = await openKeyStore({ path: layout.keyStore, masterKey: await masterKeyOf(dir) });

@@ -31,6 +31,8 @@ const tokensSchema = z.strictObject({
       createdAt: z.string(),
     }),
   ),
+  /** Of the tokens, {@link checkOf}. Files of earlier versions have none. */
+  sha256: z.string().optional(),
 });
 
 type StoredToken = z.infer<typeof tokensSchema>["tokens"][number];
@@ -70,7 +72,15 @@ function digestOf(token: string): Buffer {
 }
 
 async function readStored(path: string): Promise<z.infer<typeof tokensSchema>> {
-  const text = await readFile(path, "utf8");
+  const stored = parseStored(await readFile(path, "utf8"), path);
+  if (stored.sha256 === undefined || stored.sha256 === checkOf(stored.tokens)) return stored;
+  throw new ServerError(
+    "tokens-malformed",
+    `${path} does not fit its digest sha256: restore it from its newest backup`,
+  );
+}
+
+function parseStored(text: string, path: string): z.infer<typeof tokensSchema> {
   try {
     return tokensSchema.parse(parseJson(text));
   } catch (cause) {
@@ -78,6 +88,11 @@ async function readStored(path: string): Promise<z.infer<typeof tokensSchema>> {
       cause,
     });
   }
+}
+
+/** By which damage shows that would still parse: the SHA-256, in hex, of the tokens as JSON without spaces. */
+function checkOf(tokens: readonly StoredToken[]): string {
+  return createHash("sha256").update(JSON.stringify(tokens)).digest("hex");
 }
 
 export interface CreatedToken {
@@ -116,5 +131,7 @@ export async function listTokens(path: string): Promise<readonly (Credential & {
 }
 
 async function writeTokens(path: string, tokens: readonly StoredToken[]): Promise<void> {
-  await writeFileDurably(path, Buffer.from(`${JSON.stringify({ tokens }, undefined, 2)}\n`), { mode: 0o600 });
+  await writeFileDurably(path, Buffer.from(`${JSON.stringify({ tokens, sha256: checkOf(tokens) }, undefined, 2)}\n`), {
+    mode: 0o600,
+  });
 }

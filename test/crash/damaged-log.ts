@@ -1,0 +1,142 @@
+/** A stopped log of a few thousand events in a server's folder, its state of the day before, and damage done to copies of it. */
+import { randomBytes } from "node:crypto";
+import { cp, readFile, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { newEventId, parseEvent } from "@tallystick/events";
+import { createToken, initServer, layoutOf, serveLogs } from "@tallystick/server";
+import { removeFolder, temporaryFolder } from "../support/processes.ts";
+import type { Inspection, Noticer, Step } from "./inspection.ts";
+import { Inspector } from "./inspector.ts";
+
+export const NAME = "app";
+const BATCH_EVENTS = 100;
+
+export type Damage =
+  | { readonly kind: "bit"; readonly bit: number }
+  | { readonly kind: "removed" }
+  /** To so many bytes. */
+  | { readonly kind: "truncated"; readonly bytes: number }
+  /** Replaced by what it was the day before. */
+  | { readonly kind: "older" };
+
+export interface Outcome {
+  readonly path: string;
+  readonly damage: Damage;
+  /** Who noticed; `nobody` where the folder says what it said before, `unnoticed` where it says something else. */
+  readonly by: Noticer | "nobody" | "unnoticed";
+  readonly code: string;
+  readonly message: string;
+}
+
+export class DamagedLog {
+  readonly #folder: string;
+  readonly #inspector = new Inspector();
+  readonly #size: number;
+  #copies = 0;
+  #whole: Inspection | undefined;
+
+  private constructor(folder: string, size: number) {
+    this.#folder = folder;
+    this.#size = size;
+  }
+
+  /** Makes the log: most of it in table files, the end in the write-ahead log. */
+  static async create(events: number): Promise<DamagedLog> {
+    const folder = await temporaryFolder();
+    const dir = join(folder, "today");
+    await initServer({ dir, name: NAME, origin: "log.example/damaged", port: 0 });
+    await fill(dir, Math.floor(events / 2));
+    await cp(dir, join(folder, "yesterday"), { recursive: true });
+    await createToken(layoutOf(dir).tokens, { log: NAME, role: "auditor" });
+    await fill(dir, Math.floor(events / 4));
+    return new DamagedLog(folder, await fill(dir, Math.ceil(events / 4)));
+  }
+
+  /** All files of the folder, by their path within it. */
+  async files(): Promise<readonly { readonly path: string; readonly bytes: number }[]> {
+    const dir = join(this.#folder, "today");
+    const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+    const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+    return Promise.all(
+      paths.toSorted().map(async (path) => ({ path: relative(dir, path), bytes: (await stat(path)).size })),
+    );
+  }
+
+  /** Whether the file was another one the day before. */
+  async hasOlder(path: string): Promise<boolean> {
+    const [today, yesterday] = await Promise.all(
+      ["today", "yesterday"].map(async (day) => readFile(join(this.#folder, day, path)).catch(() => undefined)),
+    );
+    return yesterday !== undefined && today?.equals(yesterday) === false;
+  }
+
+  /** Does the damage to a copy, and tells who noticed. Where the process ended, fsck has to name it. */
+  async try(path: string, damage: Damage): Promise<Outcome> {
+    this.#whole ??= await this.#inspect(async () => undefined, ["start", "fsck"]);
+    if (this.#whole.noticed !== undefined) throw new Error(`the log is not whole: ${this.#whole.noticed.message}`);
+    // What fsck reads beyond what a start reads is in the database.
+    const steps: readonly Step[] = path.includes("/leveldb/") ? ["start", "fsck"] : ["start"];
+    const damageCopy = async (dir: string): Promise<void> => this.#damage(dir, path, damage);
+    const inspection = await this.#inspect(damageCopy, steps);
+    const { noticed, picture } =
+      inspection.noticed?.by === "end" ? await this.#inspect(damageCopy, ["fsck"]) : inspection;
+    if (noticed !== undefined) return { path, damage, ...noticed };
+    const changed = Object.keys(this.#whole.picture).filter((part) => picture[part] !== this.#whole?.picture[part]);
+    if (changed.length === 0) return { path, damage, by: "nobody", code: "", message: "" };
+    return { path, damage, by: "unnoticed", code: "", message: `changed: ${changed.join(", ")}` };
+  }
+
+  async close(): Promise<void> {
+    await this.#inspector.close();
+    await removeFolder(this.#folder);
+  }
+
+  async #inspect(damage: (dir: string) => Promise<void>, steps: readonly Step[]): Promise<Inspection> {
+    const dir = join(this.#folder, `copy-${(this.#copies += 1)}`);
+    await cp(join(this.#folder, "today"), dir, { recursive: true });
+    try {
+      await damage(dir);
+      return await this.#inspector.inspect({ dir, size: this.#size, name: NAME, steps });
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
+  }
+
+  async #damage(dir: string, path: string, damage: Damage): Promise<void> {
+    const file = join(dir, path);
+    if (damage.kind === "removed") await rm(file);
+    if (damage.kind === "truncated") await truncate(file, damage.bytes);
+    if (damage.kind === "older") await cp(join(this.#folder, "yesterday", path), file);
+    if (damage.kind === "bit") {
+      const bytes = await readFile(file);
+      const at = Math.floor(damage.bit / 8);
+      bytes[at] = (bytes[at] ?? 0) ^ (1 << (damage.bit % 8));
+      await writeFile(file, bytes);
+    }
+  }
+}
+
+/** Starts the log, logs events, stops it; gives its size. */
+async function fill(dir: string, events: number): Promise<number> {
+  const served = await serveLogs({ dir, port: 0 });
+  try {
+    const log = served.logs[0]?.log;
+    if (log === undefined) throw new Error(`the log does not open: ${served.logs[0]?.failure?.message}`);
+    while (log.status().state === "starting") await new Promise((resolve) => setTimeout(resolve, 1));
+    for (let done = 0; done < events; done += BATCH_EVENTS) {
+      const count = Math.min(BATCH_EVENTS, events - done);
+      await log.appendEvents({ writer: "w", events: Array.from({ length: count }, (_, n) => login(done + n)) });
+    }
+    while (log.publishedSize() < log.size()) await new Promise((resolve) => setTimeout(resolve, 2));
+    return log.size();
+  } finally {
+    await served.close();
+  }
+}
+
+function login(n: number): ReturnType<typeof parseEvent> {
+  const time = Date.now();
+  const id = newEventId(time, new Uint8Array(randomBytes(16)));
+  const actor = { type: "user", id: `user ${n % 40}` };
+  return parseEvent({ id, time, type: "auth.login", outcome: "success", actor, tenant: `t${n % 3}` });
+}
