@@ -49,7 +49,9 @@ describe("a policy", () => {
 
   test("cut off anywhere trusts no log that is not in it", async () => {
     const bytes = await readFile(files.policy);
-    for (let length = 0; length < bytes.length - 1; length += 17) {
+    // Comments may come after the quorum's line, which is the last that says something.
+    const end = bytes.indexOf("\n", bytes.indexOf("\nquorum ") + 1);
+    for (let length = 0; length < end; length += 17) {
       await writeFile(`${files.policy}.cut`, bytes.subarray(0, length));
       expect((await verifyJson(files.evidence, `${files.policy}.cut`)).code).not.toBe(0);
     }
