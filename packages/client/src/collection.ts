@@ -137,6 +137,7 @@ async function proveAll(
   const minimal = selectSignatures({
     note: times.consistent ? withoutUntimely(note, times, { policy, nowSeconds }) : note,
     policy,
+    nowSeconds,
   });
   // The smallest set has fewer cosignatures than were verified: what the receipt says is what is checked.
   const minimalHead = verifyHead({ policy, now: options.now() }, minimal);
