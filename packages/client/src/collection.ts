@@ -60,7 +60,9 @@ export async function collectOnce(options: CollectionOptions): Promise<Collectin
   const placed = oldestPlaced(outbox);
   if (placed.length === 0) return { kind: "idle" };
   const note = await reader.checkpoint();
-  const head = verifyHead({ policy, now: options.now() }, note);
+  // One time for all that is decided by this head: a clock that is set meanwhile must not refute what has verified.
+  const now = options.now();
+  const head = verifyHead({ policy, now }, note);
   const { checkpoint } = head;
   if (checkpoint.origin !== options.origin) {
     throw new ClientError(
@@ -81,11 +83,11 @@ export async function collectOnce(options: CollectionOptions): Promise<Collectin
   const loggedAt = newestTime(covered);
   const times = compareTimes(loggedAt, head, policy);
   // Witnesses against log: where this host's own clock is with the log, nobody is accused; their clocks may be mended.
-  if (!times.consistent && loggedAt <= options.now() + CLOCK_TOLERANCE_MS) {
+  if (!times.consistent && loggedAt <= now + CLOCK_TOLERANCE_MS) {
     const names = times.untimely.map(({ witness }) => witness).join(", ");
     return { kind: "waiting", reason: `the cosignatures of ${names} lie before the events: are their clocks right?` };
   }
-  return { kind: "collected", entries: await proveAll(options, { covered, prover, note, times }) };
+  return { kind: "collected", entries: await proveAll(options, { covered, prover, note, now, times }) };
 }
 
 function withoutQuorum(policy: Policy, note: string): string {
@@ -122,25 +124,27 @@ interface Covered {
   readonly covered: readonly PlacedEntry[];
   readonly prover: TileProver;
   readonly note: string;
+  /** When the head was verified, in ms since 1970. */
+  readonly now: number;
   /** What the head's cosignatures say of the newest of these entries. */
   readonly times: CosignatureTimes;
 }
 
 async function proveAll(
   options: CollectionOptions,
-  { covered, prover, note, times }: Covered,
+  { covered, prover, note, now, times }: Covered,
 ): Promise<{ entry: OutboxEntry; receipt: KeptReceipt }[]> {
   const { outbox, policy } = options;
   const { stream } = outbox;
   if (stream === undefined) throw new ClientError("outbox-corrupt", "the outbox has events but no stream");
-  const nowSeconds = Math.floor(options.now() / 1000);
+  const nowSeconds = Math.floor(now / 1000);
   const minimal = selectSignatures({
     note: times.consistent ? withoutUntimely(note, times, { policy, nowSeconds }) : note,
     policy,
     nowSeconds,
   });
   // The smallest set has fewer cosignatures than were verified: what the receipt says is what is checked.
-  const minimalHead = verifyHead({ policy, now: options.now() }, minimal);
+  const minimalHead = verifyHead({ policy, now }, minimal);
   const entries: { entry: OutboxEntry; receipt: KeptReceipt }[] = [];
   for (const entry of covered) {
     const receipt = await proveEntry({ options, prover, head: minimalHead, minimal, stream, entry });

@@ -127,6 +127,20 @@ describe("a clock of this host that is six minutes off", () => {
     expect(client.status()).toMatchObject({ state: "ok", unproved: 0 });
   });
 
+  test("set back while a proof is made, it refutes nothing that was verified before", async () => {
+    const log = new LogDouble();
+    let offset = 0;
+    log.hooks.intercept = ({ path }) => {
+      offset = path.startsWith("tile/") ? -3_600_000 : 0;
+      return undefined;
+    };
+    const { client, errors } = startClient(log, { now: () => Date.now() + offset });
+    const { receipt } = await client.record(login(), { until: "witnessed" });
+    expect(receipt).toBeDefined();
+    expect(errors).toEqual([]);
+    expect(client.status().state).toBe("ok");
+  });
+
   test("what was sent with it is proved after a restart with the right one", async () => {
     const log = new LogDouble();
     const outbox = await createFolder();
