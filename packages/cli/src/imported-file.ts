@@ -59,6 +59,10 @@ export class LinesDigest {
 }
 
 export interface ImportProgress {
+  /** The keys of the log that has them. */
+  readonly log: string;
+  /** Of the last of them in the log. */
+  readonly lastIndex: number;
   /** How many lines are logged. */
   readonly lines: number;
   /** Of these lines: what was imported before is left out only while the file still begins with it. */
@@ -83,9 +87,14 @@ export async function progressPath(path: string, url: string): Promise<string> {
 export async function readProgress(path: string): Promise<ImportProgress | undefined> {
   const text = await readFile(path, "utf8").catch(() => "");
   try {
-    const { lines, digest, format, year, utcOffsetMinutes } = JSON.parse(text) as ImportProgress;
-    const known = Number.isSafeInteger(lines) && typeof digest === "string" && Number.isInteger(utcOffsetMinutes);
-    return known ? { lines, digest, format, year, utcOffsetMinutes } : undefined;
+    const { log, lastIndex, lines, digest, format, year, utcOffsetMinutes } = JSON.parse(text) as ImportProgress;
+    const known =
+      typeof log === "string" &&
+      Number.isSafeInteger(lastIndex) &&
+      Number.isSafeInteger(lines) &&
+      typeof digest === "string" &&
+      Number.isInteger(utcOffsetMinutes);
+    return known ? { log, lastIndex, lines, digest, format, year, utcOffsetMinutes } : undefined;
   } catch {
     return undefined;
   }

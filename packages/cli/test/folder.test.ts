@@ -61,6 +61,24 @@ describe("import", () => {
     expect([third.code, JSON.parse(third.out)]).toMatchObject([0, { added: 0, there: 4 }]);
   });
 
+  test("says that lines are there already only where this log has them", async () => {
+    const path = join(folder, "events.jsonl");
+    await writeFile(path, lineOf(11) + lineOf(12));
+    await run("import", path, ...toLog());
+    const again = async (): Promise<unknown> => JSON.parse((await run("import", path, ...toLog(), "--json")).out);
+    // Nothing was sent, so there is no last index.
+    expect(await again()).not.toHaveProperty("lastIndex");
+    const [name = ""] = await readdir(join(folder, ".tallystick", "imports"));
+    const kept = join(folder, ".tallystick", "imports", name);
+    const progress = JSON.parse(await readFile(kept, "utf8")) as object;
+    for (const other of [{ log: "another log's keys" }, { lastIndex: 1_000_000 }]) {
+      await writeFile(kept, JSON.stringify({ ...progress, ...other }));
+      expect(await again()).toMatchObject({ added: 0, there: 2, lastIndex: expect.any(Number) });
+    }
+    const gone = await run("import", path, "--log", "http://127.0.0.1:1/app", "--token", log.made.tokens.writer);
+    expect(gone).toMatchObject({ code: 2, out: "" });
+  });
+
   test("of bytes that are no text keeps each line as an event, and shows none of them", async () => {
     const path = join(folder, "bytes.jsonl");
     await writeFile(path, Buffer.from([0x7b, 0xff, 0x0a, 0x1b, 0x5b, 0x32, 0x4a, 0x0a, 0x00, 0x0a]));

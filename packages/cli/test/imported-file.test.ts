@@ -54,7 +54,15 @@ describe("readLines", () => {
 function progressOf(lines: readonly string[]): ImportProgress {
   const digest = new LinesDigest();
   for (const line of lines) digest.add(line);
-  return { lines: lines.length, digest: digest.hex(), format: "openssh", year: 2025, utcOffsetMinutes: 0 };
+  return {
+    log: "keys",
+    lastIndex: 7,
+    lines: lines.length,
+    digest: digest.hex(),
+    format: "openssh",
+    year: 2025,
+    utcOffsetMinutes: 0,
+  };
 }
 
 describe("surveyFile", () => {

@@ -15,6 +15,7 @@ import {
   surveyFile,
   writeProgress,
 } from "../imported-file.ts";
+import { type LogIdentity, identityOf } from "../log-identity.ts";
 import { LOG_OPTIONS, targetOf } from "../target.ts";
 import { bold } from "../terminal.ts";
 
@@ -49,16 +50,17 @@ export const importCommand: Command = {
     const path = onlyWord(invocation.words, "one FILE");
     const target = await targetOf(invocation, "writer");
     await assertFile(path);
+    const log = await identityOf(target, invocation.signal);
     const saved = await progressPath(path, target.url);
     const before = await readProgress(saved);
     const survey = surveyFile(path, before);
-    const plan = await planOf({ invocation, path, survey, before: survey.continues ? before : undefined });
+    const plan = await planOf({ invocation, path, survey, log, before: survey.continues ? before : undefined });
     const sender = new ImportSender({
       target,
       signal: invocation.signal,
       onTrouble: (text) => invocation.terminal.trouble(text),
     });
-    await importLines({ invocation, path, saved, survey, plan, sender });
+    await importLines({ invocation, path, log, before, saved, survey, plan, sender });
     return show(invocation, { counts: sender.counts, survey, year: plan.year });
   },
 };
@@ -82,11 +84,12 @@ interface PlanInput {
   readonly invocation: Invocation;
   readonly path: string;
   readonly survey: Survey;
+  readonly log: LogIdentity | undefined;
   readonly before: ImportProgress | undefined;
 }
 
 /** @throws {UsageError} */
-async function planOf({ invocation, path, survey, before }: PlanInput): Promise<Plan> {
+async function planOf({ invocation, path, survey, log, before }: PlanInput): Promise<Plan> {
   const format = formatOf(invocation, survey);
   const utcOffsetMinutes = offsetOf(invocation) ?? before?.utcOffsetMinutes ?? 0;
   const fallbackTimeMs = Math.floor((await stat(path)).mtimeMs);
@@ -106,7 +109,9 @@ async function planOf({ invocation, path, survey, before }: PlanInput): Promise<
       : () => createOpenSshImport({ source, year, utcOffsetMinutes });
   if (invocation.text("format") === undefined) assertReadable(path, mapper());
   const same = before?.format === format && before.year === year && before.utcOffsetMinutes === utcOffsetMinutes;
-  return { format, year, utcOffsetMinutes, mapper, skip: same ? before.lines : 0 };
+  // A log that was begun anew at the same address, or lost entries, is sent all of it.
+  const isThere = same && before.log === log?.keys && before.lastIndex < log.size;
+  return { format, year, utcOffsetMinutes, mapper, skip: isThere ? before.lines : 0 };
 }
 
 /** @throws {UsageError} */
@@ -157,13 +162,15 @@ function assertReadable(path: string, map: (line: string) => ImportedLine | unde
 interface Import {
   readonly invocation: Invocation;
   readonly path: string;
+  readonly log: LogIdentity | undefined;
+  readonly before: ImportProgress | undefined;
   readonly saved: string;
   readonly survey: Survey;
   readonly plan: Plan;
   readonly sender: ImportSender;
 }
 
-async function importLines({ invocation, path, saved, survey, plan, sender }: Import): Promise<void> {
+async function importLines({ invocation, path, log, before, saved, survey, plan, sender }: Import): Promise<void> {
   const { terminal, signal } = invocation;
   const { format, year, utcOffsetMinutes } = plan;
   const digest = new LinesDigest();
@@ -171,8 +178,11 @@ async function importLines({ invocation, path, saved, survey, plan, sender }: Im
   let lines = 0;
   // Lines that the log refused are told again by the next import: nothing after them counts as done.
   const save = async (): Promise<void> => {
-    if (sender.counts.refused.length === 0)
-      await writeProgress(saved, { lines, digest: digest.hex(), format, year, utcOffsetMinutes });
+    const lastIndex = sender.counts.lastIndex ?? (plan.skip > 0 ? before?.lastIndex : undefined);
+    if (sender.counts.refused.length === 0 && log !== undefined && lastIndex !== undefined) {
+      const place = { log: log.keys, lastIndex };
+      await writeProgress(saved, { ...place, lines, digest: digest.hex(), format, year, utcOffsetMinutes });
+    }
     terminal.progress("import", lines, survey.lines);
   };
   for (const line of readLines(path)) {
