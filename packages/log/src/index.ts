@@ -1,6 +1,7 @@
 /** A Tallystick log as a library, without HTTP. */
 export { LogError, type LogErrorCode } from "./error.ts";
 export { type FsckOptions, fsckLog } from "./fsck.ts";
+export { type RepairReport, repairLog } from "./fsck/repair.ts";
 export type { FsckCode, FsckCounts, FsckFinding, FsckReport } from "./fsck/report.ts";
 export { openLog } from "./log.ts";
 export type * from "./log-api.ts";

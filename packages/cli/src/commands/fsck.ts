@@ -1,6 +1,6 @@
 /** `fsck`: the operator's check of a stopped log's disk. */
 import { access } from "node:fs/promises";
-import { type FsckReport, fsckLog } from "@tallystick/log";
+import { type FsckOptions, type FsckReport, fsckLog, repairLog } from "@tallystick/log";
 import { logLayoutOf, masterKeyOf, readLogKeys, readServer } from "@tallystick/server";
 import { openKeyStore, openLevelStorage } from "@tallystick/storage";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords } from "../command.ts";
@@ -11,10 +11,11 @@ const FINDINGS_SHOWN = 20;
 export const fsckCommand: Command = {
   name: "fsck",
   summary: "checks the disk of a stopped log: every entry, tile, head, index and sealed event",
-  usage: "--dir DIR [--name LOG]",
+  usage: "--dir DIR [--name LOG] [--repair]",
   options: {
     dir: { type: "string", value: "DIR", help: "the server's folder (.tallystick/log for that of dev)" },
     name: { type: "string", value: "LOG", help: "the log, where the server has several" },
+    repair: { type: "boolean", help: "rebuild from the entries what is wrong in tiles and indexes, and check again" },
   },
   notes: ["Exit codes: 0 whole, 1 damaged, 2 could not be checked (the log is running, say), 3 wrong usage."],
   run: async (invocation) => {
@@ -46,15 +47,15 @@ async function check(invocation: Invocation, { dir, name, origin }: LogToCheck):
   try {
     const keyStore = await openKeyStore({ path: layout.keyStore, masterKey: await masterKeyOf(dir) });
     try {
-      const report = await fsckLog({
+      const options: FsckOptions = {
         storage,
         keyStore,
         origin,
         verifiers: signers.map(({ verifier }) => verifier),
         signal,
         onProgress: (done, total) => terminal.progress("fsck", done, total),
-      });
-      return show(invocation, report);
+      };
+      return invocation.flag("repair") ? await repair(invocation, options) : show(invocation, await fsckLog(options));
     } finally {
       await keyStore.close();
     }
@@ -63,7 +64,20 @@ async function check(invocation: Invocation, { dir, name, origin }: LogToCheck):
   }
 }
 
-function show({ terminal }: Invocation, { ok, origin, size, findings, findingsTotal, counts }: FsckReport): ExitCode {
+/** Says what was rebuilt, then what is found now. */
+async function repair(invocation: Invocation, options: FsckOptions): Promise<ExitCode> {
+  const { written, refusal, after } = await repairLog(options);
+  const rebuilt = Object.entries(written).map(([table, count]) => `${count} ${table}`);
+  const told = rebuilt.length > 0 ? `rebuilt: ${rebuilt.join(", ")}` : "nothing rebuilt";
+  invocation.terminal.line(refusal === undefined ? told : `${told}: ${refusal}`);
+  return show(invocation, after, { written, ...(refusal === undefined ? {} : { refusal }) });
+}
+
+function show(
+  { terminal }: Invocation,
+  { ok, origin, size, findings, findingsTotal, counts }: FsckReport,
+  more: Readonly<Record<string, unknown>> = {},
+): ExitCode {
   terminal.line(
     bold(ok ? "WHOLE" : "DAMAGED"),
     `  ${origin}, ${size} entries, ${counts.opened} opened, ${counts.erased} erased, ${counts.streams} streams, ${counts.tags} tags`,
@@ -74,6 +88,6 @@ function show({ terminal }: Invocation, { ok, origin, size, findings, findingsTo
   }
   if (findingsTotal > FINDINGS_SHOWN)
     terminal.line(`  and ${findingsTotal - FINDINGS_SHOWN} more; --json lists a thousand`);
-  terminal.value({ ok, origin, size, counts, findings, findingsTotal });
+  terminal.value({ ok, origin, size, counts, findings, findingsTotal, ...more });
   return ok ? EXIT.ok : EXIT.refuted;
 }

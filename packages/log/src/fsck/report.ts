@@ -70,8 +70,7 @@ const FINDINGS_MAX = 1000;
 
 const RESTORE =
   "stop the log, keep this folder as it is, and restore the data folder as a whole from its newest good copy; the witnesses tell at the next start whether that copy is the newest";
-const REBUILD =
-  "entries and tree are unharmed, but the log would decide wrongly by this row: restore the data folder as a whole from its newest good copy";
+const REBUILD = "it follows from the entries: fsck --repair rebuilds it, where all entries are unharmed";
 const LOGGED =
   "it stands in the tree for good, and an audit finds it too: keep this folder and the receipts concerned, and find out who could write to it";
 const KEYS =
@@ -95,7 +94,7 @@ const REMEDIES: Readonly<Record<FsckCode, string>> = {
   "leaf-malformed": LOGGED,
   "leaf-mismatch": RESTORE,
   "leaf-missing": RESTORE,
-  "pinned-row-mismatch": REBUILD,
+  "pinned-row-mismatch": RESTORE,
   "root-mismatch": RESTORE,
   "sealed-malformed": RESTORE,
   "sealed-missing": RESTORE,
@@ -104,8 +103,8 @@ const REMEDIES: Readonly<Record<FsckCode, string>> = {
   "stream-row-mismatch": REBUILD,
   "stream-unknown": LOGGED,
   "tag-mismatch": LOGGED,
-  "tile-mismatch": RESTORE,
-  "tile-missing": RESTORE,
+  "tile-mismatch": REBUILD,
+  "tile-missing": REBUILD,
   "time-decreased": LOGGED,
   "time-postdated": LOGGED,
 };

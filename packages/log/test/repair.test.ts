@@ -1,0 +1,132 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { decodeLeaf, encodeCbor } from "@tallystick/events";
+import { indexKey } from "@tallystick/storage";
+import { decodeIntegratedHead } from "../src/heads.ts";
+import { type RepairReport, repairLog } from "../src/index.ts";
+import { TABLE, chainKey, encodeChainEnd, encodeKnownId, encodeStreamEnd } from "../src/rows.ts";
+import { tileKey } from "../src/tree.ts";
+import { Sender } from "./sender.ts";
+import { ORIGIN, type Site, createSite, event, expectWhole, login, published } from "./site.ts";
+
+const UNSIGNED = 600;
+
+let site: Site;
+
+beforeEach(async () => {
+  site = await createSite();
+  const sender = new Sender();
+  const log = await site.open({ pinFirstSenderKey: true });
+  for (let from = 0; from < UNSIGNED; from += 100)
+    await log.appendEvents({ writer: "w", events: Array.from({ length: 100 }, (_, n) => login(from + n)) });
+  const shopped = event(2000, { type: "shop.order", outcome: "success" });
+  await log.appendBatch({ writer: "app", batch: sender.batch(1, [sender.start(), shopped]) });
+  await published(log);
+  await log.close();
+  await expectWhole(site);
+});
+
+async function repair(): Promise<RepairReport> {
+  const verifiers = site.keys.signers.map(({ verifier }) => verifier);
+  return repairLog({ storage: site.storage, keyStore: site.keyStore, origin: ORIGIN, verifiers });
+}
+
+async function firstKey(table: string): Promise<string> {
+  for await (const { key } of site.storage.scanRows(table)) return key;
+  throw new Error(`table ${table} is empty`);
+}
+
+async function put(table: string, key: string, value: Uint8Array | null): Promise<void> {
+  await site.storage.putRows([{ table, key, value }]);
+}
+
+/** What the log opens with after it: it takes the same events as the same, and new ones. */
+async function expectGoesOn(): Promise<void> {
+  const log = await site.open({ pinFirstSenderKey: true });
+  const size = log.size();
+  const [known] = await log.appendEvents({ writer: "w", events: [login(5)] });
+  expect(known).toMatchObject({ index: 5, duplicate: true });
+  const [fresh] = await log.appendEvents({ writer: "w", events: [login(9999)] });
+  expect(fresh?.index).toBe(size);
+  await published(log);
+  expect(await log.receipt(5)).toContain("c2sp.org/tlog-proof");
+  await log.close();
+  await expectWhole(site);
+}
+
+describe("repairLog rebuilds", () => {
+  test("nothing in a log that is whole", async () => {
+    const { before, written, after } = await repair();
+    expect([before.ok, written, after.ok]).toEqual([true, {}, true]);
+  });
+
+  test("tiles that are gone or altered, full and at the edge", async () => {
+    await site.storage.deleteBlobs([tileKey(0, 0)]);
+    const stored = await site.storage.readHead("integrated");
+    const altered = (await site.storage.getBlob(tileKey(0, 1)))?.slice() ?? new Uint8Array();
+    altered[40] = (altered[40] ?? 0) ^ 1;
+    await site.storage.commit({
+      head: { name: "integrated", expected: stored?.version ?? 0, bytes: stored?.bytes ?? new Uint8Array() },
+      blobs: [{ key: tileKey(0, 1), bytes: altered }],
+    });
+    await put(TABLE.edge, "1", null);
+    await put(TABLE.edge, "5", encodeCbor([0, new Uint8Array(32)]));
+    const { before, written, after } = await repair();
+    expect([before.ok, written, after.findings]).toEqual([false, { tile: 2, edge: 2 }, []]);
+    await expectGoesOn();
+  });
+
+  test("index rows that are gone, altered, or that no entry asks for", async () => {
+    for (const table of [TABLE.id, TABLE.chain, TABLE.stream, TABLE.batch]) {
+      await put(table, await firstKey(table), null);
+    }
+    await put(TABLE.id, await firstKey(TABLE.id), encodeKnownId({ commitment: new Uint8Array(32), index: 3 }));
+    await put(TABLE.chain, await firstKey(TABLE.chain), encodeChainEnd({ count: 1, last: 9 }));
+    await put(TABLE.chain, chainKey("actor", new Uint8Array(16)), encodeChainEnd({ count: 1, last: 9 }));
+    await put(TABLE.stream, "00".repeat(16), encodeStreamEnd({ next: 4, lastIndex: 4 }));
+    const { written, after } = await repair();
+    expect([written, after.findings]).toEqual([{ id: 2, chain: 3, stream: 2, batch: 1 }, []]);
+    await expectGoesOn();
+  });
+});
+
+describe("repairLog cannot rebuild", () => {
+  test("an entry, and writes nothing then", async () => {
+    await put(TABLE.leaf, indexKey(300), null);
+    await put(TABLE.edge, "1", null);
+    const { written, refusal, after } = await repair();
+    expect([written, refusal]).toEqual([{}, "index 300: the entry is not stored"]);
+    expect(after.findings.map(({ code }) => code)).toContain("leaf-missing");
+    expect(await site.storage.getRow(TABLE.edge, "1")).toBeUndefined();
+  });
+
+  test("an entry that was altered with its tile: the head's root tells", async () => {
+    const leaf = (await site.storage.getRow(TABLE.leaf, indexKey(7)))?.slice() ?? new Uint8Array();
+    leaf[leaf.length - 1] = (leaf.at(-1) ?? 0) ^ 1;
+    await put(TABLE.leaf, indexKey(7), leaf);
+    expect((await repair()).refusal).toBe("the entries do not have the head's root");
+  });
+
+  test("a sealed event, and says so when the rest is rebuilt", async () => {
+    await put(TABLE.sealed, indexKey(20), null);
+    await put(TABLE.edge, "1", null);
+    const { written, after } = await repair();
+    expect([written, after.findings.map(({ code, index }) => `${code} ${index}`)]).toEqual([
+      { edge: 1 },
+      ["sealed-missing 20"],
+    ]);
+    // The id of an event whose contents are gone is in its row only, which stays.
+    const leaf = decodeLeaf((await site.storage.getRow(TABLE.leaf, indexKey(20))) ?? new Uint8Array());
+    const known = [];
+    for await (const { value } of site.storage.scanRows(TABLE.id)) known.push(Buffer.from(value).toString("hex"));
+    expect(known).toContain(Buffer.from(encodeKnownId({ commitment: leaf.commitment, index: 20 })).toString("hex"));
+  });
+
+  test("a head", async () => {
+    const stored = await site.storage.readHead("integrated");
+    expect(decodeIntegratedHead(stored?.bytes ?? new Uint8Array()).size).toBeGreaterThan(UNSIGNED);
+    const bytes = encodeCbor([2]);
+    await site.storage.commit({ head: { name: "integrated", expected: stored?.version ?? 0, bytes } });
+    const { written, refusal } = await repair();
+    expect([written, refusal]).toEqual([{}, expect.stringContaining("head")]);
+  });
+});

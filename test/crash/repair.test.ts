@@ -1,0 +1,35 @@
+/** `fsck --repair` on the folder of a server whose database lost what follows from the entries. */
+import { logLayoutOf } from "@tallystick/server";
+import { openLevelStorage } from "@tallystick/storage";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runCommand } from "../support/processes.ts";
+import { type SmallLog, createSmallLog } from "../support/small-log.ts";
+
+let log: SmallLog;
+
+beforeAll(async () => {
+  log = await createSmallLog(1);
+  await log.report(300);
+  await log.stop();
+}, 60_000);
+afterAll(async () => log.remove(), 60_000);
+
+test("fsck names what is missing, --repair rebuilds it, and the log goes on", async () => {
+  const storage = await openLevelStorage({ path: logLayoutOf(log.logDir, "app").data });
+  const tiles = await Array.fromAsync(storage.listBlobs("tile/0/"));
+  await storage.deleteBlobs(tiles);
+  const chains = await Array.fromAsync(storage.scanRows("chain", { limit: 3 }));
+  await storage.deleteRows(
+    "chain",
+    chains.map(({ key }) => key),
+  );
+  await storage.close();
+  const command = ["fsck", "--dir", log.logDir];
+  const damaged = await runCommand(log.folder, command);
+  expect([damaged.code, damaged.out]).toEqual([1, expect.stringContaining("fsck --repair rebuilds it")]);
+  const repaired = await runCommand(log.folder, [...command, "--repair"]);
+  expect([repaired.code, repaired.out]).toEqual([0, expect.stringMatching(/^rebuilt: 1 tile, 3 chain\nWHOLE/)]);
+  expect((await runCommand(log.folder, command)).code).toBe(0);
+  await log.start();
+  expect((await log.report(1))[0]).toMatchObject({ state: "witnessed" });
+}, 60_000);
