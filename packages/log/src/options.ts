@@ -1,7 +1,7 @@
 /** What a log is opened with: defaults filled in, and held against each other. */
-import { randomBytes } from "node:crypto";
 import { type Policy, evaluateQuorum } from "@tallystick/core";
 import type { LogOptions } from "./log-api.ts";
+import { createRandom } from "./random.ts";
 
 export type ResolvedOptions = Required<LogOptions>;
 
@@ -22,7 +22,7 @@ export function resolveOptions(options: LogOptions): ResolvedOptions {
     startWithoutWitnesses: false,
     confirmClock: false,
     now: Date.now,
-    random: (bytes) => new Uint8Array(randomBytes(bytes)),
+    random: createRandom(),
     fetch: globalThis.fetch,
     logger: { info: () => undefined, warn: () => undefined },
     ...options,
