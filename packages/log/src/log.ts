@@ -410,15 +410,24 @@ class OpenLog implements Log {
     readonly purpose?: string;
   }): Promise<ReadEvent> {
     const leaf = await this.#reader.leaf(index);
+    const [opened] = await Promise.allSettled([this.#reader.open(index, leaf)]);
+    // That somebody looked at who read what is no read of anybody's contents; to log it would make a log grow by its audits.
+    const isRecord = opened.status === "fulfilled" && opened.value.event.type === "log.read";
+    if (!isRecord) await this.#recordRead({ index, reader, purpose });
+    this.#counters.reads += 1;
+    if (opened.status === "rejected") throw opened.reason as Error;
+    const { opening, event } = opened.value;
+    return { index, leaf, opening, event, state: this.stateOf(index) };
+  }
+
+  async #recordRead(read: { index: number; reader: string; purpose: string | undefined }): Promise<void> {
+    const { index, reader, purpose } = read;
     await this.#sequencer.report({
       type: "log.read",
       actor: { type: "credential", id: reader },
       ...(purpose === undefined ? {} : { reason: purpose }),
       context: { indexes: [index], count: 1 },
     });
-    this.#counters.reads += 1;
-    const { opening, event } = await this.#reader.open(index, leaf);
-    return { index, leaf, opening, event, state: this.stateOf(index) };
   }
 
   async receipt(

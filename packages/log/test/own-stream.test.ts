@@ -46,8 +46,21 @@ describe("the log's own stream", () => {
       reason: "complaint 7",
       context: { indexes: [0], count: 1 },
     });
-    expect(log.size()).toBe(4);
+    expect(log.size()).toBe(3);
     expect(log.counters().reads).toBe(2);
+  });
+
+  test("rule 9: that a record of a read was read is no entry of its own", async () => {
+    const site = await createSite();
+    const log = await site.open();
+    await until(() => log.status().state === "ok");
+    await log.appendEvents({ writer: "app", events: [login(0)] });
+    await log.readEvent({ index: 0, reader: "auditor-1" });
+    const size = log.size();
+    const { event } = await log.readEvent({ index: 2, reader: "auditor-2" });
+    expect([event.type, log.size()]).toEqual(["log.read", size]);
+    await log.readEvent({ index: 1, reader: "auditor-2" });
+    expect(log.size()).toBe(size + 1);
   });
 
   test("rule 9: where nothing can be appended, no contents are given", async () => {
