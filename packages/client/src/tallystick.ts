@@ -188,7 +188,7 @@ class Client implements Tallystick {
 
   constructor(options: ResolvedOptions) {
     this.#options = options;
-    this.#ready = this.#open();
+    this.#ready = this.#openOrSay();
     // Whoever records sees the failure; where nobody does, onError has.
     this.#ready.catch((error: unknown) => this.#haltAtOpen(error));
   }
@@ -287,6 +287,15 @@ class Client implements Tallystick {
       await this.flush({ timeoutMs });
     } catch (error) {
       this.#report(error);
+    }
+  }
+
+  /** @throws {ClientError} Among others `audit-unavailable`: what the system itself refused. */
+  async #openOrSay(): Promise<Opened> {
+    try {
+      return await this.#open();
+    } catch (error) {
+      throw error instanceof Error && "syscall" in error ? asClientError(error) : error;
     }
   }
 

@@ -94,6 +94,15 @@ describe("the folder of an outbox", () => {
     expect(await openCode(folder)).toBeUndefined();
   });
 
+  test("that cannot be made is unavailable, and says why", async () => {
+    const file = join(await createFolder(), "file");
+    await writeFile(file, "");
+    const { client, errors } = startClient(new LogDouble(), { outbox: join(file, "outbox") });
+    expect(await rejectionCode(client.record(login()))).toBe("audit-unavailable");
+    expect(client.status()).toMatchObject({ state: "halted", lastError: { code: "audit-unavailable" } });
+    expect(errors).toMatchObject([{ code: "audit-unavailable", cause: { code: "ENOTDIR" } }]);
+  });
+
   test("refuses another key than its stream's", async () => {
     const folder = await createFolder();
     const log = new LogDouble();
