@@ -25,6 +25,7 @@ import {
   writerStreamId,
 } from "@tallystick/events";
 import { LogError } from "./error.ts";
+import { idKey, keySender, writerSender } from "./rows.ts";
 
 export interface Candidate {
   readonly id: string;
@@ -48,6 +49,12 @@ export interface Candidate {
   readonly stream: Uint8Array;
   readonly sequence: number | null;
   readonly signature: { readonly count: number; readonly signature: Uint8Array } | null;
+}
+
+/** A candidate that somebody sent, who may send it again. */
+export interface SentCandidate extends Candidate {
+  /** Under which the id index has it. */
+  readonly idKey: string;
 }
 
 type EventParts = Omit<Candidate, "stream" | "sequence" | "signature">;
@@ -78,8 +85,23 @@ function partsOf(event: TallyEvent, opening: Opening): EventParts {
   };
 }
 
+/** A writer of unsigned events as leaves and the id index name it. */
+export interface UnsignedSender {
+  readonly stream: Uint8Array;
+  readonly name: string;
+}
+
+export function unsignedSender(writer: string): UnsignedSender {
+  const stream = writerStreamId(writer);
+  return { stream, name: writerSender(stream) };
+}
+
 /** An unsigned event: the log encodes it and makes the salt. @throws {LogError} `event-refused`: a type for others. */
-export function unsignedCandidate(event: TallyEvent, writer: string, salt: Uint8Array): Candidate {
+export function unsignedCandidate(
+  event: TallyEvent,
+  { stream, name }: UnsignedSender,
+  salt: Uint8Array,
+): SentCandidate {
   const reporter = catalogueEntry(event.type)?.reporter;
   if (reporter === "log" || reporter === "sender") {
     const whose = reporter === "log" ? "the log itself" : "senders of signed batches";
@@ -89,7 +111,8 @@ export function unsignedCandidate(event: TallyEvent, writer: string, salt: Uint8
   }
   assertReportable(event);
   const opening = { salt, event: encodeEvent(event) };
-  return { ...partsOf(event, opening), stream: writerStreamId(writer), sequence: null, signature: null };
+  const parts = partsOf(event, opening);
+  return { ...parts, stream, sequence: null, signature: null, idKey: idKey(name, event.id) };
 }
 
 export interface BatchCandidates {
@@ -97,7 +120,7 @@ export interface BatchCandidates {
   readonly stream: string;
   readonly publicKey: Uint8Array;
   readonly first: number;
-  readonly candidates: readonly Candidate[];
+  readonly candidates: readonly SentCandidate[];
 }
 
 /**
@@ -114,11 +137,15 @@ export function batchCandidates(bytes: Uint8Array, origin: string): BatchCandida
     });
   }
   events.forEach(refuseUnreportable);
+  const sender = keySender(batch.publicKey);
   return {
     stream: encodeHex(verified.stream),
     publicKey: batch.publicKey,
     first: batch.first,
-    candidates: events.map((event, at) => batchCandidate(verified, event, at)),
+    candidates: events.map((event, at) => ({
+      ...batchCandidate(verified, event, at),
+      idKey: idKey(sender, event.id),
+    })),
   };
 }
 

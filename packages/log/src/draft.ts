@@ -6,7 +6,7 @@
 import { encodeHex, equalBytes, hashLeaf } from "@tallystick/core";
 import { type Leaf, dayOf, decodeLeaf, decodeOpening, encodeCbor, encodeLeaf, streamId } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
-import { type Candidate, type OwnContext, type OwnEvent, ownCandidate } from "./candidate.ts";
+import { type Candidate, type OwnContext, type OwnEvent, type SentCandidate, ownCandidate } from "./candidate.ts";
 import { LogError } from "./error.ts";
 import type { OwnStream } from "./heads.ts";
 import type { LogSecrets, Tags } from "./keys.ts";
@@ -29,9 +29,6 @@ import {
   encodeKnownId,
   encodePlacedBatch,
   encodeStreamEnd,
-  idKey,
-  keySender,
-  writerSender,
 } from "./rows.ts";
 
 export interface DraftContext {
@@ -132,17 +129,17 @@ export class Draft {
     const known: (Placed | Acknowledgement | undefined)[] = [];
     const fresh = new Map<string, Candidate>();
     for (const [entry, candidate] of candidates.entries()) {
-      const key = idKey(writerSender(candidate.stream), candidate.id);
+      const key = candidate.idKey;
       const twin = fresh.get(key);
       if (twin !== undefined && !equalBytes(twin.eventBytes, candidate.eventBytes))
         throw conflict(entry, candidate, undefined);
-      known.push(await this.#findUnsigned(key, candidate, entry));
+      // Almost all are new: to wait for each of them would take a turn of the microtask queue.
+      const isNew = !this.#ids.has(key) && !this.#storedIds.has(key);
+      known.push(isNew ? undefined : await this.#findUnsigned(candidate, entry));
       if (twin === undefined && known.at(-1) === undefined) fresh.set(key, candidate);
     }
     for (const [key, candidate] of fresh) this.#ids.set(key, this.#place(candidate));
-    const places = candidates.map(
-      (candidate, entry) => known[entry] ?? this.#ids.get(idKey(writerSender(candidate.stream), candidate.id)),
-    );
+    const places = candidates.map((candidate, entry) => known[entry] ?? this.#ids.get(candidate.idKey));
     const seen = new Set<Placed>();
     this.#answers.push((built) => {
       const answers = places.map((place, entry) => {
@@ -157,13 +154,13 @@ export class Draft {
   }
 
   /** What stands under an id already, if it is the same event. @throws {LogError} `id-conflict`, `erased` */
-  async #findUnsigned(key: string, candidate: Candidate, entry: number): Promise<Placed | Acknowledgement | undefined> {
-    const here = this.#ids.get(key);
+  async #findUnsigned(candidate: SentCandidate, entry: number): Promise<Placed | Acknowledgement | undefined> {
+    const here = this.#ids.get(candidate.idKey);
     if (here !== undefined) {
       if (equalBytes(here.candidate.eventBytes, candidate.eventBytes)) return here;
       throw conflict(entry, candidate, here.index);
     }
-    const stored = this.#storedIds.get(key);
+    const stored = this.#storedIds.get(candidate.idKey);
     if (stored === undefined) return undefined;
     const { leaf, bytes } = await this.#storedLeaf(stored.index);
     const row = await this.#context.storage.getRow(TABLE.sealed, indexKey(stored.index));
@@ -200,13 +197,12 @@ export class Draft {
       const text = `stream ${stream}: expected sequence ${expected}, got a batch that begins with ${first}`;
       throw new LogError("sequence-gap", text, { details: { expected } });
     }
-    const sender = keySender(publicKey);
-    this.#refuseKnownIds(sender, candidates);
+    this.#refuseKnownIds(candidates);
     const index = this.#base.size + this.#placed.length;
     await this.#assertSender({ writer, publicKey, index, count: candidates.length, pins: true });
     const places = candidates.map((candidate) => {
       const place = this.#place(candidate);
-      this.#ids.set(idKey(sender, candidate.id), place);
+      this.#ids.set(candidate.idKey, place);
       return place;
     });
     const firstIndex = places[0]?.index ?? 0;
@@ -218,10 +214,10 @@ export class Draft {
     });
   }
 
-  #refuseKnownIds(sender: string, candidates: readonly Candidate[]): void {
+  #refuseKnownIds(candidates: readonly SentCandidate[]): void {
     const own = new Set<string>();
     for (const [entry, candidate] of candidates.entries()) {
-      const key = idKey(sender, candidate.id);
+      const key = candidate.idKey;
       const index = this.#ids.get(key)?.index ?? this.#storedIds.get(key)?.index;
       if (index !== undefined || own.has(key)) throw conflict(entry, candidate, index);
       own.add(key);
@@ -337,11 +333,12 @@ export class Draft {
   /** Builds leaves and rows for everything that was placed. */
   async build(): Promise<Built> {
     const tags = this.#placed.map(({ candidate }) => this.#context.secrets.tagsOf(candidate));
-    const chains = await this.#chainEnds(tags);
+    const links = tags.map(linksOf);
+    const chains = await this.#chainEnds(links);
     const leaves: Uint8Array[] = [];
     const rows: Row[] = [];
     for (const [at, { candidate, index }] of this.#placed.entries()) {
-      const leaf = encodeLeaf(this.#leafOf(candidate, index, tags[at] ?? NO_TAGS, chains));
+      const leaf = encodeLeaf(this.#leafOf(candidate, extend(chains, links[at] ?? [], index)));
       leaves.push(leaf);
       const key = indexKey(index);
       const sealed = this.#context.secrets.seal(candidate, dayOf(this.#loggedAt), this.#context.random(24));
@@ -362,9 +359,10 @@ export class Draft {
     };
   }
 
-  async #chainEnds(tags: readonly Tags[]): Promise<Map<string, ChainEnd>> {
+  async #chainEnds(links: readonly (readonly Link[])[]): Promise<Map<string, ChainEnd>> {
     const { chainEnds, storage } = this.#context;
-    const wanted = new Set(tags.flatMap((own) => CHAIN_KINDS.flatMap((kind) => chainKeys(kind, own))));
+    const wanted = new Set<string>();
+    for (const own of links) for (const { key } of own) wanted.add(key);
     const known = new Map<string, ChainEnd>();
     const missing: string[] = [];
     for (const key of wanted) {
@@ -380,14 +378,7 @@ export class Draft {
     return known;
   }
 
-  #leafOf(candidate: Candidate, index: number, tags: Tags, chains: Map<string, ChainEnd>): Leaf {
-    const chain = (kind: ChainKind): Leaf[ChainKind] => {
-      const tag = tags[kind];
-      if (tag === null) return null;
-      const end = chains.get(chainKey(kind, tag));
-      chains.set(chainKey(kind, tag), { count: (end?.count ?? 0) + 1, last: index });
-      return { tag, n: end?.count ?? 0, prev: end?.last ?? null };
-    };
+  #leafOf(candidate: Candidate, chains: Pick<Leaf, ChainKind>): Leaf {
     const { stream, sequence, commitment, signature } = candidate;
     return {
       loggedAt: this.#loggedAt,
@@ -395,10 +386,7 @@ export class Draft {
       sequence,
       class: candidate.class,
       commitment,
-      session: chain("session"),
-      actor: chain("actor"),
-      subject: chain("subject"),
-      tenant: chain("tenant"),
+      ...chains,
       signature,
     };
   }
@@ -424,19 +412,38 @@ export class Draft {
 }
 
 const CHAIN_KINDS: readonly ChainKind[] = ["session", "actor", "subject", "tenant"];
-const NO_TAGS: Tags = { session: null, actor: null, subject: null, tenant: null };
 
-function chainKeys(kind: ChainKind, tags: Tags): string[] {
-  const tag = tags[kind];
-  return tag === null ? [] : [chainKey(kind, tag)];
+/** A tag of an event, and under which key the end of its chain is. */
+interface Link {
+  readonly kind: ChainKind;
+  readonly tag: Uint8Array;
+  readonly key: string;
+}
+
+function linksOf(tags: Tags): Link[] {
+  const links: Link[] = [];
+  for (const kind of CHAIN_KINDS) {
+    const tag = tags[kind];
+    if (tag !== null) links.push({ kind, tag, key: chainKey(kind, tag) });
+  }
+  return links;
+}
+
+/** Moves the ends of chains to the entry at `index`; gives its places in them. */
+function extend(ends: Map<string, ChainEnd>, links: readonly Link[], index: number): Pick<Leaf, ChainKind> {
+  const places: Record<ChainKind, Leaf[ChainKind]> = { session: null, actor: null, subject: null, tenant: null };
+  for (const { kind, tag, key } of links) {
+    const end = ends.get(key);
+    ends.set(key, { count: (end?.count ?? 0) + 1, last: index });
+    places[kind] = { tag, n: end?.count ?? 0, prev: end?.last ?? null };
+  }
+  return places;
 }
 
 function idKeysOf(submission: Submission): string[] {
   if (submission.kind === "own") return [];
-  if (submission.kind === "unsigned")
-    return submission.candidates.map(({ id, stream }) => idKey(writerSender(stream), id));
-  const sender = keySender(submission.batch.publicKey);
-  return submission.batch.candidates.map(({ id }) => idKey(sender, id));
+  const candidates = submission.kind === "unsigned" ? submission.candidates : submission.batch.candidates;
+  return candidates.map(({ idKey }) => idKey);
 }
 
 function sameCommitments(a: readonly Candidate[], b: readonly Candidate[]): boolean {

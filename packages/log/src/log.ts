@@ -11,7 +11,13 @@ import {
   parsePolicy,
 } from "@tallystick/core";
 import { EventError, type TallyEvent, normaliseSession } from "@tallystick/events";
-import { type Candidate, batchCandidates, unsignedCandidate } from "./candidate.ts";
+import {
+  type SentCandidate,
+  type UnsignedSender,
+  batchCandidates,
+  unsignedCandidate,
+  unsignedSender,
+} from "./candidate.ts";
 import { LogClock } from "./clock.ts";
 import { keepEvidence } from "./contradiction.ts";
 import { LogError } from "./error.ts";
@@ -286,7 +292,8 @@ class OpenLog implements Log {
     if (events.length === 0) throw new RangeError("events: expected at least one, got none");
     return this.#counted(async () => {
       this.#assertRoom();
-      const candidates = events.map((event, entry) => this.#candidate(event, writer, entry));
+      const sender = unsignedSender(writer);
+      const candidates = events.map((event, entry) => this.#candidate(event, sender, entry));
       const answers = await new Promise<readonly Acknowledgement[]>((resolve, reject) =>
         this.#sequencer.submit({ kind: "unsigned", candidates, resolve, reject }),
       );
@@ -294,9 +301,9 @@ class OpenLog implements Log {
     });
   }
 
-  #candidate(event: TallyEvent, writer: string, entry: number): Candidate {
+  #candidate(event: TallyEvent, sender: UnsignedSender, entry: number): SentCandidate {
     try {
-      return unsignedCandidate(this.#hashSession(event), writer, this.#options.random(32));
+      return unsignedCandidate(this.#hashSession(event), sender, this.#options.random(32));
     } catch (error) {
       if (!(error instanceof EventError)) throw error;
       const details = { ...error.details, entry };
@@ -340,7 +347,8 @@ class OpenLog implements Log {
 
   #withState(answer: Acknowledgement): Acknowledgement {
     if (answer.duplicate === true) this.#counters.duplicates += 1;
-    return { ...answer, state: this.stateOf(answer.index) };
+    const state = this.stateOf(answer.index);
+    return state === answer.state ? answer : { ...answer, state };
   }
 
   async #counted<T>(work: () => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 /** What waits to be sequenced: in order, bounded in entries and bytes. */
-import type { BatchCandidates, Candidate, OwnEvent } from "./candidate.ts";
+import type { BatchCandidates, OwnEvent, SentCandidate } from "./candidate.ts";
 import { LogError } from "./error.ts";
 import type { Acknowledgement, BatchAcknowledgement } from "./log-api.ts";
 
@@ -9,7 +9,7 @@ interface Settle<T> {
 }
 
 export type Submission =
-  | ({ readonly kind: "unsigned"; readonly candidates: readonly Candidate[] } & Settle<readonly Acknowledgement[]>)
+  | ({ readonly kind: "unsigned"; readonly candidates: readonly SentCandidate[] } & Settle<readonly Acknowledgement[]>)
   | ({
       readonly kind: "signed";
       readonly writer: string;

@@ -1,5 +1,6 @@
 /** The tables of a log: what is under which key, and how it is encoded. docs/reference/storage-layout.md */
-import { type Hash, encodeHex, sha256, utf8 } from "@tallystick/core";
+import { hash } from "node:crypto";
+import { type Hash, encodeHex } from "@tallystick/core";
 import { decodeCbor, encodeCbor } from "@tallystick/events";
 import { bytesOf, listOf, numberOf } from "./heads.ts";
 
@@ -63,9 +64,9 @@ export function writerSender(stream: Uint8Array): string {
   return `writer:${encodeHex(stream)}`;
 }
 
-/** Sender and id hashed, so that a key has one length whatever they are. */
+/** Sender and id hashed, so that a key has one length whatever they are: 16 bytes in hex. */
 export function idKey(sender: string, id: string): string {
-  return encodeHex(sha256(utf8(`${sender}\0${id}`)).subarray(0, 16));
+  return hash("sha256", `${sender}\0${id}`, "hex").slice(0, 32);
 }
 
 export function chainKey(kind: ChainKind, tag: Uint8Array): string {
