@@ -1,7 +1,18 @@
 #!/usr/bin/env node
 /** The `tallystick` command: parses its arguments, calls one library function, prints. */
-import { enableCompileCache } from "node:module";
+import * as nodeModule from "node:module";
 import { fileURLToPath } from "node:url";
+
+// Older ones fail somewhere below, in words that help nobody.
+const NODE_MIN = [22, 18] as const;
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+if (major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1])) {
+  const wanted = NODE_MIN.join(".");
+  process.stderr.write(
+    `tallystick: expected Node ${wanted} or later, got ${process.versions.node}; npm install node@24 brings one\n`,
+  );
+  process.exit(2);
+}
 
 // Whatever nobody caught: node itself would end with 1, which means refuted.
 process.on("uncaughtException", (error: unknown) => {
@@ -11,7 +22,7 @@ process.on("uncaughtException", (error: unknown) => {
 
 // Compiled code is kept beside the code itself, where nobody can write who could not change that too: starting takes
 // 0.3 s instead of 0.7. Where the folder cannot be written, nothing is kept. So the import comes after it.
-enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/tallystick", import.meta.url)));
+nodeModule.enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/tallystick", import.meta.url)));
 const { run } = await import("./run.ts");
 
 // npm runs scripts in the workspace's folder; files that a user names are where the user is.

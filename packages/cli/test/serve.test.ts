@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -26,6 +28,24 @@ test("a log that lacks its key is told, and keeps no other from being served", a
   expect(statuses).toEqual([200, 503]);
   expect(ran).toMatchObject({ code: 0 });
   expect(ran.out).toMatch(/\/good {2}log\.example\/good {2}log\.example\/good\+/);
+});
+
+test("a server none of whose logs opens ends, and says why", async () => {
+  const dir = join(await temporaryFolder(), "server");
+  await runHere(["serve", "--dir", dir, "--init", "--name", "app", "--origin", "log.example/app"]);
+  await rm(join(dir, "keys", "app.ed25519.key"));
+  const ran = await runHere(["serve", "--dir", dir, "--listen", "127.0.0.1:0"]);
+  expect(ran).toMatchObject({ code: 2, err: expect.stringContaining("no log could be opened") });
+  expect(ran.out).toContain("app.ed25519.key");
+});
+
+test("dev refuses a port that was asked for and is taken", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const { port } = taken.address() as AddressInfo;
+  const ran = await runHere(["dev", "--dir", await temporaryFolder(), "--port", String(port)]);
+  taken.close();
+  expect(ran).toMatchObject({ code: 3, err: expect.stringContaining(`--port: ${port} is taken`) });
 });
 
 async function temporaryFolder(): Promise<string> {

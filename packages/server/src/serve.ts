@@ -17,6 +17,7 @@ import { type LogConfig, type ServerConfig, readConfig } from "./config.ts";
 import type { HostedLog } from "./hosted-log.ts";
 import { readLogKeys, readLogPolicy, reasonOf } from "./init.ts";
 import { layoutOf, logLayoutOf } from "./layout.ts";
+import { watchStatus } from "./status-watch.ts";
 import { TokenFile } from "./token-file.ts";
 
 export interface ServeLogsOptions {
@@ -73,7 +74,11 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
   for (const log of config.logs) opened.push(await openHosted(log, options));
   const closing = new AbortController();
   const server = createHttpServer({ config, tokens, opened, closing: closing.signal, options });
+  const { logger } = options;
+  const hostedLogs = opened.map(({ hosted }) => hosted);
+  const endWatch = logger === undefined ? undefined : watchStatus(hostedLogs, logger);
   const end = async (graceMs: number): Promise<void> => {
+    endWatch?.();
     tokens.close();
     await closeAll(server, { opened, graceMs, closing });
   };
@@ -86,7 +91,7 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
   let closed: Promise<void> | undefined;
   return {
     url: urlOf(server),
-    logs: opened.map(({ hosted }) => hosted),
+    logs: hostedLogs,
     close: () => (closed ??= end(config.graceMs)),
   };
 }

@@ -40,7 +40,7 @@ export const devCommand: Command = {
   usage: "[--dir DIR] [--port PORT]",
   options: {
     dir: { type: "string", value: "DIR", help: `the folder to make ${DEV_FOLDER} in (the current one by default)` },
-    port: { type: "string", value: "PORT", help: `the log's port (${PORT}, or a free one if it is taken)` },
+    port: { type: "string", value: "PORT", help: `the log's port (by default ${PORT}, or a free one if it is taken)` },
   },
   notes: [
     `All it makes is in ${DEV_FOLDER}/; remove that folder to begin anew. The other commands find it in their folder.`,
@@ -50,6 +50,8 @@ export const devCommand: Command = {
     noWords(invocation.words);
     const port = wholeNumber(invocation.text("port") ?? String(PORT), "--port");
     if (port > 65_535) throw new UsageError(`--port: expected a port, at most 65535, got ${port}`);
+    if (invocation.text("port") !== undefined && port !== 0 && (await freePort(port)) === 0)
+      throw new UsageError(`--port: ${port} is taken; without the option a free one is found`);
     const folder = resolve(invocation.text("dir") ?? ".");
     const dir = join(folder, DEV_FOLDER);
     await mkdir(dir, { recursive: true, mode: 0o700 });

@@ -111,9 +111,11 @@ async function serve(invocation: Invocation, dir: string): Promise<ExitCode> {
     log === undefined ? { name, failure } : { name, origin: log.origin, vkeys: log.vkeys },
   );
   terminal.value({ url: served.url, logs });
-  await untilAborted(invocation.signal);
+  const isAnyOpen = served.logs.some(({ log }) => log !== undefined);
+  if (isAnyOpen) await untilAborted(invocation.signal);
+  else terminal.trouble("no log could be opened: there is nothing to serve");
   await served.close();
-  return EXIT.ok;
+  return isAnyOpen ? EXIT.ok : EXIT.unknown;
 }
 
 type Details = Readonly<Record<string, unknown>>;
