@@ -16,9 +16,9 @@ afterAll(async () => log.remove(), 60_000);
 
 test("fsck names what is missing, --repair rebuilds it, and the log goes on", async () => {
   const storage = await openLevelStorage({ path: logLayoutOf(log.logDir, "app").data });
-  const tiles = await Array.fromAsync(storage.listBlobs("tile/0/"));
+  const tiles = await collect(storage.listBlobs("tile/0/"));
   await storage.deleteBlobs(tiles);
-  const chains = await Array.fromAsync(storage.scanRows("chain", { limit: 3 }));
+  const chains = await collect(storage.scanRows("chain", { limit: 3 }));
   await storage.deleteRows(
     "chain",
     chains.map(({ key }) => key),
@@ -33,3 +33,9 @@ test("fsck names what is missing, --repair rebuilds it, and the log goes on", as
   await log.start();
   expect((await log.report(1))[0]).toMatchObject({ state: "witnessed" });
 }, 60_000);
+
+async function collect<T>(values: AsyncIterable<T>): Promise<readonly T[]> {
+  const all: T[] = [];
+  for await (const value of values) all.push(value);
+  return all;
+}

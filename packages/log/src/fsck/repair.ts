@@ -132,7 +132,7 @@ class Repair {
     for await (const { key } of this.#reader.scan(TABLE.own)) this.#ownStreams.add(key);
     this.#ownStreams.add(encodeHex(streamId({ origin, ...head.own })));
     let tree = emptyTree();
-    let tiles: FullTile[] = [];
+    const tiles: FullTile[] = [];
     for await (const { from, leaves, hashes } of windows(storage, head.size)) {
       signal?.throwIfAborted();
       const grown = integrate(tree, hashes);
