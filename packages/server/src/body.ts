@@ -45,30 +45,62 @@ interface Reading extends BodyLimits {
 }
 
 /**
+ * Bodies of up to these bytes are read in one go: to make a web stream of a request takes longer than to log its event.
+ * All that is announced counts from the start, so it must not be much that a client can claim without sending it.
+ */
+const SMALL_BYTES_MAX = 16_384;
+
+/**
  * @throws {ServerError} `body-too-large`, `body-too-slow`, `request-malformed` (the client went away)
  * @throws {LogError} `log-overloaded`, `log-closed`
  */
 async function readBody(request: Request, reading: Reading): Promise<Uint8Array> {
-  const announced = Number(request.headers.get("content-length") ?? 0);
-  if (announced > reading.bytesMax) throw tooLarge(reading);
+  const announced = announcedBytes(request.headers);
+  if (announced !== undefined && announced > reading.bytesMax) throw tooLarge(reading);
+  if (announced !== undefined && announced <= SMALL_BYTES_MAX)
+    return inTime(readSmall(request, announced, reading), reading);
   if (request.body === null) return new Uint8Array();
   const reader = request.body.getReader();
+  // The cancelling is not awaited: the client may never let it end.
+  return inTime(readAll(reader, reading), reading, () => void reader.cancel().catch(() => undefined));
+}
+
+/** `undefined` where the body comes in chunks, and nothing says how long it will be. */
+function announcedBytes(headers: Headers): number | undefined {
+  const text = headers.get("content-length") ?? "";
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+/** Gives up on a body at its timeout or when the server closes. */
+async function inTime(
+  work: Promise<Uint8Array>,
+  reading: Reading,
+  giveUp: () => void = () => undefined,
+): Promise<Uint8Array> {
   const { promise: cut, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(tooSlow(reading)), reading.timeoutMs);
   const close = (): void => reject(new LogError("log-closed", "the server is closing: nothing of this was taken"));
   reading.closing.addEventListener("abort", close, { once: true });
   if (reading.closing.aborted) close();
   try {
-    return await Promise.race([cut, readAll(reader, reading)]);
+    return await Promise.race([cut, work]);
   } catch (cause) {
-    // Not awaited: the client may never let it end.
-    reader.cancel().catch(() => undefined);
+    giveUp();
     if (cause instanceof ServerError || cause instanceof LogError) throw cause;
     throw new ServerError("request-malformed", "the body was cut off", { cause });
   } finally {
     clearTimeout(timer);
     reading.closing.removeEventListener("abort", close);
   }
+}
+
+async function readSmall(request: Request, announced: number, reading: Reading): Promise<Uint8Array> {
+  reading.take(announced);
+  const bytes = new Uint8Array(await request.arrayBuffer());
+  // Over HTTP a body has the length that was announced; only a request made in this process can say what it likes.
+  if (bytes.length > reading.bytesMax) throw tooLarge(reading);
+  reading.take(Math.max(0, bytes.length - announced));
+  return bytes;
 }
 
 async function readAll(reader: ReadableStreamDefaultReader<Uint8Array>, reading: Reading): Promise<Uint8Array> {

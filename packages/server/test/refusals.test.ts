@@ -178,6 +178,8 @@ describe("sizes", () => {
     expect(announced.headers.get("connection")).toBe("close");
     const sent = await server.post(" ".repeat(4_194_305));
     expect(expectProblem(sent, 413, "body-too-large")["bytesMax"]).toBe(4_194_304);
+    const understated = await server.post(" ".repeat(4_194_305), "", { headers: { "content-length": "5" } });
+    expectProblem(understated, 413, "body-too-large");
   });
 
   test("a body of 4 MiB is read", async () => {
