@@ -1,8 +1,7 @@
 /** The v1 API of a log: events in, receipts and proofs out. */
-import { encodeBase64 } from "@tallystick/core";
 import { eventToJson } from "@tallystick/events";
 import type { Acknowledgement, EntryState, Log, TagKeys } from "@tallystick/log";
-import { resourceResponse, valueResponse } from "./answers.ts";
+import { base64Of, resourceResponse, valueResponse } from "./answers.ts";
 import { ServerError } from "./error.ts";
 import { type Route, type RouteCall, route } from "./route.ts";
 import * as schemas from "./schemas.ts";
@@ -72,8 +71,8 @@ export const API_ROUTES: readonly Route[] = [
       const { leaf, opening, event, state } = read;
       const value = {
         index: read.index,
-        leaf: encodeBase64(leaf),
-        opening: encodeBase64(opening),
+        leaf: base64Of(leaf),
+        opening: base64Of(opening),
         event: eventToJson(event),
         state,
       };
@@ -107,7 +106,7 @@ export const API_ROUTES: readonly Route[] = [
         index,
         ...(query.size === undefined ? {} : { size: query.size }),
       });
-      return valueResponse({ index, size, hashes: hashes.map(encodeBase64) }, { format });
+      return valueResponse({ index, size, hashes: hashes.map(base64Of) }, { format });
     },
   }),
   route({
@@ -120,7 +119,7 @@ export const API_ROUTES: readonly Route[] = [
     problems: ["size-unknown"],
     handle: async ({ log, format, query }) => {
       const hashes = await log.consistencyProof(query);
-      return valueResponse({ ...query, hashes: hashes.map(encodeBase64) }, { format });
+      return valueResponse({ ...query, hashes: hashes.map(base64Of) }, { format });
     },
   }),
   route({
@@ -138,7 +137,7 @@ export const API_ROUTES: readonly Route[] = [
       });
       const checkpoints = heads.map(({ size, rootHash, note, publishedAt }) => ({
         size,
-        rootHash: encodeBase64(rootHash),
+        rootHash: base64Of(rootHash),
         note,
         publishedAt: new Date(publishedAt).toISOString(),
       }));
@@ -208,8 +207,8 @@ async function submit(call: SubmitCall): Promise<Response> {
 
 function describeTagKeys({ personDays, tenants }: TagKeys): unknown {
   return {
-    personDays: personDays.map(({ id, day, key }) => ({ id, day, key: encodeBase64(key) })),
-    tenants: tenants.map(({ id, key }) => ({ id, key: encodeBase64(key) })),
+    personDays: personDays.map(({ id, day, key }) => ({ id, day, key: base64Of(key) })),
+    tenants: tenants.map(({ id, key }) => ({ id, key: base64Of(key) })),
   };
 }
 
@@ -227,7 +226,10 @@ async function reached(
 ): Promise<readonly Acknowledgement[]> {
   const last = Math.max(...answers.map(({ index }) => index));
   if (wait !== "durable") await log.waitFor({ index: last, state: wait, timeoutMs, signal });
-  return answers.map((answer) => ({ ...answer, state: log.stateOf(answer.index) }));
+  return answers.map((answer) => {
+    const state = log.stateOf(answer.index);
+    return state === answer.state ? answer : { ...answer, state };
+  });
 }
 
 function statusFor(answers: readonly Acknowledgement[], wait: EntryState): 200 | 201 | 202 {
@@ -237,29 +239,43 @@ function statusFor(answers: readonly Acknowledgement[], wait: EntryState): 200 |
 }
 
 async function describeAll(log: Log, answers: readonly Acknowledgement[]): Promise<readonly unknown[]> {
-  const described: unknown[] = [];
-  for (let first = 0; first < answers.length; first += RECEIPTS_AT_ONCE) {
-    described.push(
-      ...(await Promise.all(
-        answers.slice(first, first + RECEIPTS_AT_ONCE).map(async (answer) => describe(log, answer)),
-      )),
-    );
-  }
-  return described;
+  const receipts = await receiptsOf(log, answers);
+  const times = new Map<number, string>();
+  return answers.map((answer) => {
+    // Most were logged in one commit, and so at one time.
+    const loggedAt = times.get(answer.loggedAt) ?? new Date(answer.loggedAt).toISOString();
+    times.set(answer.loggedAt, loggedAt);
+    return describe(answer, loggedAt, receipts.get(answer.index));
+  });
 }
 
-async function describe(
-  log: Log,
-  { id, index, loggedAt, leafHash, leaf, state, duplicate }: Acknowledgement,
-): Promise<unknown> {
+/** By index, for those that are published. */
+async function receiptsOf(log: Log, answers: readonly Acknowledgement[]): Promise<ReadonlyMap<number, string>> {
+  const receipts = new Map<number, string>();
+  const published = answers.filter(({ state }) => state !== "durable");
+  for (let first = 0; first < published.length; first += RECEIPTS_AT_ONCE) {
+    await Promise.all(
+      published.slice(first, first + RECEIPTS_AT_ONCE).map(async ({ index }) => {
+        receipts.set(index, await log.receipt(index));
+      }),
+    );
+  }
+  return receipts;
+}
+
+function describe(
+  { id, index, leafHash, leaf, state, duplicate }: Acknowledgement,
+  loggedAt: string,
+  receipt: string | undefined,
+): unknown {
   return {
     id,
     index,
-    loggedAt: new Date(loggedAt).toISOString(),
-    leafHash: encodeBase64(leafHash),
-    leaf: encodeBase64(leaf),
+    loggedAt,
+    leafHash: base64Of(leafHash),
+    leaf: base64Of(leaf),
     state,
     ...(duplicate === undefined ? {} : { duplicate }),
-    ...(state === "durable" ? {} : { receipt: await log.receipt(index) }),
+    ...(receipt === undefined ? {} : { receipt }),
   };
 }
