@@ -101,7 +101,7 @@ class Run {
     this.#site.isLoaded = true;
     this.#faults.begin();
     const random = this.#world.random("length");
-    await this.#world.runUntil(this.#world.nowMs + random.between(3, 20) * MINUTE_MS);
+    await this.#world.runUntil(this.#world.nowMs + random.between(2, 12) * MINUTE_MS);
     this.#site.isLoaded = false;
     this.#faults.heal();
     const isSettled = await this.#world.runUntil(this.#world.nowMs + SETTLE_MS, () => this.#isSettled());

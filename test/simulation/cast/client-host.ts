@@ -45,7 +45,7 @@ export class ClientHost {
     });
     this.#client = client;
     while (!life.isOver) {
-      await sleep(this.#random.wait(25_000));
+      await sleep(this.#random.wait(40_000));
       // The disk failed while it opened: whoever runs it starts it again.
       if (client.status().state === "halted") return restart(this.host);
       if (!this.#site.isLoaded) continue;

@@ -24,7 +24,7 @@ export class WriterHost {
 
   async #run(life: Life): Promise<void> {
     while (!life.isOver) {
-      await sleep(this.#random.wait(30_000));
+      await sleep(this.#random.wait(50_000));
       if (!this.#site.isLoaded) continue;
       // Now and then more than the log's queue takes.
       const requests = this.#random.chance(0.05) ? 12 : 1;

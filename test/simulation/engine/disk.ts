@@ -3,7 +3,7 @@
  * own sync, a name by the sync of its folder.
  *
  * When the power goes, of each file's unsynced writes any may have landed, whole or torn; of each folder's unsynced
- * changes of names the first few have. Folders themselves last from the moment they are made.
+ * changes of names the first few have. A sector of 512 bytes lands whole or not at all. Folders themselves last from the moment they are made.
  */
 import { dirname } from "node:path";
 import type { Random } from "./random.ts";
@@ -54,6 +54,7 @@ interface Operation {
   readonly isWrite: boolean;
 }
 
+const SECTOR_BYTES = 512;
 const SYNC_MS = 1;
 const CALL_MS = 0.05;
 
@@ -319,11 +320,18 @@ function changed(data: Uint8Array, change: Change, part: number): Uint8Array {
     cut.set(data.subarray(0, change.size));
     return cut;
   }
-  const bytes = change.bytes.subarray(0, Math.floor(part * change.bytes.length));
+  const bytes = landedPart(change.bytes, change.position, part);
   const grown = new Uint8Array(Math.max(data.length, change.position + bytes.length));
   grown.set(data);
   grown.set(bytes, change.position);
   return grown;
+}
+
+/** What a write leaves that ends in its midst: whole sectors, since a sector is written at once or not at all. */
+export function landedPart(bytes: Uint8Array, position: number, part: number): Uint8Array {
+  if (part === 1) return bytes;
+  const end = Math.floor((position + part * bytes.length) / SECTOR_BYTES) * SECTOR_BYTES;
+  return bytes.subarray(0, Math.max(0, end - position));
 }
 
 /** An error as the system gives it. */

@@ -1,5 +1,5 @@
 /** In place of `node:fs/promises`: the disk of the host whose code is running. */
-import { type Disk, type Inode, failure } from "../engine/disk.ts";
+import { type Disk, type Inode, failure, landedPart } from "../engine/disk.ts";
 import { currentLife } from "../engine/world.ts";
 import { openModeOf } from "./open-mode.ts";
 
@@ -56,9 +56,7 @@ class FileHandle {
   ): Promise<{ readonly bytesWritten: number }> {
     const there = this.#disk;
     const part = bytes.slice(offset, offset + length);
-    await there.call("write", (whole) =>
-      there.write(this.#file, part.subarray(0, Math.floor(whole * length)), position),
-    );
+    await there.call("write", (whole) => there.write(this.#file, landedPart(part, position, whole), position));
     return { bytesWritten: length };
   }
 

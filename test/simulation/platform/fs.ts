@@ -1,6 +1,6 @@
 /** In place of `node:fs`: the disk of the host whose code is running. Calls with a callback only as promisify() makes them. */
 import { promisify } from "node:util";
-import { type Disk, failure } from "../engine/disk.ts";
+import { type Disk, failure, landedPart } from "../engine/disk.ts";
 import { currentLife } from "../engine/world.ts";
 import { openModeOf } from "./open-mode.ts";
 
@@ -35,7 +35,7 @@ export const write: Promised<[file: number, bytes: Uint8Array, offset: number, l
     const there = disk();
     const part = bytes.slice(offset, offset + length);
     await there.call(syncs ? "sync" : "write", (whole) =>
-      there.write(file, part.subarray(0, Math.floor(whole * length)), position),
+      there.write(file, landedPart(part, position, whole), position),
     );
     return { bytesWritten: length, buffer: bytes };
   });
