@@ -3,13 +3,14 @@ import { describe, expect, test } from "vitest";
 import { createRandom } from "../src/random.ts";
 
 /** Numbers from 1 in place of random bytes, four bytes each, so that every one given out can be told. */
-function createCounter(): { readonly fill: (block: Uint8Array) => void; readonly filled: () => number } {
+function createCounter(): { readonly draw: (bytes: number) => Uint8Array; readonly drawn: () => number } {
   let count = 0;
-  const fill = (block: Uint8Array): void => {
-    const view = new DataView(block.buffer, block.byteOffset, block.length);
-    for (let at = 0; at < block.length; at += 4) view.setUint32(at, ++count);
+  const draw = (bytes: number): Uint8Array => {
+    const view = new DataView(new ArrayBuffer(bytes));
+    for (let at = 0; at < bytes; at += 4) view.setUint32(at, ++count);
+    return new Uint8Array(view.buffer);
   };
-  return { fill, filled: () => count };
+  return { draw, drawn: () => count };
 }
 
 function numbersIn(bytes: Uint8Array): number[] {
@@ -22,8 +23,8 @@ describe("createRandom", () => {
     const words = fc.array(fc.oneof(fc.constantFrom(4, 6, 8, 2048), fc.integer({ min: 0, max: 5000 })));
     fc.assert(
       fc.property(words, (sizes) => {
-        const { fill } = createCounter();
-        const random = createRandom(fill);
+        const { draw } = createCounter();
+        const random = createRandom(draw);
         const given = sizes.map((size) => random(4 * size));
         expect(given.map(({ length }) => length)).toEqual(sizes.map((size) => 4 * size));
         const numbers = given.flatMap(numbersIn);
@@ -44,10 +45,10 @@ describe("createRandom", () => {
   });
 
   test("asks the platform once for many small answers", () => {
-    const { fill, filled } = createCounter();
-    const random = createRandom(fill);
+    const { draw, drawn } = createCounter();
+    const random = createRandom(draw);
     for (let i = 0; i < 256; i += 1) random(32);
-    expect(filled()).toBe(2048);
+    expect(drawn()).toBe(2048);
   });
 
   test("differs from one source to the next", () => {
