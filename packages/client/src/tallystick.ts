@@ -71,8 +71,11 @@ export interface CloseOptions {
 }
 
 export interface TallystickStatus {
-  /** `offline`: it will be tried again. `halted`: somebody has to look at `lastError`; nothing is sent, everything is queued. */
-  readonly state: "ok" | "offline" | "halted";
+  /**
+   * `offline`: it will be tried again. `refused`: it will too, but the log answers, and says why it takes nothing, in
+   * `lastError`. `halted`: somebody has to look at `lastError`; nothing is sent, everything is queued.
+   */
+  readonly state: "ok" | "offline" | "refused" | "halted";
   /** Events that the log has not acknowledged. */
   readonly queued: number;
   /** Events that it acknowledged and has not proved yet. */
@@ -115,7 +118,8 @@ export interface Tallystick {
   /**
    * Waits until everything recorded so far has come as far as `until`, or was refused.
    *
-   * @throws {ClientError} `wait-timeout`; `client-closed`; what halted the client.
+   * @throws {ClientError} `wait-timeout`; `client-closed`; what halted the client; `log-refused`, without a wait, while
+   *   the log forbids this token or sender key: what was recorded stays, and is tried again.
    */
   flush(options?: FlushOptions): Promise<void>;
   /**
@@ -179,7 +183,10 @@ class Client implements Tallystick {
   #stopped = false;
   #halted: ClientError | undefined;
   #lastError: ClientError | undefined;
-  #offline = false;
+  /** Why the last try to send was in vain. */
+  #unsent: ClientError | undefined;
+  /** What the last process warning said: a try again that fails alike says nothing new. */
+  #warned: string | undefined;
   #waitingFor: string | undefined;
   /** When the log acknowledged an event, by performance.now(): no clock that is set moves the deadline. */
   readonly #acknowledgedAt = new WeakMap<OutboxEntry, number>();
@@ -225,7 +232,7 @@ class Client implements Tallystick {
     const error = this.#halted ?? this.#lastError;
     const overdue = this.#overdue();
     return {
-      state: this.#halted !== undefined ? "halted" : this.#offline ? "offline" : "ok",
+      state: this.#halted !== undefined ? "halted" : stateOfSending(this.#unsent),
       queued,
       unproved: (outbox?.size ?? 0) - queued,
       bytes: outbox?.bytes ?? 0,
@@ -246,6 +253,8 @@ class Client implements Tallystick {
     while (oldestWithout(outbox, until) <= Math.min(last, outbox.nextSequence - 1)) {
       if (this.#halted !== undefined) throw this.#halted;
       this.#assertRunning();
+      const isUnplaced = outbox.firstUnplaced <= last;
+      if (isUnplaced && this.#unsent !== undefined && isForbidden(this.#unsent)) throw this.#unsent;
       const left = deadline - performance.now();
       if (left <= 0 || signal?.aborted === true) throw this.#timeout(`flush: after ${timeoutMs} ms`);
       await this.#moved.wait(Math.min(left, FLUSH_CHECK_MS), { keepAlive: true });
@@ -401,8 +410,9 @@ class Client implements Tallystick {
   async #sendStep({ delivery }: Opened): Promise<Next> {
     const seen = this.#send.news;
     const outcome = await sendOnce(delivery);
-    this.#offline = outcome.kind === "retry";
+    this.#unsent = outcome.kind === "retry" ? outcome.error : undefined;
     if (outcome.kind === "retry") {
+      if (isForbidden(outcome.error)) this.#moved.notify();
       if (this.#isRunning()) this.#report(outcome.error);
       return { failed: true, afterMs: outcome.afterMs };
     }
@@ -416,6 +426,7 @@ class Client implements Tallystick {
       case "idle":
         return this.#idle(delivery, seen);
       case "placed":
+        this.#warned = undefined;
         for (const entry of outcome.entries) {
           this.#acknowledgedAt.set(entry, performance.now());
           this.#waiters.advance(entry.sequence, reachedBy(entry));
@@ -539,8 +550,7 @@ class Client implements Tallystick {
     this.#lastError = asClientError(known);
     const { onError } = this.#options;
     if (onError === undefined) {
-      if (WARNED.has(this.#lastError.code))
-        process.emitWarning(known.message, { type: "TallystickWarning", code: this.#lastError.code });
+      this.#warn(this.#lastError);
       return;
     }
     try {
@@ -549,6 +559,22 @@ class Client implements Tallystick {
       // What the application's own handler throws must not stop the delivery.
     }
   }
+
+  #warn({ code, message }: ClientError): void {
+    if (!WARNED.has(code) || this.#warned === message) return;
+    this.#warned = message;
+    process.emitWarning(message, { type: "TallystickWarning", code });
+  }
+}
+
+function stateOfSending(unsent: ClientError | undefined): TallystickStatus["state"] {
+  if (unsent === undefined) return "ok";
+  return unsent.code === "log-refused" ? "refused" : "offline";
+}
+
+/** The log knows the token and does not let it, or its sender key, write: to wait does not help. */
+function isForbidden({ code, details }: ClientError): boolean {
+  return code === "log-refused" && details["status"] === 403;
 }
 
 function asClientError(error: Error): ClientError {

@@ -2,10 +2,10 @@ import { decodeOpening, decodeBatch, decodeEvent, decodeLeaf, newEventId } from 
 import { createSigner, encodeHex, parsePolicy } from "@tallystick/core";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { errorCode, rejectionCode } from "../../../test/support/errors.ts";
 import { createTallystick, verifyReceipt } from "../src/index.ts";
-import { LogDouble } from "./support/log-double.ts";
+import { LogDouble, problem } from "./support/log-double.ts";
 import { createFolder, login, startClient, until } from "./support/setup.ts";
 
 describe("record", () => {
@@ -223,6 +223,47 @@ describe("close", () => {
 });
 
 describe("flush", () => {
+  test("fails at once, naming the cause, where the log forbids the sender key; nothing is lost", async () => {
+    const log = new LogDouble();
+    log.hooks.intercept = ({ path }) => (path === "v1/events" ? problem(403, "sender-key-unknown") : undefined);
+    const { client } = startClient(log);
+    await client.record(login());
+    const error = await client.flush({ timeoutMs: 60_000 }).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: "log-refused", details: { status: 403, problem: "sender-key-unknown" } });
+    expect(client.status()).toMatchObject({ state: "refused", queued: 2, lastError: { code: "log-refused" } });
+    log.hooks = {};
+    await until(() => client.status().queued === 0, "delivered");
+    await client.flush();
+    expect(client.status()).toMatchObject({ state: "ok", unproved: 0 });
+  });
+
+  test("of a refusal that goes on for many tries the process is warned once, and again of a later one", async () => {
+    const log = new LogDouble();
+    const warnings: Error[] = [];
+    const note = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", note);
+    onTestFinished(() => void process.off("warning", note));
+    let tries = 0;
+    let refuses = true;
+    log.hooks.intercept = ({ path }) => {
+      if (path !== "v1/events" || !refuses) return undefined;
+      tries += 1;
+      return problem(403, "sender-key-unknown");
+    };
+    const { client } = startClient(log, { onError: undefined });
+    await client.record(login());
+    await until(() => tries >= 3, "three tries");
+    refuses = false;
+    await until(() => client.status().queued === 0, "delivered");
+    expect(warnings).toHaveLength(1);
+    refuses = true;
+    await client.record(login());
+    await until(() => warnings.length > 1, "another warning");
+    expect(warnings.map(({ message }) => message)).toEqual(
+      Array(2).fill(expect.stringContaining("sender-key-unknown")),
+    );
+  });
+
   test("says after its time what still waits", async () => {
     const log = new LogDouble();
     log.cosigning = 0;
