@@ -24,7 +24,7 @@ import { decodeLeaf, newEventId } from "@tallystick/events";
 import { type InitializedServer, createToken, initServer, layoutOf } from "@tallystick/server";
 import { type ServedWitness, addLog, initWitness, serveWitness } from "@tallystick/witness";
 import { removeFolder, runCommand, startCommand, temporaryFolder } from "../support/processes.ts";
-import { type Running, type Victim, killAgainAndAgain, run } from "./victim.ts";
+import { COMPLAINT_MAX, type Running, type Victim, killAgainAndAgain, run } from "./victim.ts";
 
 export interface KillSummary {
   readonly kills: Readonly<Record<string, number>>;
@@ -38,8 +38,8 @@ export interface KillSummary {
 /** Events in each request of each writer. */
 const WRITERS = [1, 1, 1, 7, 40] as const;
 const PAUSE_MS = 15;
-/** Acknowledged events that are sent again after each start of the log. */
-const AGAIN_MAX = 40;
+/** Requests that are sent again after each start of the log. */
+const AGAIN_MAX = 10;
 const FLUSH_MS = 120_000;
 const RECORDER = fileURLToPath(new URL("recording-child.ts", import.meta.url));
 
@@ -76,6 +76,8 @@ class KillSite {
   readonly #recorded: string[] = [];
   readonly #heads: Head[] = [];
   readonly #receipts: { readonly index: number; readonly proof: string }[] = [];
+  /** The last words of the log. */
+  #complaints = "";
   #url = "";
   #isOver = false;
 
@@ -148,13 +150,14 @@ class KillSite {
   /** Gives how many were killed of each. */
   async #killAll(kills: number): Promise<Readonly<Record<string, number>>> {
     const counts: Record<string, number> = {};
-    let left = kills;
+    const victims = [this.#log(), this.#witness(), this.#recorder()];
     const ends = await Promise.allSettled(
-      [this.#log(), this.#witness(), this.#recorder()].map(async (victim) => {
+      victims.map(async (victim, at) => {
+        const share = Math.floor((kills + victims.length - 1 - at) / victims.length);
         const next = (): boolean => {
-          left -= 1;
-          if (this.#isOver || left < 0) return false;
-          counts[victim.name] = (counts[victim.name] ?? 0) + 1;
+          const count = counts[victim.name] ?? 0;
+          if (this.#isOver || count === share) return false;
+          counts[victim.name] = count + 1;
           return true;
         };
         try {
@@ -184,6 +187,9 @@ class KillSite {
         const port = this.#url === "" ? 0 : Number(new URL(this.#url).port);
         const listen = ["--listen", `127.0.0.1:${port}`];
         return startCommand(this.#folder, ["serve", "--dir", join(this.#folder, "log"), "--json", ...listen]);
+      },
+      onComplaint: (text) => {
+        this.#complaints = (this.#complaints + text).slice(-COMPLAINT_MAX);
       },
       onReady: async (line) => {
         this.#url = `${(JSON.parse(line) as { url: string }).url}/app`;
@@ -250,7 +256,8 @@ class KillSite {
         body: JSON.stringify(events),
       });
       const body: unknown = await response.json();
-      if (response.status !== 503) assert.ok(response.ok, `${response.status}: ${JSON.stringify(body)}`);
+      if (response.status !== 503)
+        assert.ok(response.ok, `${response.status}: ${JSON.stringify(body)}; the log said: ${this.#complaints}`);
       return response.ok ? (body as Acknowledged[]) : undefined;
     } catch (error) {
       if (error instanceof assert.AssertionError) throw error;

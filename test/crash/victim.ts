@@ -11,6 +11,8 @@ export interface Victim {
   readonly onReady: (line: string) => Promise<void>;
   /** Every line behind the first. */
   readonly onLine?: (line: string) => void;
+  /** What it complains of. */
+  readonly onComplaint?: (text: string) => void;
 }
 
 export interface KillOptions {
@@ -25,6 +27,9 @@ const LIFE_MS = 300;
 /** One in so many dies while it starts, within so long. */
 const EARLY_ONE_IN = 5;
 const START_MS = 800;
+
+/** Characters of what it complained of, for the message. */
+export const COMPLAINT_MAX = 4000;
 
 /** Starts the process and kills it at a random moment, until there are no more kills; leaves it running. */
 export async function killAgainAndAgain(victim: Victim, { next, random }: KillOptions): Promise<Running> {
@@ -52,11 +57,14 @@ export interface Running {
   stop(): Promise<number | null>;
 }
 
-export function run({ name, start, onReady, onLine }: Victim): Running {
+export function run({ name, start, onReady, onLine, onComplaint }: Victim): Running {
   const child = start();
   let isKilled = false;
   let [out, err, isReady] = ["", "", false];
-  child.stderr?.on("data", (part: Buffer) => (err = (err + part.toString()).slice(-4000)));
+  child.stderr?.on("data", (part: Buffer) => {
+    err = (err + part.toString()).slice(-COMPLAINT_MAX);
+    onComplaint?.(part.toString());
+  });
   const ready = new Promise<void>((resolve, reject) => {
     child.stdout?.on("data", (part: Buffer) => {
       out += part.toString();

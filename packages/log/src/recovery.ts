@@ -19,7 +19,7 @@ import {
   signNote,
 } from "@tallystick/core";
 import { decodeLeaf, encodeCbor } from "@tallystick/events";
-import { type LogStorage, indexKey } from "@tallystick/storage";
+import { type LogStorage, StorageError, indexKey } from "@tallystick/storage";
 import { LogError } from "./error.ts";
 import { type SignedHead, decodeIntegratedHead } from "./heads.ts";
 import type { LogSecrets } from "./keys.ts";
@@ -33,6 +33,8 @@ import { type Tree, emptyTree, hashesAtLevel } from "./tree.ts";
 import { addCheckpoint, fetchMonitoredHead } from "./witness-client.ts";
 
 const BEGUN_KEY = "log";
+/** The newest entries, whose keys an older copy of the key store lacks: those of the day, and of persons who are new. */
+const OPENED_AT_START = 256;
 
 export interface RecoverInput {
   readonly storage: LogStorage;
@@ -111,17 +113,37 @@ export async function assertKeyStore(input: {
   const { storage, secrets, size } = input;
   if (size === 0) return beginLog(input);
   if (!secrets.hasSecrets()) throw wrongKeyStore("it lacks the secrets that this log has had from its first entry on");
-  const index = size - 1;
+  const newest = size - 1;
   const [row, leaf] = await Promise.all([
-    storage.getRow(TABLE.sealed, indexKey(index)),
-    storage.getRow(TABLE.leaf, indexKey(index)),
+    storage.getRow(TABLE.sealed, indexKey(newest)),
+    storage.getRow(TABLE.leaf, indexKey(newest)),
   ]);
-  if (row === undefined || leaf === undefined) throw corrupt(`index ${index}: its contents are missing`);
+  if (row === undefined || leaf === undefined) throw corrupt(`index ${newest}: its contents are missing`);
   try {
-    secrets.open({ row, commitment: decodeLeaf(leaf).commitment, index });
+    secrets.open({ row, commitment: decodeLeaf(leaf).commitment, index: newest });
   } catch (cause) {
     if (!(cause instanceof LogError)) throw cause;
     if (cause.code !== "erased") throw wrongKeyStore(`the newest entry does not open with it: ${cause.message}`, cause);
+  }
+  for (let index = newest - 1; index >= 0 && index > newest - OPENED_AT_START; index -= 1) {
+    if (await lacksKey(input, index)) throw wrongKeyStore(`it has no key for index ${index}, and none was destroyed`);
+  }
+}
+
+/** Whether the key of an entry never was in the key store. Where the entry does not read, the scrub tells. */
+async function lacksKey(
+  { storage, secrets }: { readonly storage: LogStorage; readonly secrets: LogSecrets },
+  index: number,
+): Promise<boolean> {
+  try {
+    const row = await storage.getRow(TABLE.sealed, indexKey(index));
+    const leaf = await storage.getRow(TABLE.leaf, indexKey(index));
+    if (row === undefined || leaf === undefined) return false;
+    return secrets.examine({ row, commitment: decodeLeaf(leaf).commitment }).kind === "key-missing";
+  } catch (error) {
+    if (error instanceof StorageError && error.code !== "storage-corrupt") throw error;
+    if (error instanceof TallystickError) return false;
+    throw error;
   }
 }
 

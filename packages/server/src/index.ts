@@ -8,6 +8,7 @@ export {
   type InitializedServer,
   initServer,
   readLogKeys,
+  readLogPolicy,
   readServer,
   writePolicy,
 } from "./init.ts";
