@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { parseJson } from "@tallystick/events";
 import { parseFile, readBounded } from "./bounded-file.ts";
+import { startLine } from "./command-line.ts";
 import { UsageError } from "./command.ts";
 
 export const DEV_FOLDER = ".tallystick";
@@ -38,7 +39,7 @@ export async function readDevFile(folder: string = process.cwd()): Promise<DevFi
     if (error.code === "ENOENT") return undefined;
     if ("path" in error) throw error;
   }
-  throw new UsageError(`${path}: expected what tallystick dev writes; remove it and start tallystick dev again`);
+  throw new UsageError(`${path}: expected what tallystick dev writes; remove it, and ${startLine()} makes it anew`);
 }
 
 function isDevFile(value: unknown): value is DevFile {

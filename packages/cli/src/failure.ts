@@ -1,6 +1,7 @@
 /** What went wrong, in words, and what to do about it. */
 import { TallystickError } from "@tallystick/core";
 import { FileError } from "./bounded-file.ts";
+import { commandLine, startLine } from "./command-line.ts";
 
 export interface Failure {
   readonly code: string | undefined;
@@ -10,11 +11,20 @@ export interface Failure {
   readonly more: readonly string[];
 }
 
+const ADDRESS_HINT = "--log: the address ends with the log's name, such as /app";
+
 /** What to do next, by code: only where the message cannot say so itself. */
-const WAYS_OUT: ReadonlyMap<unknown, string> = new Map([
-  ["audit-unavailable", "is the log running? tallystick dev starts one; --log names another"],
+const WAYS_OUT: ReadonlyMap<unknown, string | (() => string)> = new Map<unknown, string | (() => string)>([
+  ["audit-unavailable", () => `is the log running? ${startLine()} starts one; --log names another`],
+  ["not-found", ADDRESS_HINT],
+  ["log-unknown", ADDRESS_HINT],
   ["unauthenticated", "--token, TALLYSTICK_TOKEN or .tallystick/dev.json give the token"],
   ["forbidden", "another role's token is needed: --token gives it"],
+  [
+    "sender-key-unknown",
+    () =>
+      `a token belongs to the first outbox that uses it; another one: ${commandLine()} keys create-token --dir DIR --name LOG --role writer`,
+  ],
   ["receipt-not-ready", "the receipt comes with the next head that the witnesses cosign: try again in a moment"],
   ["policy-malformed", "the policy says whom to trust: docs/reference/formats.md shows its lines"],
   ["EADDRINUSE", "another process listens there: --listen names another address"],
@@ -41,7 +51,8 @@ export function describeFailure(error: unknown): Failure {
   const code = codeOf(error);
   const { problem, defects } = error instanceof TallystickError ? error.details : {};
   const wayOut = WAYS_OUT.get(problem) ?? WAYS_OUT.get(code);
-  const more = [...describeDefects(defects), ...(wayOut === undefined ? [] : [wayOut])];
+  const words = typeof wayOut === "function" ? wayOut() : wayOut;
+  const more = [...describeDefects(defects), ...(words === undefined ? [] : [words])];
   return { code, message: fileFailure(error, code) ?? error.message, more };
 }
 

@@ -2,7 +2,8 @@
 import { type Policy, parsePolicy, quote } from "@tallystick/core";
 import { naming, readBounded } from "./bounded-file.ts";
 import { type Invocation, type OptionSpec, UsageError } from "./command.ts";
-import { type DevFile, readDevFile } from "./dev-file.ts";
+import { startLine } from "./command-line.ts";
+import { DEV_FOLDER, type DevFile, readDevFile } from "./dev-file.ts";
 
 export const LOG_OPTIONS: Readonly<Record<"log" | "token", OptionSpec>> = {
   log: { type: "string", value: "URL", help: "the log's address (else TALLYSTICK_URL, else .tallystick/dev.json)" },
@@ -23,18 +24,26 @@ export interface Target {
   readonly token: string | undefined;
 }
 
+export interface ChosenTarget extends Target {
+  /** Whether log, token and policy are those of dev.json: then the other commands need no options either. */
+  readonly isDev: boolean;
+}
+
+const NO_DEV_FILE = `there is no ${DEV_FOLDER}/dev.json in this folder`;
+
 /** @throws {UsageError} No log is named anywhere. */
-export async function targetOf(invocation: Invocation, role: TokenRole): Promise<Target> {
+export async function targetOf(invocation: Invocation, role: TokenRole): Promise<ChosenTarget> {
   const dev = await readDevFile();
   const url = invocation.text("log") ?? process.env["TALLYSTICK_URL"] ?? dev?.log.url;
-  if (url === undefined) throw new UsageError("--log: expected the log's address; or start one with tallystick dev");
+  if (url === undefined)
+    throw new UsageError(`--log: expected the log's address; ${NO_DEV_FILE}, and ${startLine()} starts a log`);
   const address = addressOf(url);
-  const token =
-    invocation.text("token") ??
-    process.env["TALLYSTICK_TOKEN"] ??
-    (address === dev?.log.url ? dev.log.tokens[role] : undefined);
+  const given = invocation.text("token") ?? process.env["TALLYSTICK_TOKEN"];
+  const isDevLog = address === dev?.log.url;
+  const token = given ?? (isDevLog ? dev.log.tokens[role] : undefined);
   assertToken(token);
-  return { url: address, token };
+  const isDev = isDevLog && given === undefined && process.env["TALLYSTICK_POLICY"] === undefined;
+  return { url: address, token, isDev };
 }
 
 /** Without slashes at the end. @throws {UsageError} */
@@ -58,7 +67,8 @@ function assertToken(token: string | undefined): void {
 export async function policyOf(invocation: Invocation): Promise<Policy> {
   const path = invocation.text("policy") ?? process.env["TALLYSTICK_POLICY"] ?? (await readDevFile())?.policy;
   if (path === undefined) {
-    throw new UsageError("--policy: expected a file that says whom to trust: the log's key, the witnesses, the quorum");
+    const what = "a file that says whom to trust: the log's key, the witnesses, the quorum";
+    throw new UsageError(`--policy: expected ${what}; ${NO_DEV_FILE}`);
   }
   const bytes = await readBounded(path, POLICY_BYTES_MAX);
   return naming(path, () => parsePolicy(bytes));

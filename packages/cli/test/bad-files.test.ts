@@ -165,7 +165,7 @@ describe("submit", () => {
     await writeFile(at("events.jsonl"), '{"type":"auth.login"}\n\n{"type":"auth.login","type":"auth.logout"}\n');
     const ran = await runHere(["submit", at("events.jsonl"), ...LOG]);
     expectFailure(ran, 2, "submit");
-    expect(ran.err).toContain(`${at("events.jsonl")}: line 3 of it: `);
+    expect(ran.err).toContain(`${at("events.jsonl")}: line 3, column 22: `);
   });
 
   test("sends at most 1,000 events", async () => {

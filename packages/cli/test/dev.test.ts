@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { DevFile } from "@tallystick/cli";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import {
   type Finished,
   exitOf,
@@ -77,7 +77,7 @@ describe("dev", () => {
       expect(refused).toMatchObject({
         code: 3,
         out: "",
-        err: expect.stringContaining("remove it and start tallystick dev"),
+        err: expect.stringContaining("dev.json: expected what tallystick dev writes; remove it, and "),
       });
       await rm(devPath());
       await whileDevRuns(async () => {
@@ -87,6 +87,20 @@ describe("dev", () => {
       });
     },
   );
+
+  test("in another folder prints commands that run where it says; Ctrl-C ends it with a word", async () => {
+    const elsewhere = join(await temporaryFolder(), "a b");
+    onTestFinished(async () => removeFolder(dirname(elsewhere)));
+    const child = startCommand(folder, ["dev", "--port", "0", "--dir", elsewhere]);
+    let out = "";
+    child.stdout?.on("data", (part: Buffer) => {
+      out += part.toString();
+      if (out.includes("Ctrl-C stops")) child.kill("SIGINT");
+    });
+    expect(await exitOf(child)).toBe(0);
+    expect(out).toContain(`from another terminal:\n  cd '${elsewhere}'\n`);
+    expect(out).toMatch(/\nstopped\n$/);
+  });
 
   test("says what is the matter with a folder that it cannot have", async () => {
     const path = join(folder, "file");

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { COMMANDS } from "@tallystick/cli";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startLine } from "../src/command-line.ts";
 import { runHere } from "./support/run-here.ts";
 
 let folder: string;
@@ -83,7 +84,7 @@ describe("run", () => {
     const args = ["submit", "--type", "auth.login", "--outcome", "success", "--actor", "user:u_81"];
     const { code, out, err } = await runHere([...args, "--json", "--log", "http://127.0.0.1:9/app"]);
     expect(code).toBe(2);
-    expect(err).toContain("is the log running? tallystick dev starts one");
+    expect(err).toContain(`is the log running? ${startLine()} starts one`);
     expect(JSON.parse(out)).toMatchObject({ error: { code: "audit-unavailable" } });
   });
 });

@@ -6,6 +6,7 @@
 import { ENTRY_BYTES_MAX, type TileId, decodeUtf8, entriesPath, tilePath } from "@tallystick/core";
 import { ClientError } from "./error.ts";
 import { type Exchange, type Fetch, exchange } from "./http.ts";
+import { problemOf } from "./problem.ts";
 
 /** A source of a log's public resources: a server, a folder, a cache. Safe for concurrent use. */
 export interface LogReader {
@@ -72,14 +73,12 @@ export function createHttpLogReader(options: HttpLogReaderOptions): LogReader {
 
 function expectOk(path: string, answer: Exchange): Uint8Array {
   if (answer.status === 200) return answer.body;
-  if (answer.status === 401 || answer.status === 403) {
-    throw new ClientError("log-refused", `${path}: the log asks for a token with the auditor role (${answer.status})`, {
-      details: { path, status: answer.status },
-    });
-  }
-  const code = answer.status === 404 ? "log-answer-malformed" : "audit-unavailable";
-  throw new ClientError(code, `${path}: the log answered ${answer.status}`, {
-    details: { path, status: answer.status },
+  const { status } = answer;
+  const { code: problem, message } = problemOf(answer);
+  const isRefusal = status === 401 || status === 403;
+  const code = isRefusal ? "log-refused" : status === 404 ? "log-answer-malformed" : "audit-unavailable";
+  throw new ClientError(code, `${path}: the log answered ${status} ${problem}: ${message}`, {
+    details: { path, status, problem },
   });
 }
 

@@ -51,7 +51,10 @@ export const auditCommand: Command = {
       value: "KEY",
       help: "64 hex digits: a sender key that is expected, the log's own too; streams of others are a finding",
     },
-    contents: { type: "boolean", help: "open every entry too (auditor's role; each read is itself logged)" },
+    contents: {
+      type: "boolean",
+      help: "open every entry too (auditor's role; the log notes each that is opened in an entry of its own)",
+    },
   },
   notes: [
     "The first word is VERIFIED, LOG-ONLY (no quorum of witnesses), CONTENTS-WITHHELD (--contents, and the log did not",

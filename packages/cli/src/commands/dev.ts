@@ -20,7 +20,7 @@ import {
 import { lockFolder, writeFileDurably } from "@tallystick/storage";
 import { addLog, initWitness, readWitnessKeys } from "@tallystick/witness";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords, wholeNumber } from "../command.ts";
-import { commandLine } from "../command-line.ts";
+import { commandLine, quoteWord } from "../command-line.ts";
 import { DEV_FOLDER, type DevFile, readDevFile } from "../dev-file.ts";
 import { bold } from "../terminal.ts";
 import { untilAborted } from "../wait.ts";
@@ -85,6 +85,7 @@ async function runAll(invocation: Invocation, { dir, port, before }: DevOptions)
     for (const { child } of witnesses) child.kill("SIGTERM");
     await served?.close();
   }
+  invocation.terminal.line("stopped");
   return EXIT.ok;
 }
 
@@ -238,7 +239,6 @@ async function writeDevFile(dir: string, { served, setup, witnesses }: Running):
 }
 
 function announce({ terminal }: Invocation, dev: DevFile, witnesses: readonly RunningWitness[]): void {
-  const command = commandLine();
   terminal.line(bold("log"), `        ${dev.log.url}  ${dev.log.origin}`);
   for (const { name, url, child } of witnesses)
     terminal.line(bold("witness"), `    ${url}  ${name}, process ${child.pid ?? "?"}`);
@@ -248,8 +248,9 @@ function announce({ terminal }: Invocation, dev: DevFile, witnesses: readonly Ru
   );
   terminal.line();
   const folder = dirname(dirname(dev.policy));
-  const there = folder === process.cwd() ? "" : `, in ${folder}`;
-  terminal.line(`send an event, and verify it, from another terminal${there}:`);
+  const command = commandLine(process.env, folder);
+  terminal.line("send an event, and verify it, from another terminal:");
+  if (folder !== process.cwd()) terminal.line(`  cd ${quoteWord(folder)}`);
   terminal.line(`  ${command} submit --type auth.login --outcome success --actor user:u_81`);
   terminal.line(`  ${command} receipt 0 --evidence && ${command} verify 0.evidence.json`);
   terminal.line();

@@ -7,7 +7,7 @@ import { type Command, EXIT, type ExitCode, type Invocation, type OptionSpec, Us
 import { commandLine } from "../command-line.ts";
 import { type LoggedEntry, STATES, type State, loggedEntries } from "../log-answer.ts";
 import { requestLog } from "../log-request.ts";
-import { LOG_OPTIONS, targetOf } from "../target.ts";
+import { type ChosenTarget, LOG_OPTIONS, targetOf } from "../target.ts";
 import { bold, dim } from "../terminal.ts";
 
 const FIELDS = {
@@ -23,6 +23,7 @@ const FIELDS = {
 
 /** What a log takes in one request. */
 const EVENTS_MAX = 1000;
+const STANDARD_INPUT = "standard input";
 const FIELD_NAMES = Object.keys(FIELDS);
 /** More than a log takes in one request, in whatever way its JSON is written. */
 const FILE_BYTES_MAX = 16 * 1024 * 1024;
@@ -54,7 +55,7 @@ export const submitCommand: Command = {
       body: utf8(JSON.stringify(events.map(complete))),
       signal: invocation.signal,
     });
-    return show(invocation, loggedEntries(answer, events.length), wait);
+    return show(invocation, { entries: loggedEntries(answer, events.length), wait, target });
   },
 };
 
@@ -82,8 +83,12 @@ async function eventsOf({ words }: Invocation): Promise<readonly unknown[]> {
 /** @throws {TallystickError} `json-malformed`, `encoding-malformed`: bytes that are no text must not become other text. */
 async function readEvents(path: string): Promise<readonly unknown[]> {
   const bytesMax = FILE_BYTES_MAX;
-  const bytes = path === "-" ? await readStream(process.stdin, { path, bytesMax }) : await readBounded(path, bytesMax);
-  return naming(path, () => valuesOf(decodeUtf8(bytes)));
+  if (path !== "-") return eventsIn(path, await readBounded(path, bytesMax));
+  return eventsIn(STANDARD_INPUT, await readStream(process.stdin, { path: STANDARD_INPUT, bytesMax }));
+}
+
+function eventsIn(name: string, bytes: Uint8Array): readonly unknown[] {
+  return naming(name, () => valuesOf(decodeUtf8(bytes)));
 }
 
 /** JSON lines where the first line is a value of its own and others follow; one value otherwise. */
@@ -92,7 +97,17 @@ function valuesOf(text: string): readonly unknown[] {
   const [first, second] = lines;
   if (first === undefined) return [];
   if (second === undefined || !isJson(first[1])) return [parseJson(text)].flat();
-  return lines.map(([at, line]) => naming(`line ${at + 1} of it`, () => parseJson(line)));
+  return lines.map(([at, line]) => lineValue(line, at));
+}
+
+function lineValue(line: string, at: number): unknown {
+  try {
+    return parseJson(line);
+  } catch (error) {
+    if (!(error instanceof TallystickError)) throw error;
+    // Again, as far down as it stands: what is refused is named by its place in the file.
+    return parseJson(`${"\n".repeat(at)}${line}`);
+  }
 }
 
 function isJson(text: string): boolean {
@@ -136,7 +151,13 @@ function complete(event: unknown): unknown {
   return { id: newEventId(now, randomBytes(16)), time: now, ...event };
 }
 
-function show({ terminal }: Invocation, entries: readonly LoggedEntry[], wait: State): ExitCode {
+interface Logged {
+  readonly entries: readonly LoggedEntry[];
+  readonly wait: State;
+  readonly target: ChosenTarget;
+}
+
+function show({ terminal }: Invocation, { entries, wait, target }: Logged): ExitCode {
   for (const { id, index, loggedAt, state, duplicate } of entries) {
     terminal.line(
       bold(`index ${index}`),
@@ -144,7 +165,8 @@ function show({ terminal }: Invocation, entries: readonly LoggedEntry[], wait: S
     );
   }
   const last = entries.at(-1);
-  if (last !== undefined && last.state !== "durable") {
+  // Elsewhere the commands need a policy and an auditor's token, which are not known here.
+  if (last !== undefined && last.state !== "durable" && target.isDev) {
     terminal.line(
       dim(
         `next: ${commandLine()} receipt ${last.index} --evidence && ${commandLine()} verify ${last.index}.evidence.json`,
