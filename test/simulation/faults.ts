@@ -52,7 +52,7 @@ export class Faults {
   /** Lets one fault follow the other, until `heal`. */
   begin(): void {
     if (this.#kinds.length === 0) return;
-    this.#world.schedule(this.#random.wait(15_000), () => this.#next(), { what: "fault" });
+    this.#world.schedule(this.#random.wait(12_000), () => this.#next(), { what: "fault" });
   }
 
   #next(): void {

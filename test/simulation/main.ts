@@ -1,4 +1,7 @@
-/** Runs seeds by name: `npm run simulate -- --seeds 1000 --from 1`, with `--bug NAME` or, for one seed, `--trace`. */
+/**
+ * Runs seeds by name: `npm run simulate -- --seeds 1000 --from 1`. With `--stop` no more after one that failed, with
+ * `--trace` each step, with `--json` a line for each seed, with `--bug NAME` a fault that must be found.
+ */
 import { parseArgs } from "node:util";
 import "./platform/hooks.ts";
 
@@ -7,6 +10,7 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "200" },
     from: { type: "string", default: "1" },
     bug: { type: "string" },
+    stop: { type: "boolean", default: false },
     trace: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
@@ -19,6 +23,7 @@ process.exitCode = await simulate({
   first: numberOf("from", values.from),
   count: numberOf("seeds", values.seeds),
   bug: values.bug,
+  stopsAtFailure: values.stop,
   isTraced: values.trace,
   isJson: values.json,
 });

@@ -67,6 +67,7 @@ class Run {
   readonly #reader: ReaderHost;
   readonly #forger: ForgerHost;
   readonly #faults: Faults;
+  readonly #bug: Bug | undefined;
 
   constructor(world: World, bug: Bug | undefined) {
     this.#world = world;
@@ -81,7 +82,7 @@ class Run {
     // Without a loss of power a disk that lies is never found out.
     const always = bug === undefined ? undefined : "power loss";
     this.#faults = new Faults(world, site.network, this.#victims(), always);
-    this.#plant(bug);
+    this.#bug = bug;
     world.onStep = (lives) => this.#look(lives);
   }
 
@@ -100,8 +101,9 @@ class Run {
     await this.#setUp();
     this.#site.isLoaded = true;
     this.#faults.begin();
+    this.#world.schedule(MINUTE_MS, () => this.#plant(), { what: "bug" });
     const random = this.#world.random("length");
-    await this.#world.runUntil(this.#world.nowMs + random.between(2, 12) * MINUTE_MS);
+    await this.#world.runUntil(this.#world.nowMs + random.between(2, 6) * MINUTE_MS);
     this.#site.isLoaded = false;
     this.#faults.heal();
     const isSettled = await this.#world.runUntil(this.#world.nowMs + SETTLE_MS, () => this.#isSettled());
@@ -130,7 +132,8 @@ class Run {
     if (!isReached) throw new Violation(`not set up: ${this.#describe()}`);
   }
 
-  #plant(bug: Bug | undefined): void {
+  #plant(): void {
+    const bug = this.#bug;
     if (bug === "hasty-storage") this.#log.disk.isHasty = true;
     if (bug === "lying-key-store") this.#log.host.disk.isLying = true;
     if (bug === "forgetful-witness") for (const { host } of this.#witnesses) host.disk.isLying = true;

@@ -5,6 +5,8 @@ export interface SimulateOptions {
   readonly first: number;
   readonly count: number;
   readonly bug?: string | undefined;
+  /** Runs no more seeds after one that failed. */
+  readonly stopsAtFailure: boolean;
   /** Prints each step. */
   readonly isTraced: boolean;
   /** One line of JSON for each seed. */
@@ -12,7 +14,8 @@ export interface SimulateOptions {
 }
 
 /** @returns the exit status: 0 where all that must hold has held. */
-export async function simulate({ first, count, bug, isTraced, isJson }: SimulateOptions): Promise<number> {
+export async function simulate(options: SimulateOptions): Promise<number> {
+  const { first, count, bug, stopsAtFailure, isTraced, isJson } = options;
   const known = bugOf(bug);
   const outcomes: SeedOutcome[] = [];
   const onTrace = isTraced ? (line: string): void => print(line) : undefined;
@@ -24,6 +27,7 @@ export async function simulate({ first, count, bug, isTraced, isJson }: Simulate
         JSON.stringify({ ...outcome, faults: Object.fromEntries(outcome.faults), failure: describe(outcome.failure) }),
       );
     else if (outcome.failure !== undefined) print(report(outcome, known));
+    if (stopsAtFailure && outcome.failure !== undefined) break;
   }
   if (!isJson) print(summary(outcomes));
   return outcomes.some(({ failure }) => failure !== undefined) ? 1 : 0;

@@ -68,6 +68,7 @@ export class LogHost {
       pinFirstSenderKey: true,
       queueEntriesMax: QUEUE_ENTRIES_MAX,
       unpublishedEntriesMax: UNPUBLISHED_ENTRIES_MAX,
+      publishIntervalMs: 1000,
       scrubEntriesPerSecond: 20,
     });
     this.#log = log;

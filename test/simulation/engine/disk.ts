@@ -78,7 +78,8 @@ export class Disk {
   errors = 0;
   /** How many times slower than usual it is. */
   slowness = 1;
-  /** A disk that says that it synced, and did not: a fault that no program can survive, to see whether we notice. */
+  /** It says that it synced, and did not: a loss of power brings back what was there before. No program survives that
+   *  unharmed: it is there to see whether the harm is noticed. */
   isLying = false;
 
   constructor(world: World, name: string) {
@@ -141,7 +142,7 @@ export class Disk {
     this.kill();
     for (const inode of inodes) this.#settle(inode);
     for (const changes of this.#nameChanges.values()) {
-      const landed = changes.slice(0, this.#random.below(changes.length + 1));
+      const landed = changes.slice(0, this.isLying ? 0 : this.#random.below(changes.length + 1));
       if (landed.length < changes.length) this.#world.count("unsynced name lost");
       for (const change of landed) applyName(this.#durableNames, change);
     }
@@ -152,7 +153,7 @@ export class Disk {
 
   #settle(inode: Inode): void {
     inode.data = inode.durable;
-    for (const change of inode.unsynced) {
+    for (const change of this.isLying ? [] : inode.unsynced) {
       const lot = this.#random.unit();
       if (lot < 0.35) this.#world.count("unsynced write lost");
       else if (lot < 0.8 || change.kind === "truncate") inode.data = changed(inode.data, change, 1);
