@@ -39,11 +39,14 @@ export {
 export { type Opening, decodeOpening, encodeOpening } from "./opening.ts";
 export {
   NONCE_BYTES,
+  type SealCipher,
+  type SealCipherInput,
   type SealInput,
   type SealedEvent,
   decodeSealed,
   keyFingerprint,
   openSealed,
+  portableSealCipher,
   sealKey,
   sealOpening,
 } from "./sealed-event.ts";

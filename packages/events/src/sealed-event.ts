@@ -53,6 +53,22 @@ export function keyFingerprint(key: Uint8Array): Uint8Array {
   return domainHash(KEY_PREFIX, key);
 }
 
+/** What a seal is encrypted with and for. */
+export interface SealCipherInput {
+  /** 32 bytes. */
+  readonly key: Uint8Array;
+  /** 24 bytes. */
+  readonly nonce: Uint8Array;
+  readonly associatedData: Uint8Array;
+}
+
+/** XChaCha20-Poly1305: gives the ciphertext and, last, the 16 bytes of its tag. draft-irtf-cfrg-xchacha-03 §2. */
+export type SealCipher = (input: SealCipherInput, plaintext: Uint8Array) => Uint8Array;
+
+/** By `@noble/ciphers`. */
+export const portableSealCipher: SealCipher = ({ key, nonce, associatedData }, plaintext) =>
+  xchacha20poly1305(key, nonce, associatedData).encrypt(plaintext);
+
 export interface SealInput {
   readonly class: string;
   readonly day: number;
@@ -64,17 +80,19 @@ export interface SealInput {
   readonly commitment: Uint8Array;
   /** The encoded opening. */
   readonly opening: Uint8Array;
+  /** Another implementation of the same cipher; {@link portableSealCipher} by default. */
+  readonly cipher?: SealCipher;
 }
 
 /** Seals an opening: `[1, class, day, nonce, ciphertext]`. Does not check that it opens the commitment. */
 export function sealOpening(input: SealInput): Uint8Array {
-  const { day, nonce, key, commitment, opening } = input;
+  const { day, nonce, key, commitment, opening, cipher = portableSealCipher } = input;
   if (!CLASS_PATTERN.test(input.class))
     throw new TypeError(`class: expected text that matches ${CLASS_PATTERN.source}`);
   assertInteger(day, { min: 0, max: DAY_MAX }, "day");
   assertBytes(nonce, NONCE_BYTES, "nonce");
   assertBytes(key, KEY_BYTES, "key");
-  const ciphertext = xchacha20poly1305(key, nonce, associatedData(commitment)).encrypt(opening);
+  const ciphertext = cipher({ key, nonce, associatedData: associatedData(commitment) }, opening);
   return encodeCbor([VERSION, input.class, day, nonce, ciphertext]);
 }
 

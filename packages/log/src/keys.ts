@@ -1,12 +1,14 @@
 /** The keys behind tags and seals, from the key store, with the derived ones kept for a while. */
 import { TallystickError, concatBytes, encodeHex, equalBytes, sha256, utf8 } from "@tallystick/core";
 import {
+  type SealCipher,
   actorTag,
   decodeCbor,
   decodeSealed,
   encodeCbor,
   openSealed,
   personDayKey,
+  portableSealCipher,
   sealKey,
   sealOpening,
   subjectTag,
@@ -62,11 +64,14 @@ export type Contents =
 
 export class LogSecrets {
   readonly #store: KeyStore;
+  readonly #cipher: SealCipher;
   readonly #dayKeys: Lru<Uint8Array> = new Lru(DERIVED_MAX);
   readonly #references: Lru<Uint8Array> = new Lru(DERIVED_MAX);
 
-  constructor(store: KeyStore) {
+  /** `cipher` seals; what only opens needs no fast one. */
+  constructor(store: KeyStore, cipher: SealCipher = portableSealCipher) {
     this.#store = store;
+    this.#cipher = cipher;
   }
 
   /** The tags of an event. Makes keys where there are none; they have to be synced before the leaf is acknowledged. */
@@ -105,7 +110,8 @@ export class LogSecrets {
     const reference = person === undefined ? null : this.#reference(person);
     const personKey = reference === null ? null : this.#store.getOrCreate("person", encodeHex(reference));
     const key = sealKey({ classDayKey, personKey });
-    const sealed = sealOpening({ class: candidate.class, day, nonce, key, commitment, opening });
+    const cipher = this.#cipher;
+    const sealed = sealOpening({ class: candidate.class, day, nonce, key, commitment, opening, cipher });
     return encodeCbor([sealed, reference === null ? null : masked(reference, classDayKey, commitment)]);
   }
 
