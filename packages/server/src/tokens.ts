@@ -1,7 +1,7 @@
 /**
  * Bearer tokens: random, shown once, stored as digests. A token's id is the credential by which the log knows a writer.
  */
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { parseJson } from "@tallystick/events";
 import { writeFileDurably } from "@tallystick/storage";
@@ -68,7 +68,7 @@ export class Tokens implements TokenFinder {
 }
 
 function digestOf(token: string): Buffer {
-  return createHash("sha256").update(token).digest();
+  return hash("sha256", token, "buffer");
 }
 
 async function readStored(path: string): Promise<z.infer<typeof tokensSchema>> {
@@ -92,7 +92,7 @@ function parseStored(text: string, path: string): z.infer<typeof tokensSchema> {
 
 /** By which damage shows that would still parse: the SHA-256, in hex, of the tokens as JSON without spaces. */
 function checkOf(tokens: readonly StoredToken[]): string {
-  return createHash("sha256").update(JSON.stringify(tokens)).digest("hex");
+  return hash("sha256", JSON.stringify(tokens), "hex");
 }
 
 export interface CreatedToken {
