@@ -37,6 +37,7 @@ export class Faults {
   readonly #kinds: readonly Fault[];
   /** Only one witness has a clock that jumps far: with two nobody could say what time it is. */
   readonly #farClock: string;
+  isPaused = false;
   #isOver = false;
 
   /** @param always - A kind that this seed has in any case. */
@@ -57,6 +58,7 @@ export class Faults {
 
   #next(): void {
     if (this.#isOver) return;
+    if (this.isPaused) return this.begin();
     const kind = this.#random.pick(this.#kinds);
     this.#world.count(kind);
     this.#do(kind);

@@ -17,8 +17,11 @@ const { values } = parseArgs({
 });
 
 const { installGlobals } = await import("./platform/globals.ts");
+const { currentWorld } = await import("./engine/world.ts");
 const { simulate } = await import("./simulate.ts");
 installGlobals();
+// Would end the program of whichever host it came from.
+process.on("unhandledRejection", (error) => currentWorld().fail(error));
 process.exitCode = await simulate({
   first: numberOf("from", values.from),
   count: numberOf("seeds", values.seeds),

@@ -39,6 +39,8 @@ export interface SeedOutcome {
 
 const MINUTE_MS = 60_000;
 const SET_UP_MS = MINUTE_MS;
+/** How many seeds have one. */
+const NIGHTS = 0.1;
 const SETTLE_MS = 60 * MINUTE_MS;
 /** No host has more of anything under way, whatever happens to it. */
 const UNDER_WAY_MAX = 300;
@@ -104,11 +106,25 @@ class Run {
     this.#world.schedule(MINUTE_MS, () => this.#plant(), { what: "bug" });
     const random = this.#world.random("length");
     await this.#world.runUntil(this.#world.nowMs + random.between(2, 6) * MINUTE_MS);
+    if (random.chance(NIGHTS)) await this.#sleepAndWake(random.between(70, 120) * MINUTE_MS);
     this.#site.isLoaded = false;
     this.#faults.heal();
     const isSettled = await this.#world.runUntil(this.#world.nowMs + SETTLE_MS, () => this.#isSettled());
     if (!isSettled) throw new Violation(`an hour after all faults were over: ${this.#describe()}`);
     await this.#check();
+  }
+
+  /** Nothing happens for longer than a log believes its clock without a witness's word; then its power goes. */
+  async #sleepAndWake(forMs: number): Promise<void> {
+    this.#site.isLoaded = false;
+    this.#faults.isPaused = true;
+    await this.#world.runUntil(this.#world.nowMs + forMs);
+    this.#world.count("power loss after a silence");
+    this.#log.host.losePower();
+    this.#log.host.start(1000);
+    this.#site.isLoaded = true;
+    this.#faults.isPaused = false;
+    await this.#world.runUntil(this.#world.nowMs + 2 * MINUTE_MS);
   }
 
   async #setUp(): Promise<void> {

@@ -19,6 +19,7 @@ const HITS = [
   "unsynced write lost",
   "unsynced name lost",
   "write torn",
+  "power loss after a silence",
 ];
 
 interface Outcome {

@@ -27,7 +27,7 @@ export class WriterHost {
       await sleep(this.#random.wait(50_000));
       if (!this.#site.isLoaded) continue;
       // Now and then more than the log's queue takes.
-      const requests = this.#random.chance(0.05) ? 12 : 1;
+      const requests = this.#random.chance(0.1) ? 12 : 1;
       for (let left = requests; left > 0; left -= 1) void this.#deliver(life, this.#body());
     }
   }
@@ -48,7 +48,8 @@ export class WriterHost {
     this.pending += 1;
     while (!life.isOver) {
       const status = await this.#post(body);
-      if (status === 200 || status === 201) break;
+      if (status !== undefined) this.#site.world.count(`writer heard ${status}`);
+      if (status !== undefined && status < 300) break;
       if (status !== undefined && !PATIENCE.has(status))
         this.#site.world.fail(new Violation(`the log answered ${status} to events that are as they should be`));
       await sleep(this.#random.wait(2000));
@@ -60,7 +61,13 @@ export class WriterHost {
     const headers = { authorization: `Bearer ${this.#site.token("writer")}`, "content-type": "application/json" };
     try {
       const signal = AbortSignal.timeout(10_000);
-      const response = await fetch(`${LOG_URL}/v1/events`, { method: "POST", headers, body, signal });
+      const wait = this.#random.pick(["durable", "published", "witnessed"]);
+      const response = await fetch(`${LOG_URL}/v1/events?wait=${wait}&timeout=8000`, {
+        method: "POST",
+        headers,
+        body,
+        signal,
+      });
       await response.arrayBuffer();
       return response.status;
     } catch {
