@@ -93,10 +93,14 @@ describe("dev", () => {
     onTestFinished(async () => removeFolder(dirname(elsewhere)));
     const child = startCommand(folder, ["dev", "--port", "0", "--dir", elsewhere]);
     let out = "";
-    child.stdout?.on("data", (part: Buffer) => {
-      out += part.toString();
-      if (out.includes("Ctrl-C stops")) child.kill("SIGINT");
+    const ready = new Promise<void>((resolve) => {
+      child.stdout?.on("data", (part: Buffer) => {
+        out += part.toString();
+        if (out.includes("Ctrl-C stops")) resolve();
+      });
     });
+    await ready;
+    child.kill("SIGINT");
     expect(await exitOf(child)).toBe(0);
     expect(out).toContain(`from another terminal:\n  cd '${elsewhere}'\n`);
     expect(out).toMatch(/\nstopped\n$/);
