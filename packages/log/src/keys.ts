@@ -21,7 +21,7 @@ import type { TagKeys } from "./log-api.ts";
 import { bytesOf, listOf } from "./heads.ts";
 import { Lru } from "./lru.ts";
 
-/** Derived keys in memory. An HMAC each is saved, so most of a day's active persons should fit. */
+/** Derived keys and tags in memory. Some hashes each are saved, so most of a day's active persons should fit. */
 const DERIVED_MAX = 20_000;
 
 const SECRETS = ["person-reference", "session-id"] as const;
@@ -62,11 +62,19 @@ export type Contents =
   | { readonly kind: "key-missing"; readonly key: "class-day" | "person" }
   | { readonly kind: "unopenable"; readonly cause: TallystickError };
 
+/** How the key store knows a person. */
+interface Reference {
+  readonly bytes: Uint8Array;
+  /** The bytes in hex. */
+  readonly name: string;
+}
+
 export class LogSecrets {
   readonly #store: KeyStore;
   readonly #cipher: SealCipher;
   readonly #dayKeys: Lru<Uint8Array> = new Lru(DERIVED_MAX);
-  readonly #references: Lru<Uint8Array> = new Lru(DERIVED_MAX);
+  readonly #personTags: Lru<Uint8Array> = new Lru(DERIVED_MAX);
+  readonly #references: Lru<Reference> = new Lru(DERIVED_MAX);
 
   /** `cipher` seals; what only opens needs no fast one. */
   constructor(store: KeyStore, cipher: SealCipher = portableSealCipher) {
@@ -78,8 +86,8 @@ export class LogSecrets {
   tagsOf({ sessionTag, actor, subject, tenant, day }: Candidate): Tags {
     return {
       session: sessionTag,
-      actor: actor === undefined ? null : actorTag({ personDayKey: this.#dayKey(actor, day), id: actor }),
-      subject: subject === undefined ? null : subjectTag({ personDayKey: this.#dayKey(subject, day), id: subject }),
+      actor: actor === undefined ? null : this.#personTag("actor", actor, day),
+      subject: subject === undefined ? null : this.#personTag("subject", subject, day),
       tenant:
         tenant === undefined ? null : tenantTag({ tenantKey: this.#store.getOrCreate("tenant", tenant), id: tenant }),
     };
@@ -108,11 +116,11 @@ export class LogSecrets {
     const { commitment, opening, person } = candidate;
     const classDayKey = this.#store.getOrCreate("class-day", classDayName(candidate.class, day));
     const reference = person === undefined ? null : this.#reference(person);
-    const personKey = reference === null ? null : this.#store.getOrCreate("person", encodeHex(reference));
+    const personKey = reference === null ? null : this.#store.getOrCreate("person", reference.name);
     const key = sealKey({ classDayKey, personKey });
     const cipher = this.#cipher;
     const sealed = sealOpening({ class: candidate.class, day, nonce, key, commitment, opening, cipher });
-    return encodeCbor([sealed, reference === null ? null : masked(reference, classDayKey, commitment)]);
+    return encodeCbor([sealed, reference === null ? null : masked(reference.bytes, classDayKey, commitment)]);
   }
 
   /**
@@ -167,7 +175,7 @@ export class LogSecrets {
 
   /** What the key store calls a person; `undefined` where it knows nobody yet. Makes no keys. */
   existingReference(id: string): Uint8Array | undefined {
-    return this.#store.get("secret", REFERENCE_SECRET) === undefined ? undefined : this.#reference(id);
+    return this.#store.get("secret", REFERENCE_SECRET) === undefined ? undefined : this.#reference(id).bytes;
   }
 
   /** Makes the secrets that a log has from its first commit on; durable with it. */
@@ -195,21 +203,32 @@ export class LogSecrets {
   }
 
   /** What the key store calls a person: 16 bytes, a keyed hash of the id. */
-  #reference(id: string): Uint8Array {
+  #reference(id: string): Reference {
     const known = this.#references.get(id);
     if (known !== undefined) return known;
-    const reference = sha256(concatBytes(REFERENCE_PREFIX, this.secret(REFERENCE_SECRET), utf8(id))).slice(0, 16);
+    const bytes = sha256(concatBytes(REFERENCE_PREFIX, this.secret(REFERENCE_SECRET), utf8(id))).slice(0, 16);
+    const reference = { bytes, name: encodeHex(bytes) };
     this.#references.set(id, reference);
     return reference;
   }
 
   #personKey(id: string): Uint8Array {
-    return this.#store.getOrCreate("person", encodeHex(this.#reference(id)));
+    return this.#store.getOrCreate("person", this.#reference(id).name);
   }
 
   /** Makes every new key durable. */
   async sync(): Promise<void> {
     await this.#store.sync();
+  }
+
+  #personTag(kind: "actor" | "subject", id: string, day: number): Uint8Array {
+    const name = `${kind} ${day} ${id}`;
+    const known = this.#personTags.get(name);
+    if (known !== undefined) return known;
+    const input = { personDayKey: this.#dayKey(id, day), id };
+    const tag = kind === "actor" ? actorTag(input) : subjectTag(input);
+    this.#personTags.set(name, tag);
+    return tag;
   }
 
   #dayKey(id: string, day: number): Uint8Array {
