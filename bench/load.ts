@@ -1,6 +1,7 @@
 /** A load generator in a process of its own: posts events to a log and prints what it measured, as one JSON line. */
 import { randomBytes } from "node:crypto";
 import { newEventId } from "@tallystick/events";
+import { Connection } from "./connection.ts";
 
 const [url = "", token = "", connections = "64", eventsPerRequest = "1", seconds = "5"] = process.argv.slice(2);
 const perRequest = Number(eventsPerRequest);
@@ -23,18 +24,16 @@ function body(): string {
 }
 
 async function worker(until: number): Promise<void> {
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  const connection = await Connection.open({ url: `${url}/v1/events`, headers });
   while (performance.now() < until) {
     const began = performance.now();
-    const response = await fetch(`${url}/v1/events`, {
-      method: "POST",
-      body: body(),
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    });
-    await response.arrayBuffer();
-    if (response.status !== 201) throw new Error(`the log answered ${response.status}`);
+    const status = await connection.post(body());
+    if (status !== 201) throw new Error(`the log answered ${status}`);
     latencies.push(performance.now() - began);
     events += perRequest;
   }
+  connection.close();
 }
 
 const began = performance.now();

@@ -1,15 +1,19 @@
 /** What a whole log does over HTTP, with the generator in a process of its own on the same machine. */
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { initServer, serveLogs } from "@tallystick/server";
+import { initServer, layoutOf, serveLogs } from "@tallystick/server";
 
 const LOAD = new URL("load.ts", import.meta.url).pathname;
 
 const folder = await mkdtemp(join(tmpdir(), "tallystick-bench-"));
 const { tokens } = await initServer({ dir: folder, name: "app", origin: "bench.localhost/app", port: 0 });
+// One token sends everything here: what is measured is not the limit on what one token may send.
+const { config } = layoutOf(folder);
+const rateLimit = { requestsPerSecond: 1_000_000, burst: 1_000_000 };
+await writeFile(config, JSON.stringify({ ...JSON.parse(await readFile(config, "utf8")), rateLimit }));
 const served = await serveLogs({ dir: folder });
 try {
   for (const [connections, perRequest] of [
