@@ -22,6 +22,10 @@ export class ClientHost {
   /** The writer whose token it has. */
   readonly #writer: number;
   #client: Tallystick | undefined;
+  /** Whether its outbox is: before that its status knows nothing of what waits. */
+  #isOpen = false;
+  /** Calls of record() that have not returned. */
+  #recording = 0;
 
   constructor(site: Site, writer: number) {
     this.#site = site;
@@ -31,7 +35,11 @@ export class ClientHost {
     this.host = site.addHost(`${this.#name}.example`, async (life) =>
       unlessDiskFails(this.host, async () => this.#run(life)),
     );
-    this.host.onEnd = () => (this.#client = undefined);
+    this.host.onEnd = () => {
+      this.#client = undefined;
+      this.#isOpen = false;
+      this.#recording = 0;
+    };
   }
 
   async #run(life: Life): Promise<void> {
@@ -44,6 +52,11 @@ export class ClientHost {
       onError: (error) => this.#hear(error),
     });
     this.#client = client;
+    client.flush({ until: "queued" }).then(
+      () => (this.#isOpen = true),
+      // The client has said it to onError too.
+      () => undefined,
+    );
     while (!life.isOver) {
       await sleep(this.#random.wait(40_000));
       // The disk failed while it opened: whoever runs it starts it again.
@@ -63,6 +76,7 @@ export class ClientHost {
       ...(random.chance(0.5) ? { session: { id: `s${random.below(5)}` } } : {}),
       ...(random.chance(0.5) ? { tenant: `t${random.below(2)}` } : {}),
     } as const;
+    this.#recording += 1;
     try {
       const { id, opening } = await client.record(report, { until: random.pick(UNTIL) });
       this.recorded.set(id, opening);
@@ -72,6 +86,7 @@ export class ClientHost {
       // The disk failed: the journal takes nothing more until it is opened again.
       if (codeOf(error) === "audit-unavailable" && this.host.life === life) restart(this.host);
     }
+    if (!life.isOver) this.#recording -= 1;
   }
 
   #hear(error: unknown): void {
@@ -93,7 +108,13 @@ export class ClientHost {
   /** Whether all that it has recorded is proved to it. */
   get isSettled(): boolean {
     const status = this.#client?.status();
-    return status !== undefined && status.queued === 0 && status.unproved === 0 && status.state !== "halted";
+    return (
+      status !== undefined &&
+      this.#recording === 0 &&
+      status.queued === 0 &&
+      status.unproved === 0 &&
+      status.state !== "halted"
+    );
   }
 
   describe(): string {
