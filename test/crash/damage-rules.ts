@@ -30,12 +30,12 @@ const RULES: readonly Rule[] = [
   { path: /^(policies\/.*|keys\/.*|master\.key)$/, harmless: TEXT },
 ];
 
-export function expectNoticed({ path, damage, by, message }: Outcome): void {
+export function expectNoticed({ path, damage, by, code, message }: Outcome): void {
   const rules = RULES.filter((rule) => rule.path.test(path));
   const isAllowed =
     (by === "nobody" && rules.some(({ harmless }) => harmless.includes(damage.kind))) ||
     (by === "unnoticed" && rules.some(({ taken }) => taken?.includes(damage.kind) === true)) ||
-    (by !== "nobody" && by !== "unnoticed");
+    (by !== "nobody" && by !== "unnoticed" && !code.startsWith("SIG"));
   expect.soft(isAllowed, `${path}, ${JSON.stringify(damage)}: ${by} ${message}`).toBe(true);
 }
 

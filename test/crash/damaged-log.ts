@@ -70,16 +70,18 @@ export class DamagedLog {
     return yesterday !== undefined && today?.equals(yesterday) === false;
   }
 
-  /** Does the damage to a copy, and tells who noticed. Where the process ended, fsck has to name it. */
+  /** Does the damage to a copy, and tells who noticed. Where LevelDB ended the process, the next start has to. */
   async try(path: string, damage: Damage): Promise<Outcome> {
     this.#whole ??= await this.#inspect(async () => undefined, ["start", "fsck"]);
     if (this.#whole.noticed !== undefined) throw new Error(`the log is not whole: ${this.#whole.noticed.message}`);
     // What fsck reads beyond what a start reads is in the database.
     const steps: readonly Step[] = path.includes("/leveldb/") ? ["start", "fsck"] : ["start"];
     const damageCopy = async (dir: string): Promise<void> => this.#damage(dir, path, damage);
-    const inspection = await this.#inspect(damageCopy, steps);
-    const { noticed, picture } =
-      inspection.noticed?.by === "end" ? await this.#inspect(damageCopy, ["fsck"]) : inspection;
+    const first = await this.#inspect(damageCopy, steps);
+    // What was written over since may be gone when the log has run: fsck is asked before it.
+    const unseen = first.noticed === undefined && steps.includes("fsck");
+    const noticed = first.noticed ?? (unseen ? (await this.#inspect(damageCopy, ["fsck"])).noticed : undefined);
+    const { picture } = first;
     if (noticed !== undefined) return { path, damage, ...noticed };
     const changed = Object.keys(this.#whole.picture).filter((part) => picture[part] !== this.#whole?.picture[part]);
     if (changed.length === 0) return { path, damage, by: "nobody", code: "", message: "" };
@@ -96,7 +98,12 @@ export class DamagedLog {
     await cp(join(this.#folder, "today"), dir, { recursive: true });
     try {
       await damage(dir);
-      return await this.#inspector.inspect({ dir, size: this.#size, name: NAME, steps });
+      const order = { dir, size: this.#size, name: NAME, steps };
+      const inspection = await this.#inspector.inspect(order);
+      if (inspection.noticed?.by !== "end") return inspection;
+      // The next start finds that the process before it did not end in order, and reads all tables first.
+      const { noticed, picture } = await this.#inspector.inspect({ ...order, steps: ["start"] });
+      return { picture, ...(noticed === undefined ? {} : { noticed: { ...noticed, by: "end" } }) };
     } finally {
       await rm(dir, { recursive: true, force: true });
     }

@@ -1,0 +1,11 @@
+/** Every write of a scripted run to a file goes wrong once, in each way. */
+import { expect, test } from "vitest";
+import { failFileWrites } from "./every-write.ts";
+import { FAULTS } from "./faulty-writes.ts";
+
+test.each(FAULTS)(
+  "C-255 C-258 every write to a file that goes wrong once (%s): nothing is lost, nothing is there twice",
+  async (fault) => {
+    expect(await failFileWrites({ fault, from: 0, step: 1 })).toBeGreaterThan(30);
+  },
+);
