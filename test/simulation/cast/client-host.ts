@@ -110,6 +110,7 @@ export class ClientHost {
     const status = this.#client?.status();
     return (
       status !== undefined &&
+      this.#isOpen &&
       this.#recording === 0 &&
       status.queued === 0 &&
       status.unproved === 0 &&

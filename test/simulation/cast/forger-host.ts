@@ -26,7 +26,7 @@ export class ForgerHost {
 
   async #run(life: Life): Promise<void> {
     while (!life.isOver) {
-      await sleep(this.#random.wait(60_000));
+      await sleep(this.#random.wait(30_000));
       if (!this.#site.isLoaded) continue;
       const { cosigned } = this.#site.oracle;
       // A fork that begins above what a witness has cosigned would be news to it, and nobody's fault but the thief's.

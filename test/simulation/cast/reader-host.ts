@@ -26,7 +26,7 @@ export class ReaderHost {
 
   async #run(life: Life): Promise<void> {
     while (!life.isOver) {
-      await sleep(this.#random.wait(120_000));
+      await sleep(this.#random.wait(60_000));
       await this.#audit();
     }
   }
