@@ -136,7 +136,7 @@ describe("publishing", () => {
   test("entries that no published head covers for long are told, whatever the reason", async () => {
     const storage = new WatchedStorage(createMemoryStorage());
     const site = await createSite({ witnesses: 1, storage });
-    const log = await started(await site.open({ witnessTimeoutMs: 20 }));
+    const log = await started(await site.open({ witnessTimeoutMs: 200 }));
     await append(log, 0);
     await published(log);
     const release = storage.hold("published");
