@@ -1,13 +1,13 @@
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { runHere } from "./support/run-here.ts";
 
 test("a log that lacks its key is told, and keeps no other from being served", async () => {
-  const dir = join(await temporaryFolder(), "server");
+  const dir = join(temporaryFolder(), "server");
   await runHere(["serve", "--dir", dir, "--init", "--name", "good", "--origin", "log.example/good"]);
   const path = join(dir, "server.json");
   const config = JSON.parse(await readFile(path, "utf8")) as { logs: object[] };
@@ -31,7 +31,7 @@ test("a log that lacks its key is told, and keeps no other from being served", a
 });
 
 test("a server none of whose logs opens ends, and says why", async () => {
-  const dir = join(await temporaryFolder(), "server");
+  const dir = join(temporaryFolder(), "server");
   await runHere(["serve", "--dir", dir, "--init", "--name", "app", "--origin", "log.example/app"]);
   await rm(join(dir, "keys", "app.ed25519.key"));
   const ran = await runHere(["serve", "--dir", dir, "--listen", "127.0.0.1:0"]);
@@ -43,13 +43,7 @@ test("dev refuses a port that was asked for and is taken", async () => {
   const taken = createServer().listen(0, "127.0.0.1");
   await once(taken, "listening");
   const { port } = taken.address() as AddressInfo;
-  const ran = await runHere(["dev", "--dir", await temporaryFolder(), "--port", String(port)]);
+  const ran = await runHere(["dev", "--dir", temporaryFolder(), "--port", String(port)]);
   taken.close();
   expect(ran).toMatchObject({ code: 3, err: expect.stringContaining(`--port: ${port} is taken`) });
 });
-
-async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "tallystick-serve-"));
-  onTestFinished(async () => rm(folder, { recursive: true, force: true }));
-  return folder;
-}

@@ -6,7 +6,7 @@ import { rejectionCode } from "../../../test/support/errors.ts";
 import type { Acknowledgement, Log } from "../src/index.ts";
 import { Sender } from "./sender.ts";
 import { type Site, createSite, event, expectWhole, login, published, until } from "./site.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { type Fault, WatchedStorage } from "./watched-storage.ts";
 
 const EVENTS: readonly TallyEvent[] = Array.from({ length: 12 }, (_, n) => login(n));

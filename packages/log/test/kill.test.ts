@@ -16,7 +16,7 @@ import {
   writerSender,
 } from "../src/rows.ts";
 import { BATCH_EVENTS, KEYS, MASTER_KEY, ORIGIN, STREAM, WRITERS, requestSize, unsignedEvent } from "./kill-load.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 const ROUNDS = 20;
 const child = new URL("kill-child.ts", import.meta.url).pathname;

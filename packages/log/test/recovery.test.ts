@@ -25,7 +25,7 @@ import {
   replay,
   until,
 } from "./site.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 async function append(log: Log, ...numbers: number[]): Promise<void> {
   await log.appendEvents({ writer: "app", events: numbers.map((n) => login(n)) });
@@ -114,6 +114,24 @@ describe("two processes", () => {
   });
 });
 
+/** A log of 5 entries, closed, its storage still open, and a copy of its folder from when it had 3. */
+async function keptAtThreeOfFive(site: Site): Promise<{ newest: string; older: string; reopened: LogStorage }> {
+  const [newest, older] = [join(temporaryFolder(), "data"), join(temporaryFolder(), "data")];
+  const storage = await openLevelStorage({ path: newest });
+  const log = await started(await site.open({ storage }));
+  await append(log, 0, 1, 2);
+  await published(log);
+  await log.close();
+  await storage.close();
+  cpSync(newest, older, { recursive: true });
+  const reopened = await openLevelStorage({ path: newest });
+  const later = await started(await site.open({ storage: reopened }));
+  await append(later, 3, 4);
+  await published(later);
+  await later.close();
+  return { newest, older, reopened };
+}
+
 describe("start with witnesses", () => {
   test("rule 5: takes nothing until enough witnesses answered that no quorum is left without one", async () => {
     const site = await createSite({ witnesses: 3, quorum: 2 });
@@ -149,19 +167,7 @@ describe("start with witnesses", () => {
 
   test("C-257 a folder that was put back to an older state is refused, before anything is signed", async () => {
     const site = await createSite({ witnesses: 3 });
-    const [newest, older] = [join(temporaryFolder(), "data"), join(temporaryFolder(), "data")];
-    const storage = await openLevelStorage({ path: newest });
-    const log = await started(await site.open({ storage }));
-    await append(log, 0, 1, 2);
-    await published(log);
-    await log.close();
-    await storage.close();
-    cpSync(newest, older, { recursive: true });
-    const reopened = await openLevelStorage({ path: newest });
-    const later = await started(await site.open({ storage: reopened }));
-    await append(later, 3, 4);
-    await published(later);
-    await later.close();
+    const { newest, older, reopened } = await keptAtThreeOfFive(site);
     await reopened.close();
     rmSync(newest, { recursive: true });
 
@@ -195,19 +201,7 @@ describe("start with witnesses", () => {
         request.method === "GET" ? new Response(null, { status: 404 }) : handler(request);
       site.network.hosts.set(`w${at + 1}.example`, hidden);
     }
-    const [newest, older] = [join(temporaryFolder(), "data"), join(temporaryFolder(), "data")];
-    const storage = await openLevelStorage({ path: newest });
-    const log = await started(await site.open({ storage }));
-    await append(log, 0, 1, 2);
-    await published(log);
-    await log.close();
-    await storage.close();
-    cpSync(newest, older, { recursive: true });
-    const reopened = await openLevelStorage({ path: newest });
-    const later = await started(await site.open({ storage: reopened }));
-    await append(later, 3, 4);
-    await published(later);
-    await later.close();
+    const { older, reopened } = await keptAtThreeOfFive(site);
 
     const rolledBack = await levelAt(older);
     const signedBefore = await rolledBack.readHead("signed");

@@ -5,7 +5,7 @@ import { type TallyEvent, LeafAudit, decodeLeaf, newEventId, parseEvent } from "
 import { type KeyStore, type LogStorage, createMemoryKeyStore, createMemoryStorage } from "@tallystick/storage";
 import { addLog, createWitnessApp, initWitness, openWitness } from "../../witness/src/index.ts";
 import { type Log, type LogKeys, type LogOptions, type WitnessTarget, fsckLog, openLog } from "../src/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 export const ORIGIN = "log.example/test";
 export const START_MS = 1_760_000_000_000;

@@ -8,7 +8,7 @@ import { type FsckReport, type Log, fsckLog } from "../src/index.ts";
 import { LogSecrets } from "../src/keys.ts";
 import { scrub } from "../src/scrub.ts";
 import { ORIGIN, type Site, createSite, login, published, seed, until } from "./site.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 const MASTER_KEY = seed("master key");
 

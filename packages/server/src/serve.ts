@@ -72,11 +72,11 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
   });
   const opened: Opened[] = [];
   for (const log of config.logs) opened.push(await openHosted(log, options));
+  const logs = opened.map(({ hosted }) => hosted);
   const closing = new AbortController();
-  const server = createHttpServer({ config, tokens, opened, closing: closing.signal, options });
+  const server = createHttpServer({ config, tokens, logs, closing: closing.signal, options });
   const { logger } = options;
-  const hostedLogs = opened.map(({ hosted }) => hosted);
-  const endWatch = logger === undefined ? undefined : watchStatus(hostedLogs, logger);
+  const endWatch = logger === undefined ? undefined : watchStatus(logs, logger);
   const end = async (graceMs: number): Promise<void> => {
     endWatch?.();
     tokens.close();
@@ -91,7 +91,7 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
   let closed: Promise<void> | undefined;
   return {
     url: urlOf(server),
-    logs: hostedLogs,
+    logs,
     close: () => (closed ??= end(config.graceMs)),
   };
 }
@@ -99,15 +99,15 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
 interface HttpServerInput {
   readonly config: ServerConfig;
   readonly tokens: TokenFile;
-  readonly opened: readonly Opened[];
+  readonly logs: readonly HostedLog[];
   readonly closing: AbortSignal;
   readonly options: ServeLogsOptions;
 }
 
-function createHttpServer({ config, tokens, opened, closing, options }: HttpServerInput): Server {
+function createHttpServer({ config, tokens, logs, closing, options }: HttpServerInput): Server {
   const { rateLimit, bodyTimeoutMs, bodiesBytesMax, connectionsMax } = config;
   const app = createServerApp({
-    logs: opened.map(({ hosted }) => hosted),
+    logs,
     tokens,
     rateLimit,
     bodyTimeoutMs,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { errorCode, rejectionCode } from "../../../test/support/errors.ts";
 import { type ServerConfig, parseConfig, readConfig } from "../src/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 const log = { name: "app", origin: "log.example/app" };
 

@@ -7,7 +7,7 @@ import { configSchema } from "../src/config.ts";
 import { initServer, openApiDocument, parseConfig } from "../src/index.ts";
 import { PROBLEMS, type ProblemCode } from "../src/problem.ts";
 import { LOG_ROUTES } from "../src/routing.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { TestServer, login } from "./test-server.ts";
 
 function docOf(path: string): string {

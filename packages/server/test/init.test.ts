@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { createSigner, parsePolicy, parseVkey, sha256, utf8 } from "@tallystick/core";
 import { rejectionCode } from "../../../test/support/errors.ts";
 import { type InitServerOptions, initServer, layoutOf, logLayoutOf, readLogKeys, readServer } from "../src/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 function witness(name: string): { name: string; vkeys: string[]; url: string } {
   const { vkey } = createSigner({ name: `${name}.example`, type: "ed25519-cosigner", seed: sha256(utf8(name)) });

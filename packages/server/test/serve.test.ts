@@ -15,7 +15,7 @@ import {
   serveLogs,
 } from "../src/index.ts";
 import { login } from "./test-server.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 interface Place {
   readonly dir: string;

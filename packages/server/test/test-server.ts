@@ -17,7 +17,7 @@ import {
   createServerApp,
   createToken,
 } from "../src/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 export const ORIGIN = "log.example/app";
 export const LOG = "app";

@@ -4,7 +4,7 @@ import { describe, expect, test, vi } from "vitest";
 import { rejectionCode } from "../../../test/support/errors.ts";
 import { ROLES, Tokens, createToken, listTokens, revokeToken } from "../src/index.ts";
 import { TokenFile } from "../src/token-file.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 function tokensPath(): string {
   return join(temporaryFolder(), "tokens.json");

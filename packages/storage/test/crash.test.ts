@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { indexKey, openKeyStore, openLevelStorage } from "../src/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 const ROUNDS = 8;
 const child = new URL("crash-child.ts", import.meta.url).pathname;

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { lockFolder, readSecretFile, writeFileDurably } from "../src/index.ts";
 import { expectCode } from "./expect-code.ts";
 import { createFaultyFileSystem } from "./faulty-file-system.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 

@@ -7,7 +7,7 @@ import { StorageError } from "../src/error.ts";
 import { createMemoryKeyStore, type KeyStore, openKeyStore } from "../src/index.ts";
 import { expectCode } from "./expect-code.ts";
 import { createFaultyFileSystem, type Fault } from "./faulty-file-system.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 const masterKey = new Uint8Array(32).fill(9);
 const hex = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString("hex");

@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { crc32c } from "../src/crc32c.ts";
 import { scrubTables } from "../src/index.ts";
 import { collect } from "./collect.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 test("crc32c gives the values of RFC 3720 B.4", () => {
   expect(crc32c(new Uint8Array(32))).toBe(0x8a9136aa);

@@ -10,7 +10,7 @@ import { collect } from "./collect.ts";
 import { expectCode } from "./expect-code.ts";
 import { createFaultyFileSystem } from "./faulty-file-system.ts";
 import { type ReadReport, readStore } from "./read-store.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const ENTRIES = 40;

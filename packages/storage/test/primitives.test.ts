@@ -9,7 +9,7 @@ import { createMasterKeyFile, indexKey, loadMasterKey, parseIndexKey } from "../
 import { KeyIndex } from "../src/key-index.ts";
 import { KeyedHash } from "../src/keyed-hash.ts";
 import { expectCode } from "./expect-code.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 describe("indexKey", () => {
   test("sorts as the numbers do, and comes back", () => {

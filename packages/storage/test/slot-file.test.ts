@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { nodeFileSystem } from "../src/index.ts";
 import { type Slot, SlotFile } from "../src/slot-file.ts";
 import { expectCode } from "./expect-code.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 const slotOf = (number: number): Slot => ({ number, digest: new Uint8Array(32).fill(number % 251) });
 

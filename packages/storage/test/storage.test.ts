@@ -4,7 +4,7 @@ import { describe, test } from "vitest";
 import { storageContract } from "../src/contract.ts";
 import { createMemoryStorage, openLevelStorage } from "../src/index.ts";
 import type { LogStorage } from "../src/storage.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 const drivers: Readonly<Record<string, () => Promise<LogStorage>>> = {
   memory: async () => createMemoryStorage(),

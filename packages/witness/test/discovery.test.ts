@@ -5,7 +5,7 @@ import { createSigner, formatVkey, parseVkey, sha256, utf8 } from "@tallystick/c
 import { rejectionCode } from "../../../test/support/errors.ts";
 import { describeWithVectors, readVectorText } from "../../../test/support/vectors.ts";
 import { addList, addLog, initWitness, listLogs, readWitnessKeys, removeList, removeLog } from "../src/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { TestLog, logSigner } from "./test-log.ts";
 import { START_MS, TestWitness, witnessFolder } from "./test-witness.ts";
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { addList, addLog, initWitness, listLogs, removeLog } from "../src/index.ts";
 import { KINDS } from "../src/problem.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { TestLog } from "./test-log.ts";
 import { TestWitness, witnessFolder } from "./test-witness.ts";
 

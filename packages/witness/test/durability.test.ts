@@ -8,7 +8,7 @@ import { rejectionCode } from "../../../test/support/errors.ts";
 import { createFaultyFileSystem } from "../../storage/test/faulty-file-system.ts";
 import { openWitness } from "../src/index.ts";
 import { LossyDisk } from "./lossy-disk.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { TestLog } from "./test-log.ts";
 import { START_MS, TestWitness, witnessFolder } from "./test-witness.ts";
 

@@ -14,7 +14,7 @@ import {
   readWitnessKeys,
   removeLog,
 } from "../src/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { TestLog, logSigner } from "./test-log.ts";
 import { NAME, TestWitness, witnessFolder } from "./test-witness.ts";
 

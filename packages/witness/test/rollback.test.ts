@@ -1,7 +1,7 @@
 import { cpSync, rmSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { type LogConfig, type OpenWitnessOptions, type WitnessLogger, addLog } from "../src/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { TestLog, requestBody } from "./test-log.ts";
 import { TestWitness, witnessFolder } from "./test-witness.ts";
 

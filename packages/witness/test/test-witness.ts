@@ -12,7 +12,7 @@ import {
   initWitness,
   openWitness,
 } from "../src/index.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import type { TestLog } from "./test-log.ts";
 
 export const NAME = "witness.example/w1";

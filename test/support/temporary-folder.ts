@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 
 export function temporaryFolder(): string {
-  const path = mkdtempSync(join(tmpdir(), "tallystick-log-"));
+  const path = mkdtempSync(join(tmpdir(), "tallystick-test-"));
   onTestFinished(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
