@@ -157,7 +157,9 @@ class ServerApp {
   }
 }
 
+/** What is unforeseen is told with where it happened: nothing else says it. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return `${error.name}: ${error.message}${error.cause === undefined ? "" : `; because of ${describe(error.cause)}`}`;
+  const told = codeOf(error) === "internal" ? (error.stack ?? String(error)) : `${error.name}: ${error.message}`;
+  return `${told}${error.cause === undefined ? "" : `; because of ${describe(error.cause)}`}`;
 }

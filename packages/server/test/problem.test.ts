@@ -49,7 +49,7 @@ describe("problemResponse", () => {
   });
 });
 
-test("what a client is not told stands in the server's log, under the same id", async () => {
+test("what a client is not told stands in the server's log, under the same id, with where it happened", async () => {
   const server = await TestServer.start({ witnesses: 0 });
   Object.defineProperty(server.log, "policyText", {
     get: () => {
@@ -61,6 +61,7 @@ test("what a client is not told stands in the server's log, under the same id", 
   expect(reply.text).not.toContain("/srv");
   const [warning = ""] = server.warnings;
   expect(warning).toContain(SECRET);
+  expect(warning).toContain("problem.test.ts");
   expect(warning).toContain(String(reply.json()["instance"]).replace("urn:uuid:", ""));
 });
 
