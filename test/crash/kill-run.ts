@@ -23,10 +23,18 @@ import {
 import { decodeLeaf, newEventId } from "@tallystick/events";
 import { type InitializedServer, createToken, initServer, layoutOf } from "@tallystick/server";
 import { type ServedWitness, addLog, initWitness, serveWitness } from "@tallystick/witness";
+import { Random } from "../simulation/engine/random.ts";
 import { removeFolder, runCommand, startCommand, temporaryFolder } from "../support/processes.ts";
 import { COMPLAINT_MAX, type Running, type Victim, killAgainAndAgain, run } from "./victim.ts";
 
+export interface KillRun {
+  readonly kills: number;
+  /** Of the moments; the processes themselves take as long as they take. */
+  readonly seed: number;
+}
+
 export interface KillSummary {
+  readonly seed: number;
   readonly kills: Readonly<Record<string, number>>;
   readonly acknowledged: number;
   readonly recorded: number;
@@ -41,13 +49,15 @@ const PAUSE_MS = 15;
 /** Requests that are sent again after each start of the log. */
 const AGAIN_MAX = 10;
 const FLUSH_MS = 120_000;
+/** For a complaint to be read. */
+const COMPLAINT_MS = 500;
 const RECORDER = fileURLToPath(new URL("recording-child.ts", import.meta.url));
 
 /** Runs until so many processes were killed, checks, and cleans up. @throws {Error} what does not hold. */
-export async function runKills({ kills }: { readonly kills: number }): Promise<KillSummary> {
+export async function runKills(options: KillRun): Promise<KillSummary> {
   const site = await KillSite.create();
   try {
-    return await site.run(kills);
+    return await site.run(options);
   } finally {
     await site.close();
   }
@@ -119,7 +129,7 @@ class KillSite {
     return new KillSite({ folder, made, policy, bystanders, witnessUrl: victim?.url ?? "" });
   }
 
-  async run(kills: number): Promise<KillSummary> {
+  async run({ kills, seed }: KillRun): Promise<KillSummary> {
     // The log first: its address is that of all the rest.
     const first = run(this.#log());
     await first.ready;
@@ -131,13 +141,14 @@ class KillSite {
     }
     const load = Promise.all(writers.map(async (writer) => this.#write(writer)));
     load.catch(() => (this.#isOver = true));
-    const counts = await this.#killAll(kills);
+    const counts = await this.#killAll({ kills, seed });
     this.#isOver = true;
     await load;
     await this.#running.get("client")?.kill();
     this.#running.delete("client");
     const size = await this.#check();
     return {
+      seed,
       kills: counts,
       acknowledged: this.#acknowledged.size,
       recorded: this.#recorded.length,
@@ -148,7 +159,7 @@ class KillSite {
   }
 
   /** Gives how many were killed of each. */
-  async #killAll(kills: number): Promise<Readonly<Record<string, number>>> {
+  async #killAll({ kills, seed }: KillRun): Promise<Readonly<Record<string, number>>> {
     const counts: Record<string, number> = {};
     const victims = [this.#log(), this.#witness(), this.#recorder()];
     const ends = await Promise.allSettled(
@@ -160,8 +171,9 @@ class KillSite {
           counts[victim.name] = count + 1;
           return true;
         };
+        const random = new Random(seed, victim.name);
         try {
-          this.#running.set(victim.name, await killAgainAndAgain(victim, { next, random: Math.random }));
+          this.#running.set(victim.name, await killAgainAndAgain(victim, { next, random }));
         } catch (error) {
           // What does not hold ends the whole run.
           this.#isOver = true;
@@ -256,8 +268,11 @@ class KillSite {
         body: JSON.stringify(events),
       });
       const body: unknown = await response.json();
-      if (response.status !== 503)
-        assert.ok(response.ok, `${response.status}: ${JSON.stringify(body)}; the log said: ${this.#complaints}`);
+      if (!response.ok && response.status !== 503) {
+        // What it says of it comes another way.
+        await sleep(COMPLAINT_MS);
+        assert.fail(`${response.status}: ${JSON.stringify(body)}; the log said: ${this.#complaints}`);
+      }
       return response.ok ? (body as Acknowledged[]) : undefined;
     } catch (error) {
       if (error instanceof assert.AssertionError) throw error;

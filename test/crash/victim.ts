@@ -1,6 +1,7 @@
 /** A process that is killed again and again, and started again each time. */
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Random } from "../simulation/engine/random.ts";
 import { exitOf } from "../support/processes.ts";
 
 export interface Victim {
@@ -18,8 +19,7 @@ export interface Victim {
 export interface KillOptions {
   /** Gives whether there is another kill to be done, and counts it. */
   readonly next: () => boolean;
-  /** Between 0 and 1. */
-  readonly random: () => number;
+  readonly random: Random;
 }
 
 /** How long a process lives at most once it is ready. */
@@ -39,11 +39,11 @@ export async function killAgainAndAgain(victim: Victim, { next, random }: KillOp
       await running.ready;
       return running;
     }
-    if (random() * EARLY_ONE_IN < 1) {
-      await Promise.race([sleep(random() * START_MS), running.ready]);
+    if (random.below(EARLY_ONE_IN) === 0) {
+      await Promise.race([sleep(random.below(START_MS)), running.ready]);
     } else {
       await running.ready;
-      await sleep(random() * LIFE_MS);
+      await sleep(random.below(LIFE_MS));
     }
     await running.kill();
   }
