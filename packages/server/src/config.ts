@@ -44,6 +44,10 @@ export interface ServerConfig {
   readonly bodyTimeoutMs: number;
   /** Of all bodies under way: bounds what clients can take of the memory. */
   readonly bodiesBytesMax: number;
+  /** Of all answers that clients have not taken yet: beyond, those with most of it are cut off. */
+  readonly answersBytesMax: number;
+  /** For a client to take anything at all of its answer. */
+  readonly stallTimeoutMs: number;
   readonly connectionsMax: number;
   /** How long requests under way may take at the end. */
   readonly graceMs: number;
@@ -109,6 +113,9 @@ export const configSchema: z.ZodType<ServerConfig> = z.strictObject({
   rateLimit: rateLimitSchema.prefault({}),
   bodyTimeoutMs: milliseconds.default(30_000),
   bodiesBytesMax: z.int().min(4_194_304).default(268_435_456),
+  answersBytesMax: z.int().min(4_194_304).default(268_435_456),
+  // Above the longest wait, and above the heartbeats of tails.
+  stallTimeoutMs: milliseconds.default(120_000),
   connectionsMax: z.int().min(1).max(1_000_000).default(20_000),
   graceMs: milliseconds.default(5000),
 });

@@ -14,6 +14,7 @@ import {
 } from "@tallystick/storage";
 import { createServerApp } from "./app.ts";
 import { type LogConfig, type ServerConfig, readConfig } from "./config.ts";
+import { boundConnections } from "./connections.ts";
 import type { HostedLog } from "./hosted-log.ts";
 import { readLogKeys, readLogPolicy, reasonOf } from "./init.ts";
 import { layoutOf, logLayoutOf } from "./layout.ts";
@@ -46,8 +47,6 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const LOOK_INTERVAL_MS = 1000;
 /** Longer than the usual 60 seconds of proxies, so that it is they who close idle connections. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-/** For a client to take anything at all of its answer. Above the longest wait, and above the heartbeats of tails. */
-const STALL_TIMEOUT_MS = 120_000;
 /** At the end, for answers that are ready to get out. */
 const LAST_WORDS_MS = 250;
 
@@ -77,10 +76,16 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
   const server = createHttpServer({ config, tokens, logs, closing: closing.signal, options });
   const { logger } = options;
   const endWatch = logger === undefined ? undefined : watchStatus(logs, logger);
+  const { answersBytesMax } = config;
+  const endBounds = boundConnections(server, {
+    answersBytesMax,
+    onTrouble: (message, details) => logger?.warn(message, details),
+  });
   const end = async (graceMs: number): Promise<void> => {
     endWatch?.();
     tokens.close();
     await closeAll(server, { opened, graceMs, closing });
+    endBounds();
   };
   try {
     await listen(server, config, options);
@@ -105,7 +110,7 @@ interface HttpServerInput {
 }
 
 function createHttpServer({ config, tokens, logs, closing, options }: HttpServerInput): Server {
-  const { rateLimit, bodyTimeoutMs, bodiesBytesMax, connectionsMax } = config;
+  const { rateLimit, bodyTimeoutMs, bodiesBytesMax, connectionsMax, stallTimeoutMs } = config;
   const app = createServerApp({
     logs,
     tokens,
@@ -124,7 +129,7 @@ function createHttpServer({ config, tokens, logs, closing, options }: HttpServer
   };
   const server = createAdaptorServer({ fetch: app.fetch, createServer, serverOptions }) as Server;
   server.maxConnections = connectionsMax;
-  server.timeout = STALL_TIMEOUT_MS;
+  server.timeout = stallTimeoutMs;
   return server;
 }
 
