@@ -5,7 +5,7 @@
  */
 import { encodeHex, equalBytes, hashLeaf } from "@tallystick/core";
 import { type Leaf, dayOf, decodeLeaf, decodeOpening, encodeCbor, encodeLeaf, streamId } from "@tallystick/events";
-import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
+import { type LogStorage, type Row, type Run, indexKey } from "@tallystick/storage";
 import { type Candidate, type OwnContext, type OwnEvent, type SentCandidate, ownCandidate } from "./candidate.ts";
 import { LogError } from "./error.ts";
 import type { OwnStream } from "./heads.ts";
@@ -59,6 +59,7 @@ export interface Built {
   readonly leaves: readonly Uint8Array[];
   readonly leafHashes: readonly Uint8Array[];
   readonly rows: readonly Row[];
+  readonly runs: readonly Run[];
   readonly chainEnds: ReadonlyMap<string, ChainEnd>;
   readonly loggedAt: number;
   readonly own: OwnStream;
@@ -336,20 +337,22 @@ export class Draft {
     const links = tags.map(linksOf);
     const chains = await this.#chainEnds(links);
     const leaves: Uint8Array[] = [];
-    const rows: Row[] = [];
+    const sealed: Uint8Array[] = [];
+    const day = dayOf(this.#loggedAt);
     for (const [at, { candidate, index }] of this.#placed.entries()) {
-      const leaf = encodeLeaf(this.#leafOf(candidate, extend(chains, links[at] ?? [], index)));
-      leaves.push(leaf);
-      const key = indexKey(index);
-      const sealed = this.#context.secrets.seal(candidate, dayOf(this.#loggedAt), this.#context.random(24));
-      rows.push({ table: TABLE.leaf, key, value: leaf }, { table: TABLE.sealed, key, value: sealed });
+      leaves.push(encodeLeaf(this.#leafOf(candidate, extend(chains, links[at] ?? [], index))));
+      sealed.push(this.#context.secrets.seal(candidate, day, this.#context.random(24)));
     }
-    rows.push(...this.#indexRows(chains));
+    const first = this.#base.size;
     const types = this.#placed.map(({ candidate }) => candidate.type);
     return {
       leaves,
       leafHashes: leaves.map(hashLeaf),
-      rows,
+      rows: this.#indexRows(chains),
+      runs: [
+        { table: TABLE.leaf, first, values: leaves },
+        { table: TABLE.sealed, first, values: sealed },
+      ],
       chainEnds: chains,
       loggedAt: this.#loggedAt,
       own: { ...this.#base.own, nextSequence: this.#nextOwn },

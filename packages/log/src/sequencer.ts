@@ -200,6 +200,7 @@ export class Sequencer {
     await storage.commit({
       head: { name: "integrated", expected: version, bytes },
       rows: [...built.rows, ...edges],
+      runs: built.runs,
       blobs,
     });
     this.#state = { ...next, version: version + 1 };

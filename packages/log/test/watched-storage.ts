@@ -63,6 +63,7 @@ export class WatchedStorage implements LogStorage {
     this.heads.push(name);
     this.written.push(commit.head.bytes, ...(commit.blobs ?? []).map(({ bytes }) => bytes));
     for (const { key, value } of commit.rows ?? []) this.written.push(Buffer.from(key), value ?? new Uint8Array());
+    for (const { values } of commit.runs ?? []) this.written.push(...values);
   }
 
   async readHead(name: HeadName): Promise<VersionedHead | undefined> {

@@ -1,5 +1,6 @@
 /** What a storage driver checks of its arguments before it does anything. */
-import type { Commit, HeadName, Row } from "./storage.ts";
+import { indexKey } from "./index-key.ts";
+import type { Commit, HeadName, Row, Run } from "./storage.ts";
 
 const HEAD_NAMES: readonly string[] = ["integrated", "signed", "published"] satisfies HeadName[];
 const KEY_BYTES_MAX = 512;
@@ -42,13 +43,22 @@ export function assertRows(rows: readonly Row[]): void {
   }
 }
 
-export function assertCommit({ head, rows = [], blobs = [] }: Commit): void {
+function assertRun({ table, first, values }: Run): void {
+  assertTable(table);
+  if (values.length === 0) throw new RangeError(`run of ${table}: expected one value at least, got none`);
+  indexKey(first + values.length - 1);
+  indexKey(first);
+  for (const value of values) assertBytes(value, `value of ${table}`);
+}
+
+export function assertCommit({ head, rows = [], runs = [], blobs = [] }: Commit): void {
   assertHeadName(head.name);
   if (!Number.isSafeInteger(head.expected) || head.expected < 0) {
     throw new RangeError(`expected: expected a version of 0 or more, got ${head.expected}`);
   }
   assertBytes(head.bytes, "head");
   assertRows(rows);
+  runs.forEach(assertRun);
   for (const { key, bytes } of blobs) {
     assertBlobKey(key);
     assertBytes(bytes, `blob ${key}`);

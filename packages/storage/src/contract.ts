@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { StorageError, type StorageErrorCode } from "./error.ts";
 import { indexKey } from "./index-key.ts";
-import type { Commit, LogStorage, StoredRow } from "./storage.ts";
+import type { Commit, LogStorage, Run, StoredRow } from "./storage.ts";
 
 export interface StorageContractCase {
   /** What is checked, as a statement. */
@@ -149,6 +149,106 @@ export const storageContract: readonly StorageContractCase[] = [
     assert.deepEqual(await keysIn({ limit: 0 }), []);
   }),
 
+  contractCase(
+    "the rows of runs are read and scanned like all others, wherever runs begin and end",
+    async (storage) => {
+      const sizes = [1, 3, 250, 1, 600, 2];
+      let first = 0;
+      for (const [at, count] of sizes.entries()) {
+        await storage.commit({
+          ...commitOf(at, {}),
+          runs: [runOf("leaf", first, count), runOf("sealed", first, count)],
+        });
+        first += count;
+      }
+      for (const table of ["leaf", "sealed"]) {
+        const keys = Array.from({ length: first }, (_, index) => indexKey(index));
+        const rows = keys.map((key, index) => ({ key, value: runValue(table, index) }));
+        assert.deepEqual(await collect(storage.scanRows(table)), rows);
+        assert.deepEqual(await collect(storage.scanRows(table, { reverse: true })), rows.toReversed());
+        assert.deepEqual(
+          await storage.getRows(table, keys),
+          rows.map(({ value }) => value),
+        );
+        for (const index of [0, 1, 3, 4, 253, 254, 255, 256, 511, 512, 854, 856])
+          assert.deepEqual(await storage.getRow(table, indexKey(index)), rows[index]?.value);
+        assert.equal(await storage.getRow(table, indexKey(first)), undefined);
+        assert.deepEqual(await storage.getRows(table, [indexKey(700), indexKey(9999), "none", indexKey(2)]), [
+          rows[700]?.value,
+          undefined,
+          undefined,
+          rows[2]?.value,
+        ]);
+        for (const [from, to] of [
+          [0, 1],
+          [2, 260],
+          [255, 256],
+          [300, 300],
+          [599, 857],
+          [512, 2000],
+        ] as const) {
+          const range = { gte: indexKey(from), lt: indexKey(to) };
+          assert.deepEqual(await collect(storage.scanRows(table, range)), rows.slice(from, to));
+          const reversed = { gt: indexKey(from), lte: indexKey(to), reverse: true, limit: 7 };
+          assert.deepEqual(
+            await collect(storage.scanRows(table, reversed)),
+            rows
+              .slice(from + 1, to + 1)
+              .toReversed()
+              .slice(0, 7),
+          );
+        }
+      }
+    },
+  ),
+
+  contractCase("rows of runs are replaced and deleted one by one", async (storage) => {
+    await storage.commit({ ...commitOf(0, {}), runs: [runOf("leaf", 10, 300)] });
+    await storage.putRows([{ table: "leaf", key: indexKey(20), value: utf8("other") }]);
+    await storage.deleteRows("leaf", [indexKey(10), indexKey(21), indexKey(9), indexKey(309), "none"]);
+    await storage.commit({ ...commitOf(1, {}), rows: [{ table: "leaf", key: indexKey(22), value: null }] });
+    await storage.deleteRows("leaf", [indexKey(21)]);
+    assert.deepEqual(await storage.getRow("leaf", indexKey(20)), utf8("other"));
+    assert.equal(await storage.getRow("leaf", indexKey(21)), undefined);
+    const expected = Array.from({ length: 300 }, (_, at) => 10 + at)
+      .filter((index) => ![10, 21, 22, 309].includes(index))
+      .map((index) => ({ key: indexKey(index), value: index === 20 ? utf8("other") : runValue("leaf", index) }));
+    assert.deepEqual(await collect(storage.scanRows("leaf")), expected);
+    await storage.deleteRows("leaf", [indexKey(20)]);
+    assert.equal(await storage.getRow("leaf", indexKey(20)), undefined);
+    await storage.deleteRows(
+      "leaf",
+      expected.map(({ key }) => key),
+    );
+    assert.deepEqual(await collect(storage.scanRows("leaf")), []);
+    await storage.putRows([{ table: "leaf", key: indexKey(11), value: utf8("again") }]);
+    assert.deepEqual(await collect(storage.scanRows("leaf")), [{ key: indexKey(11), value: utf8("again") }]);
+  }),
+
+  contractCase("rows of runs may be long, and empty", async (storage) => {
+    const values = [0, 1, 127, 128, 40_000, 0, 70_000, 30_000, 5].map((length) =>
+      new Uint8Array(length).fill(length % 251),
+    );
+    await storage.commit({ ...commitOf(0, {}), runs: [{ table: "leaf", first: 0, values }] });
+    assert.deepEqual(
+      (await collect(storage.scanRows("leaf"))).map(({ value }) => value),
+      values,
+    );
+    assert.deepEqual(await storage.getRow("leaf", indexKey(6)), values[6]);
+    assert.deepEqual(await storage.getRow("leaf", indexKey(5)), values[5]);
+  }),
+
+  contractCase("a run without values, or beyond the safe integers, is refused", async (storage) => {
+    const run = (first: number, count: number): Run => ({
+      table: "leaf",
+      first,
+      values: Array.from({ length: count }, () => utf8("x")),
+    });
+    for (const wrong of [run(0, 0), run(-1, 1), run(0.5, 1), run(Number.MAX_SAFE_INTEGER, 2)])
+      await assert.rejects(() => storage.commit({ ...commitOf(0, {}), runs: [wrong] }), RangeError);
+    assert.equal(await storage.readHead("integrated"), undefined);
+  }),
+
   contractCase("a scan sees one moment of its table", async (storage) => {
     await storage.commit(
       commitOf(0, Object.fromEntries(Array.from({ length: 300 }, (_, at) => [indexKey(at), "old"]))),
@@ -252,6 +352,14 @@ export const storageContract: readonly StorageContractCase[] = [
     for (const call of calls) await assertCode("storage-unavailable", call);
   }),
 ];
+
+function runOf(table: string, first: number, count: number): Run {
+  return { table, first, values: Array.from({ length: count }, (_, at) => runValue(table, first + at)) };
+}
+
+function runValue(table: string, index: number): Uint8Array {
+  return utf8(`${table} ${index} ${"x".repeat(index % 300)}`);
+}
 
 /** The commit that makes version `expected + 1`, with rows in the table "leaf". */
 function commitOf(

@@ -31,6 +31,7 @@ export type {
   HeadName,
   LogStorage,
   Row,
+  Run,
   ScanRange,
   StorageDamage,
   StoredRow,

@@ -15,6 +15,7 @@ import { type FolderLock, lockFolder } from "./files.ts";
 import { headConflict } from "./head-conflict.ts";
 import { copyMark, type HeadMark, slotMark } from "./head-mark.ts";
 import { assertNothingDropped } from "./level-log.ts";
+import { LevelRuns, type RunStore, mergeRows, piecesOf } from "./level-runs.ts";
 import { scrubTables } from "./level-scrub.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import type {
@@ -100,7 +101,7 @@ export async function openLevelStorage(options: LevelStorageOptions): Promise<Lo
     undo.push(() => database.close());
     await assertNothingDropped(database.location);
     for (const name of HEAD_NAMES) await reconcile({ name, database, mark: marks[name], logger });
-    return new LevelStorage(database, marks, lock);
+    return new LevelStorage({ database, marks, lock, runs: await LevelRuns.open(runStoreOf(database)) });
   } catch (cause) {
     for (const step of undo.reverse()) await step().catch(() => undefined);
     throw storageFailure(`could not open ${path}`, cause);
@@ -210,19 +211,28 @@ function rolledBack({ name, version, mark }: { name: HeadName; version: number; 
   return new StorageError("storage-rolled-back", message, { details });
 }
 
+interface Parts {
+  readonly database: Database;
+  readonly marks: Marks;
+  readonly lock: FolderLock;
+  readonly runs: LevelRuns;
+}
+
 class LevelStorage implements LogStorage {
   readonly #database: Database;
   readonly #marks: Marks;
   readonly #lock: FolderLock;
+  readonly #runs: LevelRuns;
   readonly #writes = new SerialQueue();
   /** Set by the first write whose outcome is unknown; nothing is answered after it. */
   #failure: StorageError | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(database: Database, marks: Marks, lock: FolderLock) {
+  constructor({ database, marks, lock, runs }: Parts) {
     this.#database = database;
     this.#marks = marks;
     this.#lock = lock;
+    this.#runs = runs;
   }
 
   async readHead(name: HeadName): Promise<VersionedHead | undefined> {
@@ -234,12 +244,14 @@ class LevelStorage implements LogStorage {
   async commit(commit: Commit): Promise<void> {
     this.#assertUsable();
     assertCommit(commit);
-    const { head } = commit;
+    const { head, rows = [], runs = [] } = commit;
     const operations = commitOperations(commit);
     await this.#writes.run(async () => {
       this.#assertNotFailed();
       const mark = this.#marks[head.name];
       if (mark.version !== head.expected) throw headConflict(head, mark.version);
+      operations.push(...(await this.#deletionsFromRuns(rows)));
+      for (const { table } of runs) this.#runs.add(table);
       // Dying before this line leaves nothing of the commit; dying within it leaves all or nothing of it.
       await this.#write(operations);
       // Dying here leaves the mark one commit behind, which opening completes.
@@ -251,25 +263,49 @@ class LevelStorage implements LogStorage {
     this.#assertUsable();
     assertTable(table);
     assertKey(key);
-    return this.#get(rowKey(table, key));
+    const row = this.#get(rowKey(table, key));
+    return row !== undefined || !this.#runs.has(table) ? row : this.#readAsync(() => this.#runs.get(table, key));
   }
 
   async getRows(table: string, keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
     this.#assertUsable();
     assertTable(table);
     keys.forEach(assertKey);
-    const stored = keys.map((key) => rowKey(table, key));
-    if (keys.length <= SYNC_KEYS_MAX) return stored.map((key) => this.#get(key));
-    const sealed = await this.#readAsync(() => this.#database.getMany(stored));
+    const rows = await this.#getRows(keys.map((key) => rowKey(table, key)));
+    if (!this.#runs.has(table) || !rows.includes(undefined)) return rows;
+    const inRuns = await this.#readAsync(() => this.#runs.getMany(table, keys));
+    return rows.map((row, at) => row ?? inRuns[at]);
+  }
+
+  async #getRows(stored: readonly string[]): Promise<(Uint8Array | undefined)[]> {
+    if (stored.length <= SYNC_KEYS_MAX) return stored.map((key) => this.#get(key));
+    const sealed = await this.#readAsync(() => this.#database.getMany([...stored]));
     return stored.map((key, at) => open(key, sealed[at]));
   }
 
   async *scanRows(table: string, range: ScanRange = {}): AsyncGenerator<StoredRow> {
     this.#assertUsable();
     assertTable(table);
+    if (!this.#runs.has(table)) {
+      yield* this.#scanOwn(table, range);
+      return;
+    }
+    const snapshot = this.#database.snapshot();
+    try {
+      const runs = this.#runs.scan(table, range, runStoreOf(this.#database, { snapshot }));
+      yield* mergeRows(this.#scanOwn(table, range, { snapshot }), runs, range);
+    } catch (cause) {
+      throw readFailure(cause);
+    } finally {
+      await snapshot.close();
+    }
+  }
+
+  /** The rows that were written by themselves. */
+  async *#scanOwn(table: string, range: ScanRange, moment: Moment = {}): AsyncGenerator<StoredRow> {
     const prefix = rowKey(table, "");
     const { limit, reverse = false } = range;
-    const bounds = { ...boundsOf(prefix, range), reverse, ...(limit === undefined ? {} : { limit }) };
+    const bounds = { ...moment, ...boundsOf(prefix, range), reverse, ...(limit === undefined ? {} : { limit }) };
     try {
       for await (const [key, sealed] of this.#database.iterator(bounds)) {
         const value = open(key, sealed);
@@ -284,7 +320,22 @@ class LevelStorage implements LogStorage {
     this.#assertUsable();
     assertRows(rows);
     const operations = rows.map(rowOperation);
-    await this.#writes.run(() => this.#write(operations));
+    await this.#writes.run(async () => this.#write([...operations, ...(await this.#deletionsFromRuns(rows))]));
+  }
+
+  /** A row that is deleted has to leave its run too. Within the queue of writes: it reads what it writes. */
+  async #deletionsFromRuns(rows: readonly Row[]): Promise<Operation[]> {
+    const deleted = new Map<string, string[]>();
+    for (const { table, key, value } of rows) {
+      if (value !== null || !this.#runs.has(table)) continue;
+      deleted.set(table, [...(deleted.get(table) ?? []), key]);
+    }
+    const operations: Operation[] = [];
+    for (const [table, keys] of deleted) {
+      const pieces = await this.#readAsync(() => this.#runs.without(table, keys));
+      operations.push(...pieces.map(({ key, value }) => operationOf(key, value)));
+    }
+    return operations;
   }
 
   async deleteRows(table: string, keys: readonly string[]): Promise<void> {
@@ -396,6 +447,7 @@ class LevelStorage implements LogStorage {
 
 /** What LevelDB itself notices of damage, as ours. */
 function readFailure(cause: unknown): StorageError {
+  if (cause instanceof StorageError) return cause;
   if (errorCodeOf(cause) === "LEVEL_CORRUPTION") return corrupt("a block of the database is damaged", {}, cause);
   return storageFailure("could not read from the database", cause);
 }
@@ -444,13 +496,21 @@ function headOperation({ name, expected, bytes }: Commit["head"]): Operation {
   return { type: "put", key: headKey(name), value: sealValue(headKey(name), value) };
 }
 
-function commitOperations({ head, rows = [], blobs = [] }: Commit): Operation[] {
-  return [...blobs.map(({ key, bytes }) => put(blobKey(key), bytes)), ...rows.map(rowOperation), headOperation(head)];
+function commitOperations({ head, rows = [], runs = [], blobs = [] }: Commit): Operation[] {
+  return [
+    ...blobs.map(({ key, bytes }) => put(blobKey(key), bytes)),
+    ...runs.flatMap((run) => piecesOf(run).map(({ key, value }) => operationOf(key, value))),
+    ...rows.map(rowOperation),
+    headOperation(head),
+  ];
 }
 
 function rowOperation({ table, key, value }: Row): Operation {
-  const stored = rowKey(table, key);
-  return value === null ? { type: "del", key: stored } : put(stored, value);
+  return operationOf(rowKey(table, key), value);
+}
+
+function operationOf(key: string, value: Uint8Array | null): Operation {
+  return value === null ? { type: "del", key } : put(key, value);
 }
 
 function put(key: string, value: Uint8Array): Operation {
@@ -460,6 +520,24 @@ function put(key: string, value: Uint8Array): Operation {
 const headKey = (name: HeadName): string => `h/${name}`;
 const rowKey = (table: string, key: string): string => `r/${table}/${key}`;
 const blobKey = (key: string): string => `b/${key}`;
+
+/** As of when to read: now, or as of a snapshot. */
+interface Moment {
+  readonly snapshot?: ReturnType<Database["snapshot"]>;
+}
+
+/** The database as runs use it. */
+function runStoreOf(database: Database, moment: Moment = {}): RunStore {
+  return {
+    async *entries(range) {
+      for await (const [key, sealed] of database.iterator({ ...moment, ...range, highWaterMarkBytes: MIB })) {
+        const value = open(key, sealed);
+        if (value !== undefined) yield [key, value];
+      }
+    },
+    keys: (range) => database.keys({ ...moment, ...range }),
+  };
+}
 
 interface Bounds {
   readonly gt?: string;

@@ -1,12 +1,15 @@
 /** A log's data in memory: for tests and for `dev` without a disk. Durable for as long as the process lives. */
 import { assertBlobKey, assertCommit, assertHeadName, assertKey, assertRows, assertTable } from "./arguments.ts";
 import { closedFailure } from "./failure.ts";
+import { compareUtf8 } from "./compare-utf8.ts";
 import { headConflict } from "./head-conflict.ts";
+import { indexKey } from "./index-key.ts";
 import type {
   Commit,
   HeadName,
   LogStorage,
   Row,
+  Run,
   ScanRange,
   StorageDamage,
   StoredRow,
@@ -33,11 +36,12 @@ class MemoryStorage implements LogStorage {
   async commit(commit: Commit): Promise<void> {
     this.#assertOpen();
     assertCommit(commit);
-    const { head, rows = [], blobs = [] } = commit;
+    const { head, rows = [], runs = [], blobs = [] } = commit;
     const version = this.#heads.get(head.name)?.version ?? 0;
     if (version !== head.expected) throw headConflict(head, version);
     for (const { key, bytes } of blobs) this.#blobs.set(key, bytes);
     this.#apply(rows);
+    for (const run of runs) this.#apply(rowsOf(run));
     this.#heads.set(head.name, { version: version + 1, bytes: head.bytes });
   }
 
@@ -114,6 +118,10 @@ class MemoryStorage implements LogStorage {
   }
 }
 
+function rowsOf({ table, first, values }: Run): Row[] {
+  return values.map((value, at) => ({ table, key: indexKey(first + at), value }));
+}
+
 /** Values by key, whose keys are sorted when somebody asks for the order. */
 class SortedMap {
   readonly #values = new Map<string, Uint8Array>();
@@ -148,9 +156,4 @@ class SortedMap {
       return value === undefined ? [] : [[key, value]];
     });
   }
-}
-
-/** JavaScript compares UTF-16 units, which puts what lies beyond U+FFFF before U+E000. */
-function compareUtf8(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -3,7 +3,7 @@
  *
  * One log has one `LogStorage`. Its data are of three kinds. **Heads** are the few records that say how far the log has
  * come; each has a version and moves only by compare-and-swap. **Rows** are small values in named tables, written
- * together with a head or not at all. **Blobs** are write-once values under a path (full tiles), which may lie in an
+ * together with a head or not at all; many that follow each other, as a run. **Blobs** are write-once values under a path (full tiles), which may lie in an
  * object store: they are durable before the head that makes them visible, and one that no head covers is harmless.
  */
 
@@ -25,6 +25,17 @@ export interface Row {
   readonly value: Uint8Array | null;
 }
 
+/**
+ * Rows under the index keys from `first` on, without a gap, none of which is there yet: the entries of a log. A driver may
+ * keep them as one value; they are read, scanned, replaced and deleted as any row is.
+ */
+export interface Run {
+  readonly table: string;
+  readonly first: number;
+  /** One at least. */
+  readonly values: readonly Uint8Array[];
+}
+
 /** A write-once value. To write the same bytes under the same key again is allowed and changes nothing. */
 export interface Blob {
   /** A path such as `tile/0/0000000000000a`: 1 to 512 characters out of letters, digits and `. _ - /`. */
@@ -42,6 +53,7 @@ export interface Commit {
   };
   /** Two rows of one commit under one key: the later one counts. */
   readonly rows?: readonly Row[];
+  readonly runs?: readonly Run[];
   readonly blobs?: readonly Blob[];
 }
 

@@ -3,8 +3,16 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Level } from "level";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { indexKey, type LevelStorageOptions, openLevelStorage, scrubTables } from "../src/index.ts";
+import {
+  type StorageError,
+  createMemoryStorage,
+  indexKey,
+  type LevelStorageOptions,
+  openLevelStorage,
+  scrubTables,
+} from "../src/index.ts";
 import type { HeadName, LogStorage } from "../src/storage.ts";
 import { collect } from "./collect.ts";
 import { expectCode } from "./expect-code.ts";
@@ -394,4 +402,97 @@ describe("failing writes", () => {
       }
     }
   });
+});
+
+describe("runs", () => {
+  const run = (first: number, count: number) => ({
+    table: "leaf",
+    first,
+    values: Array.from({ length: count }, (_, at) => bytesOf(`leaf ${first + at}`)),
+  });
+
+  test("C-256 a damaged run is reported, and a scan can go on behind it", async () => {
+    const path = join(temporaryFolder(), "log");
+    const firsts = [0, 10, 200, 256];
+    await withStorage(path, async (storage) => {
+      for (const [expected, first] of firsts.entries()) {
+        const runs = [run(first, (firsts[expected + 1] ?? 300) - first)];
+        await storage.commit({ head: { name: "integrated", expected, bytes: bytesOf("head") }, runs });
+      }
+    });
+    await withDatabase(path, async (database) => {
+      for (const first of [10, 256]) {
+        const value = await database.get(`s/leaf/${indexKey(first)}`);
+        if (value === undefined) throw new Error(`no run at ${first}`);
+        const damaged = Uint8Array.from(value, (byte, at) => (at === value.length - 1 ? byte ^ 1 : byte));
+        await database.put(`s/leaf/${indexKey(first)}`, damaged);
+      }
+    });
+    await withStorage(path, async (storage) => {
+      for (const index of [10, 199, 256, 299])
+        await expectCode("storage-corrupt", async () => storage.getRow("leaf", indexKey(index)));
+      expect(await storage.getRow("leaf", indexKey(200))).toEqual(bytesOf("leaf 200"));
+      const seen: string[] = [];
+      let gt = "";
+      for (let tries = 0; tries < 3; tries += 1) {
+        try {
+          for await (const { key } of storage.scanRows("leaf", { gt })) seen.push(key);
+          break;
+        } catch (error) {
+          gt = String((error as StorageError).details["key"]);
+        }
+      }
+      expect(seen).toEqual([...Array(10).keys(), ...Array.from({ length: 56 }, (_, at) => 200 + at)].map(indexKey));
+      expect(gt).toBe(indexKey(511));
+    });
+  });
+
+  test("any mixture of runs, rows and deletions reads as it does in memory", async () => {
+    const step = fc.oneof(
+      fc.record({ count: fc.integer({ min: 1, max: 300 }) }),
+      fc.record({ put: fc.nat(1600), value: fc.uint8Array({ maxLength: 40 }) }),
+      fc.record({ remove: fc.array(fc.nat(2000), { minLength: 1, maxLength: 5 }) }),
+    );
+    const bound = fc.nat(2000).map(indexKey);
+    const range = fc
+      .tuple(
+        fc.oneof(fc.constant({}), fc.record({ gte: bound }), fc.record({ gt: bound })),
+        fc.oneof(fc.constant({}), fc.record({ lt: bound }), fc.record({ lte: bound })),
+        fc.record({ limit: fc.nat(400), reverse: fc.boolean() }, { requiredKeys: [] }),
+      )
+      .map(([lower, upper, rest]) => ({ ...lower, ...upper, ...rest }));
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 12 }), fc.array(range, { maxLength: 6 }), async (steps, ranges) => {
+        const path = join(temporaryFolder(), "log");
+        const memory = createMemoryStorage();
+        await withStorage(path, async (storage) => {
+          let [size, expected] = [0, 0];
+          for (const each of steps) {
+            for (const store of [storage, memory]) {
+              if ("put" in each && each.put < 1000 + size)
+                await store.putRows([{ table: "leaf", key: indexKey(each.put), value: each.value }]);
+              if ("remove" in each) await store.deleteRows("leaf", each.remove.map(indexKey));
+              if ("count" in each && size < 600)
+                await store.commit({
+                  head: { name: "integrated", expected, bytes: bytesOf("h") },
+                  runs: [freshRun(size, each.count)],
+                });
+            }
+            if ("count" in each && size < 600) {
+              size += each.count;
+              expected += 1;
+            }
+          }
+          for (const each of [{}, ...ranges])
+            expect(await collect(storage.scanRows("leaf", each))).toEqual(await collect(memory.scanRows("leaf", each)));
+          const keys = Array.from({ length: 2000 }, (_, index) => indexKey(index));
+          expect(await storage.getRows("leaf", keys)).toEqual(await memory.getRows("leaf", keys));
+        });
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  /** Above what single rows are put at: a run stands where nothing is yet. */
+  const freshRun = (size: number, count: number) => run(1000 + size, count);
 });

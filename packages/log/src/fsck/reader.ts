@@ -11,6 +11,8 @@ export class DamagedReader {
   readonly #findings: Findings;
   /** Places that did not read. */
   readonly #damaged = new Set<string>();
+  /** What did not read there: one value may have many rows. */
+  readonly #reported = new Set<string>();
 
   constructor(storage: LogStorage, findings: Findings) {
     this.#storage = storage;
@@ -76,12 +78,15 @@ export class DamagedReader {
     }
   }
 
-  /** Once for each place, however often it is read. */
+  /** Once for each value, however often it is read. */
   #report(error: StorageError, { table, key }: Place): void {
-    if (this.isDamaged(table, key)) return;
     if (this.#damaged.size < DAMAGED_MAX) this.#damaged.add(`${table}/${key}`);
+    const { firstKey } = error.details;
+    const first = typeof firstKey === "string" ? firstKey : key;
+    if (this.#reported.has(`${table}/${first}`)) return;
+    if (this.#reported.size < DAMAGED_MAX) this.#reported.add(`${table}/${first}`);
     const isEntry = table === TABLE.leaf || table === TABLE.sealed;
-    this.#findings.add("storage-corrupt", isEntry && key !== "" ? parseIndexKey(key) : undefined, error.message);
+    this.#findings.add("storage-corrupt", isEntry && first !== "" ? parseIndexKey(first) : undefined, error.message);
   }
 }
 

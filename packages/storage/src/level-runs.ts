@@ -1,0 +1,290 @@
+/**
+ * Runs of rows in LevelDB: few large values in place of many small ones.
+ *
+ * A run is cut at each multiple of 256 and into pieces of up to 16 KiB, so that damage to one hides few rows; each lies under the key of its first row. So the
+ * piece that has a row is the last one that begins at or before it, in the same window of 256. A row that was written
+ * by itself lies over the run.
+ */
+import { decodeRun, encodeRun } from "./run-codec.ts";
+import { compareUtf8 } from "./compare-utf8.ts";
+import { StorageError } from "./error.ts";
+import { indexKey, parseIndexKey } from "./index-key.ts";
+import type { Run, ScanRange, StoredRow } from "./storage.ts";
+
+/** What this needs of the database below: values are checked, keys are the database's own. */
+export interface RunStore {
+  /** The first values of a range of keys in their order, or in the reverse one. */
+  entries(range: ScanRange): AsyncIterable<readonly [key: string, value: Uint8Array]>;
+  keys(range: ScanRange): AsyncIterable<string>;
+}
+
+/** A value to write under a key of the database's own. */
+export interface Piece {
+  readonly key: string;
+  readonly value: Uint8Array | null;
+}
+
+const WINDOW = 256;
+const PIECE_BYTES_MAX = 16_384;
+/** Digits of an index key that name its window. */
+const WINDOW_DIGITS = 12;
+const INDEX_KEY_DIGITS = 14;
+const INDEX_KEY = /^[0-9a-f]{14}$/;
+
+/** The pieces that a run is kept in. */
+export function piecesOf({ table, first, values }: Run): Piece[] {
+  const pieces: Piece[] = [];
+  let from = 0;
+  while (from < values.length) {
+    const end = Math.min(values.length, from + WINDOW - ((first + from) % WINDOW));
+    let to = from + 1;
+    let bytes = values[from]?.length ?? 0;
+    while (to < end && bytes + (values[to]?.length ?? 0) <= PIECE_BYTES_MAX) bytes += values[to++]?.length ?? 0;
+    pieces.push({ key: pieceKey(table, indexKey(first + from)), value: encodeRun(values.slice(from, to)) });
+    from = to;
+  }
+  return pieces;
+}
+
+/** Which tables have runs, and what is in these. */
+export class LevelRuns {
+  readonly #store: RunStore;
+  readonly #tables: Set<string>;
+
+  private constructor(store: RunStore, tables: Set<string>) {
+    this.#store = store;
+    this.#tables = tables;
+  }
+
+  /** Looks which tables have runs. */
+  static async open(store: RunStore): Promise<LevelRuns> {
+    const tables = new Set<string>();
+    for (let gte = PREFIX; ;) {
+      const [key] = await collect(store.keys({ gte, lt: PREFIX_END, limit: 1 }));
+      if (key === undefined) return new LevelRuns(store, tables);
+      const [, table = ""] = key.split("/");
+      tables.add(table);
+      gte = `${PREFIX}${table}0`;
+    }
+  }
+
+  has(table: string): boolean {
+    return this.#tables.has(table);
+  }
+
+  /** From now on the table has runs. */
+  add(table: string): void {
+    this.#tables.add(table);
+  }
+
+  /** The row, or `undefined` where no run has it. */
+  async get(table: string, key: string): Promise<Uint8Array | undefined> {
+    return (await this.#pieceWith(table, key))?.valueOf(key);
+  }
+
+  /** The rows in the order of `keys`. */
+  async getMany(table: string, keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
+    const windows = new Map<string, string[]>();
+    for (const key of keys) {
+      if (!INDEX_KEY.test(key)) continue;
+      const window = key.slice(0, WINDOW_DIGITS);
+      const wanted = windows.get(window);
+      if (wanted === undefined) windows.set(window, [key]);
+      else wanted.push(key);
+    }
+    const found = new Map<string, Uint8Array | undefined>();
+    for (const wanted of windows.values()) await this.#findIn(table, wanted, found);
+    return keys.map((key) => found.get(key));
+  }
+
+  /** Finds keys of one window. */
+  async #findIn(table: string, keys: readonly string[], found: Map<string, Uint8Array | undefined>): Promise<void> {
+    const [only] = keys;
+    if (keys.length === 1 && only !== undefined) {
+      found.set(only, await this.get(table, only));
+      return;
+    }
+    const last = keys.reduce((a, b) => (a > b ? a : b));
+    const first = keys.reduce((a, b) => (a < b ? a : b));
+    const wanted = new Set(keys);
+    for await (const { key, value } of this.scan(table, { gte: first, lte: last })) {
+      if (wanted.has(key)) found.set(key, value);
+    }
+  }
+
+  /** The rows of a range in their order, as `store` has them. */
+  async *scan(table: string, range: ScanRange, store: RunStore = this.#store): AsyncGenerator<StoredRow> {
+    const { reverse = false, limit = Infinity } = range;
+    let left = limit;
+    if (left <= 0) return;
+    const isIn = inRange(range);
+    const bounds = { ...(await boundsOf(table, range, store)), reverse };
+    for await (const [key, value] of entriesOf(table, bounds, store)) {
+      const rows = new OpenPiece(key, value).rows();
+      for (const row of reverse ? rows.reverse() : rows) {
+        if (!isIn(row.key)) continue;
+        yield row;
+        left -= 1;
+        if (left <= 0) return;
+      }
+    }
+  }
+
+  /** What has to be written so that runs do not have these rows any more. */
+  async without(table: string, keys: readonly string[]): Promise<Piece[]> {
+    const touched = new Map<string, OpenPiece>();
+    for (const key of keys) {
+      const piece = await this.#pieceWith(table, key);
+      if (piece?.valueOf(key) === undefined) continue;
+      touched.set(piece.key, touched.get(piece.key) ?? piece);
+      touched.get(piece.key)?.remove(key);
+    }
+    return [...touched.values()].map((piece) => piece.encode());
+  }
+
+  async #pieceWith(table: string, key: string): Promise<OpenPiece | undefined> {
+    if (!INDEX_KEY.test(key)) return undefined;
+    const range = { gte: pieceKey(table, windowStart(key)), lte: pieceKey(table, key), reverse: true, limit: 1 };
+    const [piece] = await collect(entriesOf(table, range, this.#store));
+    return piece === undefined ? undefined : new OpenPiece(...piece);
+  }
+}
+
+/** A piece as read. */
+class OpenPiece {
+  readonly key: string;
+  readonly #table: string;
+  readonly #first: number;
+  readonly #values: (Uint8Array | undefined)[];
+
+  constructor(key: string, bytes: Uint8Array) {
+    this.key = key;
+    const [, table = "", first = ""] = key.split("/");
+    this.#table = table;
+    this.#first = parseIndexKey(first);
+    this.#values = [...decodeRun(bytes)];
+  }
+
+  valueOf(key: string): Uint8Array | undefined {
+    return this.#values[parseIndexKey(key) - this.#first];
+  }
+
+  remove(key: string): void {
+    this.#values[parseIndexKey(key) - this.#first] = undefined;
+  }
+
+  rows(): StoredRow[] {
+    return this.#values.flatMap((value, at) =>
+      value === undefined ? [] : [{ key: indexKey(this.#first + at), value }],
+    );
+  }
+
+  /** `null` where nothing is left of it. */
+  encode(): Piece {
+    const key = pieceKey(this.#table, indexKey(this.#first));
+    const isEmpty = this.#values.every((value) => value === undefined);
+    return { key, value: isEmpty ? null : encodeRun(this.#values) };
+  }
+}
+
+/** Pieces, as {@link RunStore.entries} gives them. @throws {StorageError} `storage-corrupt`: as {@link damagedPiece} says. */
+async function* entriesOf(
+  table: string,
+  range: ScanRange,
+  store: RunStore,
+): AsyncGenerator<readonly [string, Uint8Array]> {
+  try {
+    yield* store.entries(range);
+  } catch (cause) {
+    throw await damagedPiece(table, cause, store);
+  }
+}
+
+/** The error for a damaged piece: it names the rows that the piece may have had, so that a reader can go on behind them. */
+async function damagedPiece(table: string, cause: unknown, store: RunStore): Promise<unknown> {
+  const first = cause instanceof StorageError ? cause.details["key"] : undefined;
+  if (!(cause instanceof StorageError) || typeof first !== "string" || !INDEX_KEY.test(first)) return cause;
+  const end = windowEnd(first);
+  const [next] = await collect(store.keys({ gt: pieceKey(table, first), lte: pieceKey(table, end), limit: 1 }));
+  const key = next === undefined ? end : indexKey(parseIndexKey(next.slice(-INDEX_KEY_DIGITS)) - 1);
+  const message = `${cause.message} (a run of rows, up to key "${key}" at most)`;
+  return new StorageError(cause.code, message, { cause, details: { table, key, firstKey: first } });
+}
+
+/** Of pieces: the first one may begin before the range does. */
+async function boundsOf(table: string, { gt, gte = "", lt, lte }: ScanRange, store: RunStore): Promise<ScanRange> {
+  const upper =
+    lt !== undefined
+      ? { lt: pieceKey(table, lt) }
+      : { ...(lte === undefined ? { lt: `${PREFIX}${table}0` } : { lte: pieceKey(table, lte) }) };
+  const lower = gt === undefined ? gte : following(gt);
+  if (!INDEX_KEY.test(lower)) return { gte: pieceKey(table, lower.slice(0, WINDOW_DIGITS)), ...upper };
+  const before = {
+    gte: pieceKey(table, windowStart(lower)),
+    lte: pieceKey(table, lower),
+    reverse: true,
+    limit: 1,
+  };
+  const [start] = await collect(store.keys(before));
+  return { gte: start ?? pieceKey(table, lower), ...upper };
+}
+
+/** Two sources of rows as one, in their common order. Where both have a key, the row of the first one counts. */
+export async function* mergeRows(
+  over: AsyncIterable<StoredRow>,
+  under: AsyncIterable<StoredRow>,
+  { reverse = false, limit = Infinity }: Pick<ScanRange, "reverse" | "limit">,
+): AsyncGenerator<StoredRow> {
+  const sources = [over[Symbol.asyncIterator](), under[Symbol.asyncIterator]()] as const;
+  try {
+    let [upper, lower] = [await sources[0].next(), await sources[1].next()];
+    for (let left = limit; left > 0 && !(upper.done === true && lower.done === true); left -= 1) {
+      const order = upper.done === true ? 1 : lower.done === true ? -1 : compareUtf8(upper.value.key, lower.value.key);
+      const side = reverse && upper.done !== true && lower.done !== true ? -order : order;
+      const row = side <= 0 ? upper : lower;
+      if (row.done !== true) yield row.value;
+      if (order === 0 || side < 0) upper = await sources[0].next();
+      if (order === 0 || side > 0) lower = await sources[1].next();
+    }
+  } finally {
+    for (const source of sources) await source.return?.();
+  }
+}
+
+const PREFIX = "s/";
+/** What follows all keys that begin with it. */
+const PREFIX_END = "s0";
+
+function pieceKey(table: string, key: string): string {
+  return `${PREFIX}${table}/${key}`;
+}
+
+function windowStart(key: string): string {
+  return `${key.slice(0, WINDOW_DIGITS)}00`;
+}
+
+function windowEnd(key: string): string {
+  return `${key.slice(0, WINDOW_DIGITS)}ff`;
+}
+
+/** The next index key; of what is none, itself: no row has it. */
+function following(key: string): string {
+  return INDEX_KEY.test(key) && key < LAST_INDEX_KEY ? indexKey(parseIndexKey(key) + 1) : key;
+}
+
+const LAST_INDEX_KEY = indexKey(Number.MAX_SAFE_INTEGER);
+
+function inRange({ gt, gte, lt, lte }: ScanRange): (key: string) => boolean {
+  // Index keys against any text: both orders agree where one side is ASCII.
+  return (key) =>
+    (gt === undefined || key > gt) &&
+    (gte === undefined || key >= gte) &&
+    (lt === undefined || key < lt) &&
+    (lte === undefined || key <= lte);
+}
+
+async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const each of source) all.push(each);
+  return all;
+}
