@@ -14,15 +14,19 @@ interface Package {
   readonly manifest: Manifest;
 }
 
+await step("the kernel", "node", [".config/kernel.mjs"]);
 for (const { folder, manifest } of inBuildOrder(readPackages())) {
   const startMs = Date.now();
-  const { ok, output } = await run("tsc", ["-p", join(folder, "tsconfig.build.json")]);
-  if (!ok) {
-    process.stderr.write(`${manifest.name} does not build:\n${output}`);
-    process.exit(1);
-  }
+  await step(manifest.name, "tsc", ["-p", join(folder, "tsconfig.build.json")]);
   removeStale(join(folder, "dist"), startMs);
   for (const file of Object.values(manifest.bin ?? {})) chmodSync(join(folder, file), 0o755);
+}
+
+async function step(name: string, command: string, args: readonly string[]): Promise<void> {
+  const { ok, output } = await run(command, args);
+  if (ok) return;
+  process.stderr.write(`${name} does not build:\n${output}`);
+  process.exit(1);
 }
 
 /** What the compiler did not write has no source any more. To empty dist first would pull it from under a reader. */

@@ -34,6 +34,7 @@ export {
   utf8,
 } from "./bytes.ts";
 export { HASH_BYTES, type Hash, assertHash, emptyRootHash, hashLeaf, hashNode } from "./hash.ts";
+export { hashLeaves, hashNodes } from "./hashes.ts";
 export type { NodeId } from "./node.ts";
 export type { ProofPlan } from "./path.ts";
 export { CompactRange, type NodeListener, compactRangeNodes, treeHash } from "./compact-range.ts";

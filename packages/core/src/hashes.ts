@@ -1,0 +1,56 @@
+/**
+ * Many hashes at once: of entries, and of a level of the tree. By the kernel, where the platform can run it.
+ *
+ * Hashes here lie one after the other in one byte string, as in a tile.
+ */
+import { HASH_BYTES, hashLeaf, hashNode } from "./hash.ts";
+import { Kernel } from "./kernel.ts";
+
+/** Decided when it is first asked for: to compile the kernel takes a millisecond or two. */
+let kernel: Kernel | "none" | undefined;
+
+function kernelOrNone(): Kernel | "none" {
+  return (kernel ??= Kernel.create() ?? "none");
+}
+
+/**
+ * The leaf hashes of entries, one after the other.
+ *
+ * @example
+ * hashLeaves([new Uint8Array(), Uint8Array.of(1)]).length; // 64
+ */
+export function hashLeaves(entries: readonly Uint8Array[]): Uint8Array {
+  const kernel = kernelOrNone();
+  return kernel === "none" ? portable.hashLeaves(entries) : kernel.hashLeaves(entries);
+}
+
+/**
+ * The hashes of the nodes above neighbouring pairs, one after the other.
+ *
+ * @param pairs - The hashes of left and right children in turn.
+ * @throws {TypeError} `pairs` is not a whole number of pairs.
+ */
+export function hashNodes(pairs: Uint8Array): Uint8Array {
+  if (pairs.length % (2 * HASH_BYTES) !== 0) {
+    throw new TypeError(`pairs: expected a multiple of ${2 * HASH_BYTES} bytes, got ${pairs.length}`);
+  }
+  const kernel = kernelOrNone();
+  return kernel === "none" ? portable.hashNodes(pairs) : kernel.hashNodes(pairs);
+}
+
+/** The same, one hash at a time. */
+export const portable = {
+  hashLeaves(entries: readonly Uint8Array[]): Uint8Array {
+    const hashes = new Uint8Array(entries.length * HASH_BYTES);
+    for (const [i, entry] of entries.entries()) hashes.set(hashLeaf(entry), i * HASH_BYTES);
+    return hashes;
+  },
+  hashNodes(pairs: Uint8Array): Uint8Array {
+    const hashes = new Uint8Array(pairs.length / 2);
+    for (let to = 0; to < hashes.length; to += HASH_BYTES) {
+      const left = pairs.subarray(2 * to, 2 * to + HASH_BYTES);
+      hashes.set(hashNode(left, pairs.subarray(2 * to + HASH_BYTES, 2 * to + 2 * HASH_BYTES)), to);
+    }
+    return hashes;
+  },
+} as const;

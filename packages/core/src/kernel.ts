@@ -1,0 +1,116 @@
+/**
+ * The kernel: hashes of leaves and nodes, four at a time in the lanes of WebAssembly's vectors. docs/decisions/0040.
+ *
+ * This file moves bytes in and out of its memory, whose size is fixed: what does not fit at once goes in parts.
+ */
+import { decodeBase64 } from "./bytes.ts";
+import { HASH_BYTES, hashLeaf } from "./hash.ts";
+import { KERNEL_WASM } from "./kernel-wasm.ts";
+
+/** What is used of it: TypeScript has its types among those of a browser's window only. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object) => { readonly exports: unknown };
+};
+
+/** The addresses and bounds of assembly/index.ts. */
+interface Exports extends Readonly<Record<"INPUT" | "INPUT_BYTES" | "LENGTHS" | "ENTRIES_MAX" | "OUTPUT", Global>> {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  hashLeaves(count: number): void;
+  hashNodes(count: number): void;
+}
+
+interface Global {
+  readonly value: number;
+}
+
+const SHA256_BLOCK_BYTES = 64;
+const PAIR_BYTES = 2 * HASH_BYTES;
+/** What SHA-256 needs of a leaf beside the entry: the prefix in front, and at least a bit and the length behind. */
+const AROUND_ENTRY_BYTES = 1 + 9;
+
+/** Everything here is synchronous: no two callers see one memory. */
+export class Kernel {
+  readonly #exports: Exports;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #input: number;
+  readonly #inputBytes: number;
+  readonly #lengths: number;
+  readonly #output: number;
+  readonly #entriesMax: number;
+
+  private constructor(exports: Exports) {
+    this.#exports = exports;
+    this.#bytes = new Uint8Array(exports.memory.buffer);
+    this.#view = new DataView(exports.memory.buffer);
+    this.#input = exports.INPUT.value;
+    this.#inputBytes = exports.INPUT_BYTES.value;
+    this.#lengths = exports.LENGTHS.value;
+    this.#output = exports.OUTPUT.value;
+    this.#entriesMax = exports.ENTRIES_MAX.value;
+  }
+
+  /** A kernel of its own, or undefined where the platform has no WebAssembly with vectors, or forbids it. */
+  static create(): Kernel | undefined {
+    try {
+      const module = new WebAssembly.Module(decodeBase64(KERNEL_WASM));
+      return new Kernel(new WebAssembly.Instance(module).exports as Exports);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** What {@link hashLeaf} gives of each, one after the other. */
+  hashLeaves(entries: readonly Uint8Array[]): Uint8Array {
+    const hashes = new Uint8Array(entries.length * HASH_BYTES);
+    let from = 0;
+    while (from < entries.length) {
+      const count = this.#takeEntries(entries, from);
+      if (count > 0) {
+        this.#exports.hashLeaves(count);
+        this.#give(hashes, from, count);
+        from += count;
+      } else {
+        hashes.set(hashLeaf(entries[from] as Uint8Array), from * HASH_BYTES);
+        from += 1;
+      }
+    }
+    return hashes;
+  }
+
+  /** Copies entries to where they are hashed. Returns how many; none if the first one is too long. */
+  #takeEntries(entries: readonly Uint8Array[], from: number): number {
+    let taken = 0;
+    let at = this.#input;
+    const end = this.#input + this.#inputBytes;
+    for (let i = from; i < entries.length && taken < this.#entriesMax; i += 1) {
+      const entry = entries[i] as Uint8Array;
+      const { length } = entry;
+      const next = at + Math.ceil((length + AROUND_ENTRY_BYTES) / SHA256_BLOCK_BYTES) * SHA256_BLOCK_BYTES;
+      if (next > end) break;
+      this.#bytes.set(entry, at + 1);
+      this.#view.setUint32(this.#lengths + 4 * taken, length, true);
+      taken += 1;
+      at = next;
+    }
+    return taken;
+  }
+
+  /** What {@link hashNode} gives of the first and the second hash, of the third and the fourth, and so on. */
+  hashNodes(pairs: Uint8Array): Uint8Array {
+    const total = pairs.length / PAIR_BYTES;
+    const hashes = new Uint8Array(total * HASH_BYTES);
+    for (let from = 0; from < total; from += this.#entriesMax) {
+      const count = Math.min(this.#entriesMax, total - from);
+      this.#bytes.set(pairs.subarray(from * PAIR_BYTES, (from + count) * PAIR_BYTES), this.#input);
+      this.#exports.hashNodes(count);
+      this.#give(hashes, from, count);
+    }
+    return hashes;
+  }
+
+  #give(hashes: Uint8Array, from: number, count: number): void {
+    hashes.set(this.#bytes.subarray(this.#output, this.#output + count * HASH_BYTES), from * HASH_BYTES);
+  }
+}

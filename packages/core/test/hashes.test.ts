@@ -1,0 +1,93 @@
+import { createHash } from "node:crypto";
+import { sha256 as nobleSha256 } from "@noble/hashes/sha2.js";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Kernel } from "../src/kernel.ts";
+import { portable } from "../src/hashes.ts";
+import { concatBytes, hashLeaf, hashLeaves, hashNode, hashNodes } from "../src/index.ts";
+import { errorCode } from "../../../test/support/errors.ts";
+
+const kernel = Kernel.create();
+if (kernel === undefined) throw new Error("Node has WebAssembly with vectors");
+
+const implementations = [
+  { name: "the kernel", hashLeaves: kernel.hashLeaves.bind(kernel), hashNodes: kernel.hashNodes.bind(kernel) },
+  { name: "portable code", ...portable },
+  { name: "what core exports", hashLeaves, hashNodes },
+];
+
+/** A byte string in which no two places look the same. */
+function bytesOf(length: number, seed: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => (i * 31 + seed * 17 + Math.floor(i / 256)) % 256);
+}
+
+function digestAll(prefix: number, messages: readonly Uint8Array[]): Uint8Array {
+  return concatBytes(
+    ...messages.map((message) => createHash("sha256").update(Uint8Array.of(prefix)).update(message).digest()),
+  );
+}
+
+describe.each(implementations)("hashes by $name", ({ hashLeaves, hashNodes }) => {
+  test("are those of node:crypto for entries of every length to 400, in one batch and alone", () => {
+    const entries = Array.from({ length: 401 }, (_, length) => bytesOf(length, length));
+    expect(hashLeaves(entries)).toEqual(digestAll(0, entries));
+    for (const entry of entries) expect(hashLeaves([entry])).toEqual(digestAll(0, [entry]));
+  });
+
+  test("are those of node:crypto for every number of entries and pairs to 40", () => {
+    for (let count = 0; count <= 40; count += 1) {
+      const entries = Array.from({ length: count }, (_, i) => bytesOf(64, i));
+      expect(hashLeaves(entries)).toEqual(digestAll(0, entries));
+      expect(hashNodes(concatBytes(...entries))).toEqual(digestAll(1, entries));
+    }
+  });
+
+  test("are right whatever the last byte of a pair", () => {
+    const pairs = Array.from({ length: 256 }, (_, last) => concatBytes(bytesOf(63, last), Uint8Array.of(last)));
+    expect(hashNodes(concatBytes(...pairs))).toEqual(digestAll(1, pairs));
+  });
+
+  test("are those of SHA-256 by node:crypto and by noble for any entries, which are left as they are", () => {
+    const entry = fc.uint8Array({ maxLength: 300 });
+    fc.assert(
+      fc.property(fc.array(entry, { maxLength: 30 }), (entries) => {
+        const before = concatBytes(...entries);
+        const hashes = hashLeaves(entries);
+        expect(hashes).toEqual(digestAll(0, entries));
+        expect(hashes).toEqual(concatBytes(...entries.map((each) => nobleSha256(concatBytes(Uint8Array.of(0), each)))));
+        expect(hashes).toEqual(concatBytes(...entries.map(hashLeaf)));
+        expect(concatBytes(...entries)).toEqual(before);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("are those of hashNode for any pairs", () => {
+    const hash = fc.uint8Array({ minLength: 32, maxLength: 32 });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(hash, hash), { maxLength: 30 }), (pairs) => {
+        const expected = pairs.map(([left, right]) => hashNode(left, right));
+        expect(hashNodes(concatBytes(...pairs.flat()))).toEqual(concatBytes(...expected));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("are right for more than the kernel's memory holds at once, and for entries that alone do not fit", () => {
+    const entries = [
+      ...Array.from({ length: 5000 }, (_, i) => bytesOf(i % 70, i)),
+      ...[262_100, 262_134, 262_135, 262_144, 300_000, 0, 65_535, 65_535].map(bytesOf),
+      ...Array.from({ length: 9 }, (_, i) => bytesOf(65_535 - i, i)),
+    ];
+    const hashes = hashLeaves(entries);
+    expect(Buffer.compare(hashes, digestAll(0, entries))).toBe(0);
+    const pairs = Array.from({ length: 5001 }, (_, i) => bytesOf(64, i));
+    expect(Buffer.compare(hashNodes(concatBytes(...pairs)), digestAll(1, pairs))).toBe(0);
+  });
+});
+
+test("hashNodes refuses half a pair and pieces of hashes", () => {
+  for (const length of [1, 32, 63, 65, 96])
+    expect(errorCode(() => hashNodes(new Uint8Array(length)))).toBe("TypeError");
+  expect(hashNodes(new Uint8Array())).toEqual(new Uint8Array());
+});
