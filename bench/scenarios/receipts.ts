@@ -1,0 +1,120 @@
+/** Receipts verified by their holder: one by one, each with its head's four signatures; and many under one head. */
+import { randomBytes } from "node:crypto";
+import { verifyHead, verifyReceipt } from "@tallystick/client";
+import {
+  CompactRange,
+  type Hash,
+  type Policy,
+  createSigner,
+  formatCheckpoint,
+  formatPolicy,
+  formatTlogProof,
+  hashLeaf,
+  parsePolicy,
+  parseTlogProof,
+  proveInclusion,
+  signNote,
+  verifyInclusion,
+} from "@tallystick/core";
+import { encodeLeaf } from "@tallystick/events";
+import { perSecond } from "../repeat.ts";
+import type { Scenario } from "../scenario.ts";
+
+const ORIGIN = "bench.localhost/app";
+const LEAVES = 65_536;
+const RECEIPTS = 2000;
+
+export const receipts: Scenario = {
+  name: "receipts",
+  about: "receipts verified (log and 3 cosignatures), one by one and many under one head",
+  async *run({ seconds }) {
+    const { policy, proofs, leafHashes, rootHash, note } = makeReceipts();
+    const receiptsPerSecond = perSecond(seconds, () => {
+      for (const proof of proofs.slice(0, 100)) verifyReceipt({ proof, policy, now: Date.now() });
+      return 100;
+    });
+    yield { name: "receipts verified one by one, 4 signatures each", value: receiptsPerSecond, unit: "receipts/s" };
+    const verifiedHead = verifyHead({ policy }, note);
+    const underOneHead = perSecond(seconds, () => {
+      for (const proof of proofs) verifyReceipt({ proof, policy, verifiedHead });
+      return proofs.length;
+    });
+    yield { name: "receipts verified under one verified head", value: underOneHead, unit: "receipts/s" };
+    const parsed = proofs.map(parseTlogProof);
+    const inclusions = perSecond(seconds, () => {
+      for (const [at, { index, hashes }] of parsed.entries()) {
+        verifyInclusion({ index, size: LEAVES, leafHash: leafHashes[at] ?? rootHash, rootHash, proof: hashes });
+      }
+      return parsed.length;
+    });
+    yield { name: "their inclusion proofs alone, 16 hashes each", value: inclusions, unit: "proofs/s" };
+  },
+};
+
+interface Receipts {
+  readonly policy: Policy;
+  readonly note: string;
+  readonly rootHash: Hash;
+  readonly proofs: readonly string[];
+  readonly leafHashes: readonly Hash[];
+}
+
+/** Receipts of random leaves of one tree, under a head that a log and three witnesses signed. */
+function makeReceipts(): Receipts {
+  const nowSeconds = Math.floor(Date.now() / 1000);
+  const leaves = Array.from({ length: LEAVES }, () => leafOf(nowSeconds * 1000));
+  const nodes = new Map<string, Hash>();
+  const tree = CompactRange.empty();
+  const keep = (level: number, index: number, hash: Hash): unknown => nodes.set(`${level} ${index}`, hash);
+  for (const leaf of leaves) tree.append(hashLeaf(leaf), keep);
+  const rootHash = tree.rootHash();
+  const log = createSigner({ name: ORIGIN, type: "ed25519", seed: seed() });
+  const witnesses = ["w1", "w2", "w3"].map((name) =>
+    createSigner({ name: `bench.localhost/${name}`, type: "ed25519-cosigner", seed: seed() }),
+  );
+  const text = formatCheckpoint({ origin: ORIGIN, size: LEAVES, rootHash });
+  const note = signNote({ text, signers: [log, ...witnesses], timestamp: nowSeconds });
+  const policy = parsePolicy(
+    formatPolicy({
+      logs: [{ vkey: log.vkey }],
+      witnesses: witnesses.map(({ vkey }, at) => ({ name: `w${at + 1}`, vkeys: [vkey] })),
+      quorum: 3,
+    }),
+  );
+  const indexes = Array.from({ length: RECEIPTS }, (_, at) => Math.floor((at * LEAVES) / RECEIPTS));
+  const getNode = ({ level, index }: { readonly level: number; readonly index: number | bigint }): Hash => {
+    const hash = nodes.get(`${level} ${index}`);
+    if (hash === undefined) throw new Error(`the tree has no node ${level} ${index}`);
+    return hash;
+  };
+  const leafAt = (index: number): Uint8Array => leaves[index] ?? new Uint8Array();
+  const proofs = indexes.map((index) =>
+    formatTlogProof({
+      extra: leafAt(index),
+      index: BigInt(index),
+      hashes: proveInclusion({ index, size: LEAVES, getNode }),
+      checkpoint: note,
+    }),
+  );
+  return { policy, note, rootHash, proofs, leafHashes: indexes.map((index) => hashLeaf(leafAt(index))) };
+}
+
+function seed(): Uint8Array {
+  return new Uint8Array(randomBytes(32));
+}
+
+function leafOf(loggedAt: number): Uint8Array {
+  const random = new Uint8Array(randomBytes(80));
+  return encodeLeaf({
+    loggedAt,
+    stream: random.slice(0, 16),
+    sequence: null,
+    class: "auth",
+    commitment: random.slice(16, 48),
+    session: { tag: random.slice(48, 64), n: 3, prev: 1000 },
+    actor: { tag: random.slice(64, 80), n: 7, prev: 1001 },
+    subject: null,
+    tenant: null,
+    signature: null,
+  });
+}

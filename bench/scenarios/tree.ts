@@ -1,0 +1,31 @@
+/** A tree over leaves of 180 bytes, on one core: leaf hashes, node hashes, and the root. RFC 6962 §2.1 */
+import { randomBytes } from "node:crypto";
+import { CompactRange, hashLeaf } from "@tallystick/core";
+import { perSecond } from "../repeat.ts";
+import type { Scenario } from "../scenario.ts";
+
+export const LEAF_BYTES = 180;
+export const LEAVES = 65_536;
+
+export const treeBuilding: Scenario = {
+  name: "tree",
+  about: "leaves of 180 bytes hashed and put into a tree, one core",
+  async *run({ seconds }) {
+    yield {
+      name: `tree over ${LEAVES} leaves of ${LEAF_BYTES} bytes`,
+      value: await leavesPerSecond(seconds),
+      unit: "leaves/s",
+    };
+  },
+};
+
+export async function leavesPerSecond(seconds: number): Promise<number> {
+  const bytes = new Uint8Array(randomBytes(LEAF_BYTES * LEAVES));
+  const leaves = Array.from({ length: LEAVES }, (_, at) => bytes.subarray(LEAF_BYTES * at, LEAF_BYTES * (at + 1)));
+  return perSecond(seconds, () => {
+    const tree = CompactRange.empty();
+    for (const leaf of leaves) tree.append(hashLeaf(leaf));
+    tree.rootHash();
+    return LEAVES;
+  });
+}
