@@ -213,10 +213,8 @@ async function damagedPiece(table: string, cause: unknown, store: RunStore): Pro
 
 /** Of pieces: the first one may begin before the range does. */
 async function boundsOf(table: string, { gt, gte = "", lt, lte }: ScanRange, store: RunStore): Promise<ScanRange> {
-  const upper =
-    lt !== undefined
-      ? { lt: pieceKey(table, lt) }
-      : { ...(lte === undefined ? { lt: `${PREFIX}${table}0` } : { lte: pieceKey(table, lte) }) };
+  const open = lte === undefined ? { lt: `${PREFIX}${table}0` } : { lte: pieceKey(table, lte) };
+  const upper = lt === undefined ? open : { lt: pieceKey(table, lt) };
   const lower = gt === undefined ? gte : following(gt);
   if (!INDEX_KEY.test(lower)) return { gte: pieceKey(table, lower.slice(0, WINDOW_DIGITS)), ...upper };
   const before = {
