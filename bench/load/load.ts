@@ -34,7 +34,7 @@ export interface LoadReport {
   /** All that the server took, before and after the clock too. */
   readonly acknowledged: number;
   readonly latencyMs: LatencySummary;
-  /** By how much an open load was late with a request, for want of its own time; part of the latencies. */
+  /** By how much the generator noticed too late that a request was due; part of the latencies. */
   readonly lateMs?: LatencySummary;
   readonly statuses: Readonly<Record<string, number>>;
   readonly serverCpuMicrosPerEvent?: number;
@@ -134,7 +134,7 @@ export class Load {
     pacer.on("message", () => {
       Atomics.store(woken, 0, 0);
       for (const now = performance.now(); nextAt <= now && nextAt < this.#endsAt; nextAt += intervalMs)
-        this.#dispatch(nextAt);
+        this.#dispatch(nextAt, now);
     });
     pacer.on("error", (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     pacer.once("online", () => {
@@ -144,7 +144,8 @@ export class Load {
     return pacer;
   }
 
-  #dispatch(intendedAt: number): void {
+  #dispatch(intendedAt: number, now: number): void {
+    if (intendedAt >= this.#beganAt) this.#late.add(now - intendedAt);
     const connection = this.#idle.pop();
     if (connection === undefined) this.#waiting.push(intendedAt);
     else this.#sendNext(connection, intendedAt);
@@ -156,9 +157,6 @@ export class Load {
     if (request === undefined) {
       this.#end();
       return;
-    }
-    if (this.#plan.ratePerSecond !== undefined && intendedAt >= this.#beganAt) {
-      this.#late.add(performance.now() - intendedAt);
     }
     this.#sent += 1;
     this.#underWay += 1;
