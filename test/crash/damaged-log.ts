@@ -1,12 +1,13 @@
 /** A stopped log of a few thousand events in a server's folder, its state of the day before, and damage done to copies of it. */
 import { randomBytes } from "node:crypto";
 import { cp, readFile, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { newEventId, parseEvent } from "@tallystick/events";
 import { createToken, initServer, layoutOf, serveLogs } from "@tallystick/server";
 import { removeFolder, temporaryFolder } from "../support/processes.ts";
 import type { Inspection, Noticer, Step } from "./inspection.ts";
 import { Inspector } from "./inspector.ts";
+import { readFilesInUse } from "./level-manifest.ts";
 
 export const NAME = "app";
 const BATCH_EVENTS = 100;
@@ -19,8 +20,19 @@ export type Damage =
   /** Replaced by what it was the day before. */
   | { readonly kind: "older" };
 
-export interface Outcome {
+export interface LogFile {
   readonly path: string;
+  readonly bytes: number;
+  /** Whether anything of the log is in it. */
+  readonly isRead: boolean;
+}
+
+/** What LevelDB tells of itself, and what holds the locks. */
+const UNREAD = /\/(LOG|LOG\.old|LOCK)$|\/lock\//;
+const LEVEL_FOLDER = `data/${NAME}/leveldb`;
+
+export interface Outcome {
+  readonly file: LogFile;
   readonly damage: Damage;
   /** Who noticed; `nobody` where the folder says what it said before, `unnoticed` where it says something else. */
   readonly by: Noticer | "nobody" | "unnoticed";
@@ -52,18 +64,26 @@ export class DamagedLog {
     return new DamagedLog(folder, await fill(dir, Math.ceil(events / 4)));
   }
 
-  /** All files of the folder, by their path within it. */
-  async files(): Promise<readonly { readonly path: string; readonly bytes: number }[]> {
+  /**
+   * All files of the folder, by their path within it. A process may end before LevelDB has removed the tables that it has
+   * replaced: nothing reads these any more.
+   */
+  async files(): Promise<readonly LogFile[]> {
     const dir = join(this.#folder, "today");
     const entries = await readdir(dir, { recursive: true, withFileTypes: true });
     const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+    const inUse = await readFilesInUse(join(dir, LEVEL_FOLDER));
     return Promise.all(
-      paths.toSorted().map(async (path) => ({ path: relative(dir, path), bytes: (await stat(path)).size })),
+      paths.toSorted().map(async (file) => {
+        const path = relative(dir, file);
+        const isObsolete = dirname(path) === LEVEL_FOLDER && !inUse.has(basename(path));
+        return { path, bytes: (await stat(file)).size, isRead: !UNREAD.test(path) && !isObsolete };
+      }),
     );
   }
 
   /** Whether the file was another one the day before. */
-  async hasOlder(path: string): Promise<boolean> {
+  async hasOlder({ path }: LogFile): Promise<boolean> {
     const [today, yesterday] = await Promise.all(
       ["today", "yesterday"].map(async (day) => readFile(join(this.#folder, day, path)).catch(() => undefined)),
     );
@@ -71,7 +91,8 @@ export class DamagedLog {
   }
 
   /** Does the damage to a copy, and tells who noticed. Where LevelDB ended the process, the next start has to. */
-  async try(path: string, damage: Damage): Promise<Outcome> {
+  async try(file: LogFile, damage: Damage): Promise<Outcome> {
+    const { path } = file;
     this.#whole ??= await this.#inspect(async () => undefined, ["start", "fsck"]);
     if (this.#whole.noticed !== undefined) throw new Error(`the log is not whole: ${this.#whole.noticed.message}`);
     // What fsck reads beyond what a start reads is in the database.
@@ -82,10 +103,10 @@ export class DamagedLog {
     const unseen = first.noticed === undefined && steps.includes("fsck");
     const noticed = first.noticed ?? (unseen ? (await this.#inspect(damageCopy, ["fsck"])).noticed : undefined);
     const { picture } = first;
-    if (noticed !== undefined) return { path, damage, ...noticed };
+    if (noticed !== undefined) return { file, damage, ...noticed };
     const changed = Object.keys(this.#whole.picture).filter((part) => picture[part] !== this.#whole?.picture[part]);
-    if (changed.length === 0) return { path, damage, by: "nobody", code: "", message: "" };
-    return { path, damage, by: "unnoticed", code: "", message: `changed: ${changed.join(", ")}` };
+    if (changed.length === 0) return { file, damage, by: "nobody", code: "", message: "" };
+    return { file, damage, by: "unnoticed", code: "", message: `changed: ${changed.join(", ")}` };
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,7 @@
  * TALLYSTICK_FLIPS: how many bits of a larger file, 2000 by default; TALLYSTICK_SMALL_FLIPS: of a smaller one, all by default.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { UNREAD, expectNoticed, sampleBits, tryWhole } from "./damage-rules.ts";
+import { expectNoticed, sampleBits, tryWhole } from "./damage-rules.ts";
 import { DamagedLog, type Outcome } from "./damaged-log.ts";
 
 const EVENTS = 3000;
@@ -29,10 +29,10 @@ afterAll(async () => {
 test(
   "C-256 each flipped bit of each file is noticed, or is in what nobody reads",
   async () => {
-    for (const { path, bytes } of await log.files()) {
-      const count = UNREAD.test(path) ? UNREAD_FLIPS : bytes < SMALL_BYTES ? SMALL_FLIPS : FLIPS;
-      const tried: Outcome[] = [...(await tryWhole(log, path, bytes))];
-      for (const bit of sampleBits(bytes, count)) tried.push(await log.try(path, { kind: "bit", bit }));
+    for (const file of await log.files()) {
+      const count = !file.isRead ? UNREAD_FLIPS : file.bytes < SMALL_BYTES ? SMALL_FLIPS : FLIPS;
+      const tried: Outcome[] = [...(await tryWhole(log, file))];
+      for (const bit of sampleBits(file.bytes, count)) tried.push(await log.try(file, { kind: "bit", bit }));
       for (const outcome of tried) expectNoticed(outcome);
       outcomes.push(...tried);
     }
@@ -44,8 +44,8 @@ test(
 /** `path  kind  by code  how often`, the most frequent first within a file and kind. */
 function tally(all: readonly Outcome[]): readonly string[] {
   const counts = new Map<string, number>();
-  for (const { path, damage, by, code } of all) {
-    const line = [path, damage.kind, by, code].join("\t");
+  for (const { file, damage, by, code } of all) {
+    const line = [file.path, damage.kind, by, code].join("\t");
     counts.set(line, (counts.get(line) ?? 0) + 1);
   }
   return [...counts].map(([line, count]) => `${line}\t${count}`);
