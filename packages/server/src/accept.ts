@@ -11,8 +11,8 @@ interface Range {
 }
 
 /** JSON, unless CBOR is liked better. @throws {ServerError} `not-acceptable`: neither will do. */
-export function acceptedFormat(accept: string | null): Format {
-  if (accept === null || accept.trim() === "") return "json";
+export function acceptedFormat(accept: string | undefined): Format {
+  if (accept === undefined || accept.trim() === "") return "json";
   const ranges = accept.split(",").map(parseRange);
   const [json, cbor] = [qualityOf(TYPES.json, ranges), qualityOf(TYPES.cbor, ranges)];
   if (json === 0 && cbor === 0)

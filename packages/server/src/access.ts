@@ -2,13 +2,14 @@
 import type { HttpBindings } from "@hono/node-server";
 import { ServerError } from "./error.ts";
 import type { HostedLog } from "./hosted-log.ts";
+import type { ServerRequest } from "./request.ts";
 import type { Route } from "./route.ts";
 import type { Credential, Role, TokenFinder } from "./tokens.ts";
 
 export interface Asking {
   readonly hosted: HostedLog;
   readonly route: Route;
-  readonly request: Request;
+  readonly request: ServerRequest;
   readonly tokens: TokenFinder;
 }
 
@@ -32,8 +33,8 @@ export function requireRole(credential: Credential, roles: readonly Role[]): Cre
 }
 
 /** @throws {ServerError} `unauthenticated` */
-export function authenticate(request: Request, tokens: TokenFinder): Credential {
-  const [, token] = /^Bearer +(\S{1,200})$/i.exec(request.headers.get("authorization") ?? "") ?? [];
+export function authenticate(request: ServerRequest, tokens: TokenFinder): Credential {
+  const token = tokenOf(request);
   const credential = token === undefined ? undefined : tokens.find(token);
   if (credential !== undefined) return credential;
   throw new ServerError(
@@ -75,9 +76,15 @@ export function isLocal(bindings: Partial<HttpBindings> | undefined): boolean {
 }
 
 /** Whether an operator asks, or somebody on this machine. */
-export function isOperator(request: Request, { local, tokens }: { local: boolean; tokens: TokenFinder }): boolean {
+export function isOperator(
+  request: ServerRequest,
+  { local, tokens }: { local: boolean; tokens: TokenFinder },
+): boolean {
   if (local) return true;
-  if (!request.headers.has("authorization")) return false;
-  const [, token = ""] = /^Bearer +(\S{1,200})$/i.exec(request.headers.get("authorization") ?? "") ?? [];
-  return tokens.find(token)?.role === "operator";
+  const token = tokenOf(request);
+  return token !== undefined && tokens.find(token)?.role === "operator";
+}
+
+function tokenOf(request: ServerRequest): string | undefined {
+  return /^Bearer +(\S{1,200})$/i.exec(request.header("authorization") ?? "")?.[1];
 }

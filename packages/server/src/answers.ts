@@ -1,7 +1,8 @@
 /** Bodies of answers: values in JSON or CBOR, and bytes that can be asked for in part or only when they changed. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { Encoder } from "cbor-x";
 import type { Format } from "./accept.ts";
+import type { Reply, ServerRequest } from "./request.ts";
 
 interface ValueOptions {
   readonly format: Format;
@@ -12,15 +13,15 @@ interface ValueOptions {
 const cbor = new Encoder({ useRecords: false });
 
 /** A value as JSON, or as CBOR with the same fields. */
-export function valueResponse(value: unknown, { format, status = 200 }: ValueOptions): Response {
-  const headers = { "cache-control": "no-store", vary: "accept" };
+export function valueReply(value: unknown, { format, status = 200 }: ValueOptions): Reply {
   const json = JSON.stringify(value);
-  if (format !== "cbor")
-    return new Response(json, { status, headers: { ...headers, "content-type": "application/json" } });
+  if (format === "json") return { status, headers: JSON_HEADERS, body: json };
   // By way of JSON, so that what is undefined is left out and both forms say the same.
-  const bytes = new Uint8Array(cbor.encode(JSON.parse(json)));
-  return new Response(bytes, { status, headers: { ...headers, "content-type": "application/cbor" } });
+  return { status, headers: CBOR_HEADERS, body: cbor.encode(JSON.parse(json)) };
 }
+
+const JSON_HEADERS = { "cache-control": "no-store", vary: "accept", "content-type": "application/json" };
+const CBOR_HEADERS = { ...JSON_HEADERS, "content-type": "application/cbor" };
 
 /** Standard base64 with padding: what encodeBase64() of `@tallystick/core` gives, by Node's own code in a seventh of the time. */
 export function base64Of(bytes: Uint8Array): string {
@@ -34,36 +35,37 @@ export interface Resource {
 }
 
 /** Bytes with an entity tag: 304 where the client has them, 206 for a part. RFC 9110 §13, §14 */
-export function resourceResponse(request: Request, { body, contentType, cacheControl }: Resource): Response {
-  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : new Uint8Array(body);
-  const etag = `"${createHash("sha256").update(bytes).digest("hex").slice(0, 32)}"`;
+export function resourceReply(request: ServerRequest, { body, contentType, cacheControl }: Resource): Reply {
+  const bytes = typeof body === "string" ? Buffer.from(body) : body;
+  const etag = `"${hash("sha256", bytes, "hex").slice(0, 32)}"`;
   const headers = { etag, "cache-control": cacheControl };
-  const known = (request.headers.get("if-none-match") ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
-  if (known.includes(etag) || known.includes("*")) return new Response(null, { status: 304, headers });
+  const known = (request.header("if-none-match") ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  if (known.includes(etag) || known.includes("*")) return { status: 304, headers, body: undefined };
   const described = { ...headers, "content-type": contentType, "accept-ranges": "bytes" };
   const part = partOf(request, bytes.length, etag);
   if (part === undefined)
-    return new Response(bytes, { headers: { ...described, "content-length": String(bytes.length) } });
+    return { status: 200, headers: { ...described, "content-length": String(bytes.length) }, body: bytes };
   const { first, last } = part;
-  return new Response(bytes.subarray(first, last + 1), {
+  return {
     status: 206,
     headers: {
       ...described,
       "content-length": String(last + 1 - first),
       "content-range": `bytes ${first}-${last}/${bytes.length}`,
     },
-  });
+    body: bytes.subarray(first, last + 1),
+  };
 }
 
 /** The one range that is asked for; what does not make sense is ignored, as RFC 9110 §14.2 allows. */
 function partOf(
-  request: Request,
+  request: ServerRequest,
   size: number,
   etag: string,
 ): { readonly first: number; readonly last: number } | undefined {
-  const condition = request.headers.get("if-range");
-  if (condition !== null && condition !== etag) return undefined;
-  const match = /^bytes=(\d{1,15})?-(\d{1,15})?$/.exec(request.headers.get("range") ?? "");
+  const condition = request.header("if-range");
+  if (condition !== undefined && condition !== etag) return undefined;
+  const match = /^bytes=(\d{1,15})?-(\d{1,15})?$/.exec(request.header("range") ?? "");
   if (match === null) return undefined;
   const [from, to] = [match[1], match[2]].map((text) => (text === undefined ? undefined : Number(text)));
   if (from === undefined)

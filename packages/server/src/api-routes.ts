@@ -1,12 +1,13 @@
 /** The v1 API of a log: events in, receipts and proofs out. */
 import { eventToJson } from "@tallystick/events";
 import type { Acknowledgement, EntryState, Log, TagKeys } from "@tallystick/log";
-import { base64Of, resourceResponse, valueResponse } from "./answers.ts";
+import { base64Of, resourceReply, valueReply } from "./answers.ts";
 import { ServerError } from "./error.ts";
+import type { Reply, ServerRequest } from "./request.ts";
 import { type Route, type RouteCall, route } from "./route.ts";
 import * as schemas from "./schemas.ts";
 import { mediaTypeOf, readSubmission } from "./submission.ts";
-import { tailResponse } from "./tail.ts";
+import { tailReply } from "./tail.ts";
 
 const JSON_TYPE = "application/json";
 const TEXT = "text/plain; charset=utf-8";
@@ -76,7 +77,7 @@ export const API_ROUTES: readonly Route[] = [
         event: eventToJson(event),
         state,
       };
-      return valueResponse(value, { format });
+      return valueReply(value, { format });
     },
   }),
   route({
@@ -89,7 +90,7 @@ export const API_ROUTES: readonly Route[] = [
     problems: ["index-unknown", "receipt-not-ready"],
     handle: async ({ log, request, parameter, query }) => {
       const body = await log.receipt(indexOf(parameter), { signatures: query.signatures ?? "minimal" });
-      return resourceResponse(request, { body, contentType: TEXT, cacheControl: "private, no-cache" });
+      return resourceReply(request, { body, contentType: TEXT, cacheControl: "private, no-cache" });
     },
   }),
   route({
@@ -106,7 +107,7 @@ export const API_ROUTES: readonly Route[] = [
         index,
         ...(query.size === undefined ? {} : { size: query.size }),
       });
-      return valueResponse({ index, size, hashes: hashes.map(base64Of) }, { format });
+      return valueReply({ index, size, hashes: hashes.map(base64Of) }, { format });
     },
   }),
   route({
@@ -119,7 +120,7 @@ export const API_ROUTES: readonly Route[] = [
     problems: ["size-unknown"],
     handle: async ({ log, format, query }) => {
       const hashes = await log.consistencyProof(query);
-      return valueResponse({ ...query, hashes: hashes.map(base64Of) }, { format });
+      return valueReply({ ...query, hashes: hashes.map(base64Of) }, { format });
     },
   }),
   route({
@@ -141,7 +142,7 @@ export const API_ROUTES: readonly Route[] = [
         note,
         publishedAt: new Date(publishedAt).toISOString(),
       }));
-      return valueResponse({ checkpoints }, { format });
+      return valueReply({ checkpoints }, { format });
     },
   }),
   route({
@@ -152,7 +153,8 @@ export const API_ROUTES: readonly Route[] = [
     query: schemas.tailQuery,
     answers: { 200: { description: "Events `entry` and `checkpoint`", mediaType: "text/event-stream" } },
     problems: ["log-overloaded", "log-stopped"],
-    handle: async (call) => tailResponse(call),
+    isStream: true,
+    handle: async (call) => tailReply(call),
   }),
   route({
     method: "GET",
@@ -162,7 +164,7 @@ export const API_ROUTES: readonly Route[] = [
     query: schemas.noQuery,
     answers: { 200: { description: "State, sizes, witnesses", mediaType: JSON_TYPE, schema: schemas.status } },
     problems: [],
-    handle: async ({ log, format }) => valueResponse(log.status(), { format }),
+    handle: async ({ log, format }) => valueReply(log.status(), { format }),
   }),
   route({
     method: "GET",
@@ -173,7 +175,7 @@ export const API_ROUTES: readonly Route[] = [
     answers: { 200: { description: "c2sp.org/tlog-policy", mediaType: "text/plain" } },
     problems: [],
     handle: async ({ log, request }) =>
-      resourceResponse(request, { body: log.policyText, contentType: TEXT, cacheControl: "no-cache" }),
+      resourceReply(request, { body: log.policyText, contentType: TEXT, cacheControl: "no-cache" }),
   }),
 ];
 
@@ -186,23 +188,23 @@ function indexOf(text: string): number {
   );
 }
 
-async function submit(call: SubmitCall): Promise<Response> {
+async function submit(call: SubmitCall): Promise<Reply> {
   const { log, request, credential, query, format } = call;
-  const mediaType = mediaTypeOf(request.headers);
+  const mediaType = mediaTypeOf(request);
   const submitted = readSubmission(await call.readBody(), mediaType);
   const writer = credential?.id ?? "";
   const timeoutMs = query.timeout ?? WAIT_DEFAULT_MS;
-  const wait: Wait = { wait: query.wait ?? "durable", timeoutMs, signal: call.signal };
+  const wait: Wait = { wait: query.wait ?? "durable", timeoutMs, request };
   if (submitted.kind === "batch") {
     const { entries, tagKeys } = await log.appendBatch({ writer, batch: submitted.batch });
     const answers = await reached(log, entries, wait);
     const value = { entries: await describeAll(log, answers), tagKeys: describeTagKeys(tagKeys) };
-    return valueResponse(value, { format, status: statusFor(answers, wait.wait) });
+    return valueReply(value, { format, status: statusFor(answers, wait.wait) });
   }
   const answers = await reached(log, await log.appendEvents({ writer, events: submitted.events }), wait);
   const described = await describeAll(log, answers);
   const value = submitted.single ? described[0] : described;
-  return valueResponse(value, { format, status: statusFor(answers, wait.wait) });
+  return valueReply(value, { format, status: statusFor(answers, wait.wait) });
 }
 
 function describeTagKeys({ personDays, tenants }: TagKeys): unknown {
@@ -215,17 +217,18 @@ function describeTagKeys({ personDays, tenants }: TagKeys): unknown {
 interface Wait {
   readonly wait: EntryState;
   readonly timeoutMs: number;
-  readonly signal: AbortSignal;
+  /** Whose client may go away meanwhile. */
+  readonly request: ServerRequest;
 }
 
 /** The answers with the state that was reached when the wait ended. */
 async function reached(
   log: Log,
   answers: readonly Acknowledgement[],
-  { wait, timeoutMs, signal }: Wait,
+  { wait, timeoutMs, request }: Wait,
 ): Promise<readonly Acknowledgement[]> {
   const last = Math.max(...answers.map(({ index }) => index));
-  if (wait !== "durable") await log.waitFor({ index: last, state: wait, timeoutMs, signal });
+  if (wait !== "durable") await log.waitFor({ index: last, state: wait, timeoutMs, signal: request.signal });
   return answers.map((answer) => {
     const state = log.stateOf(answer.index);
     return state === answer.state ? answer : { ...answer, state };

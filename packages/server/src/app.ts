@@ -8,12 +8,14 @@ import { authorize, isLocal } from "./access.ts";
 import { Bodies } from "./body.ts";
 import { type HostedLog, openedLog } from "./hosted-log.ts";
 import { ServerMetrics } from "./metrics.ts";
-import { OWN_PATHS, ownResponse } from "./own-routes.ts";
-import { PROBLEMS, codeOf, problemResponse } from "./problem.ts";
+import { OWN_PATHS, ownReply } from "./own-routes.ts";
+import { PROBLEMS, codeOf, problemReply } from "./problem.ts";
 import { type RateLimit, RateLimiter } from "./rate-limit.ts";
-import { type Match, findRoute, queryOf } from "./routing.ts";
+import type { Reply, ServerRequest } from "./request.ts";
+import { type Match, answersValue, findRoute, matchRoute, queryOf } from "./routing.ts";
 import { BODY_BYTES_MAX } from "./submission.ts";
 import type { TokenFinder } from "./tokens.ts";
+import { WebRequest, responseOf } from "./web-request.ts";
 
 export interface ServerLogger {
   warn(message: string, details?: Readonly<Record<string, unknown>>): void;
@@ -57,9 +59,15 @@ const SECURITY = {
 
 /** Makes the application. It opens no log and closes none. */
 export function createServerApp(options: ServerAppOptions): Hono<ServerEnvironment> {
+  return webApp(new ServerApp(options));
+}
+
+/** The application for web requests. */
+export function webApp(server: ServerApp): Hono<ServerEnvironment> {
   const app = new Hono<ServerEnvironment>();
-  const server = new ServerApp(options);
-  app.all("*", async (context) => server.respond(context.req.raw, isLocal(context.env)));
+  app.all("*", async ({ req, env }) =>
+    responseOf(await server.respond(new WebRequest(req.raw), { isLocal: isLocal(env) })),
+  );
   return app;
 }
 
@@ -70,7 +78,16 @@ interface Seen {
   code?: string;
 }
 
-class ServerApp {
+/** What is known of a request beforehand. */
+interface Known {
+  /** Whether a program on this machine asks. */
+  readonly isLocal?: boolean;
+  /** The route, where it was looked for already. */
+  readonly match?: Match;
+}
+
+/** The application itself, whichever way requests come to it. */
+export class ServerApp {
   readonly #options: ServerAppOptions;
   readonly #metrics: ServerMetrics;
   readonly #limiter: RateLimiter;
@@ -93,62 +110,71 @@ class ServerApp {
     this.#monotonic = monotonic ?? (() => performance.now());
   }
 
-  async respond(request: Request, local: boolean): Promise<Response> {
-    const began = this.#monotonic();
-    const seen: Seen = { route: "none" };
-    const response = await this.#answer(request, local, seen);
-    this.#metrics.observe({ ...seen, status: response.status, seconds: (this.#monotonic() - began) / 1000 });
-    for (const [name, value] of Object.entries(SECURITY)) response.headers.set(name, value);
-    // Not for what is open to this machine alone: a page in a browser here is no program of the operator's.
-    if (seen.route !== "/metrics") for (const [name, value] of Object.entries(CORS)) response.headers.set(name, value);
-    if (this.#closing.aborted) response.headers.set("connection", "close");
-    if (request.method !== "HEAD") return response;
-    await response.body?.cancel();
-    return new Response(null, response);
+  /** The log and its route that a request asks for; `undefined` where there is none such. */
+  match({ path, method }: ServerRequest): Match | undefined {
+    return matchRoute(path, method, this.#options.logs);
   }
 
-  async #answer(request: Request, local: boolean, seen: Seen): Promise<Response> {
+  async respond(request: ServerRequest, known: Known): Promise<Reply> {
+    const began = this.#monotonic();
+    const seen: Seen = { route: "none" };
+    const { status, headers, body } = await this.#answer(request, known, seen);
+    this.#metrics.observe({ ...seen, status, seconds: (this.#monotonic() - began) / 1000 });
+    const all = {
+      ...headers,
+      ...SECURITY,
+      // Not for what is open to this machine alone: a page in a browser here is no program of the operator's.
+      ...(seen.route === "/metrics" ? {} : CORS),
+      ...(this.#closing.aborted ? { connection: "close" } : {}),
+    };
+    if (request.method !== "HEAD") return { status, headers: all, body };
+    if (body instanceof ReadableStream) await body.cancel();
+    return { status, headers: all, body: undefined };
+  }
+
+  async #answer(request: ServerRequest, known: Known, seen: Seen): Promise<Reply> {
     try {
-      return await this.#handle(request, local, seen);
+      return await this.#handle(request, known, seen);
     } catch (error) {
       const code = codeOf(error);
       const id = randomUUID();
       seen.code = code;
       if (PROBLEMS[code].status >= 500)
         this.#options.logger?.warn("a request failed", { id, code, route: seen.route, error: describe(error) });
-      return problemResponse(error, id);
+      return problemReply(error, id);
     }
   }
 
-  async #handle(request: Request, local: boolean, seen: Seen): Promise<Response> {
-    const path = new URL(request.url).pathname;
+  async #handle(request: ServerRequest, { isLocal: local = false, match }: Known, seen: Seen): Promise<Reply> {
+    const { path } = request;
     if (request.method === "OPTIONS") {
       seen.route = "preflight";
-      return new Response(null, { status: 204, headers: PREFLIGHT });
+      return { status: 204, headers: PREFLIGHT, body: undefined };
     }
     if (OWN_PATHS.includes(path)) {
       seen.route = path;
       const { logs, tokens } = this.#options;
-      return ownResponse({ path, request, local, logs, tokens, metrics: this.#metrics });
+      return ownReply({ path, request, local, logs, tokens, metrics: this.#metrics });
     }
-    const match = findRoute(path, request.method, this.#options.logs);
-    seen.route = match.route.path;
-    return this.#call(request, match);
+    const found = match ?? findRoute(path, request.method, this.#options.logs);
+    seen.route = found.route.path;
+    return this.#call(request, found);
   }
 
-  async #call(request: Request, match: Match): Promise<Response> {
-    const { hosted, route, parameter } = match;
+  async #call(request: ServerRequest, { hosted, route, parameter }: Match): Promise<Reply> {
     const credential = authorize({ hosted, route, request, tokens: this.#options.tokens });
     if (credential !== undefined) this.#limiter.take(credential.id, this.#monotonic());
-    const query = queryOf(route, request);
+    const query = queryOf(route, request.search);
     // Before anything is done: a client that cannot read the answer must not have caused something.
-    const answersValue = Object.values(route.answers).some(({ schema }) => schema !== undefined);
-    const format = answersValue ? acceptedFormat(request.headers.get("accept")) : "json";
+    const format = answersValue(route) ? acceptedFormat(request.header("accept")) : "json";
     const log = this.#openedLog(hosted);
-    const { signal } = request;
-    return this.#bodies.with(request, async (readBody) =>
-      route.handle({ hosted, log, credential, request, query, parameter, format, readBody, signal }),
-    );
+    const body = this.#bodies.open(request.body);
+    const readBody = async (): Promise<Uint8Array> => body.read();
+    try {
+      return await route.handle({ hosted, log, credential, request, query, parameter, format, readBody });
+    } finally {
+      body.release();
+    }
   }
 
   #openedLog(hosted: HostedLog): Log {
@@ -157,7 +183,6 @@ class ServerApp {
   }
 }
 
-/** What is unforeseen is told with where it happened: nothing else says it. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const told = codeOf(error) === "internal" ? (error.stack ?? String(error)) : `${error.name}: ${error.message}`;

@@ -1,5 +1,6 @@
 /** Reading the body of a request: not more than so much, not for longer than so long, and not too many at a time. */
 import { LogError } from "@tallystick/log";
+import { Deadlines } from "./deadlines.ts";
 import { ServerError } from "./error.ts";
 
 export interface BodyLimits {
@@ -10,110 +11,148 @@ export interface BodyLimits {
   readonly totalBytesMax: number;
 }
 
+/** Where a body comes from. */
+export interface BodySource {
+  /** By its Content-Length; `undefined` where the body comes in chunks, and nothing says how long it will be. */
+  readonly announcedBytes: number | undefined;
+  /** Sends the body to `sink`, once. Gives what stops it. */
+  sendTo(sink: BodySink): () => void;
+}
+
+/** Hears of each part in order, and then of the end or of a failure. What comes after that is ignored. */
+export interface BodySink {
+  part(bytes: Uint8Array): void;
+  end(): void;
+  fail(cause: unknown): void;
+}
+
+/**
+ * Bodies of up to these bytes count whole from the start, so it must not be much that a client can claim without
+ * sending it. They may be read in one go.
+ */
+export const SMALL_BYTES_MAX = 16_384;
+
+/** Of a Content-Length. */
+export function parseContentLength(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
 /** The bodies of all requests under way: bounds the memory that clients can take. */
 export class Bodies {
-  readonly #limits: BodyLimits;
-  readonly #closing: AbortSignal;
-  #bytes = 0;
+  readonly #shared: Shared;
 
   /** `closing` refuses every body that is not whole by then. */
   constructor(limits: BodyLimits, closing: AbortSignal) {
-    this.#limits = limits;
-    this.#closing = closing;
+    const underWay = new Deadlines<Body>(limits.timeoutMs, (body) => body.fail(tooSlow(limits)));
+    closing.addEventListener("abort", () => {
+      for (const body of underWay.all()) body.fail(closed());
+    });
+    this.#shared = { limits, closing, underWay, bytes: 0 };
   }
 
-  /** Gives `work` a way to read the request's body; its bytes count until `work` is done. */
-  async with<T>(request: Request, work: (read: () => Promise<Uint8Array>) => Promise<T>): Promise<T> {
-    let bytes = 0;
-    const take = (more: number): void => {
-      bytes += more;
-      this.#bytes += more;
-      if (this.#bytes > this.#limits.totalBytesMax) throw overloaded();
-    };
+  /** The body of one request. It has to be released in the end. */
+  open(source: BodySource): Body {
+    return new Body(source, this.#shared);
+  }
+}
+
+interface Shared {
+  readonly limits: BodyLimits;
+  readonly closing: AbortSignal;
+  readonly underWay: Deadlines<Body>;
+  /** Of all bodies that are not released yet. */
+  bytes: number;
+}
+
+/** One request's body. Its bytes count from when it is read until it is released. */
+class Body implements BodySink {
+  readonly #source: BodySource;
+  readonly #shared: Shared;
+  readonly #parts: Uint8Array[] = [];
+  #size = 0;
+  #counted = 0;
+  #reader: PromiseWithResolvers<Uint8Array> | undefined;
+  #stop: () => void = () => undefined;
+
+  constructor(source: BodySource, shared: Shared) {
+    this.#source = source;
+    this.#shared = shared;
+  }
+
+  /**
+   * Reads the body. Once.
+   *
+   * @throws {ServerError} `body-too-large`, `body-too-slow`, `request-malformed` (the client went away)
+   * @throws {LogError} `log-overloaded`, `log-closed`
+   */
+  async read(): Promise<Uint8Array> {
+    const { limits, closing, underWay } = this.#shared;
+    const { announcedBytes } = this.#source;
+    if (announcedBytes !== undefined && announcedBytes > limits.bytesMax) throw tooLarge(limits);
+    if (announcedBytes !== undefined && announcedBytes <= SMALL_BYTES_MAX) this.#count(announcedBytes);
+    if (closing.aborted) throw closed();
+    const reader = Promise.withResolvers<Uint8Array>();
+    this.#reader = reader;
+    underWay.add(this);
+    this.#stop = this.#source.sendTo(this);
+    return reader.promise;
+  }
+
+  part(bytes: Uint8Array): void {
+    if (this.#reader === undefined) return;
+    this.#size += bytes.length;
     try {
-      return await work(async () => readBody(request, { ...this.#limits, closing: this.#closing, take }));
-    } finally {
-      this.#bytes -= bytes;
+      if (this.#size > this.#shared.limits.bytesMax) throw tooLarge(this.#shared.limits);
+      this.#count(this.#size);
+      this.#parts.push(bytes);
+    } catch (error) {
+      this.fail(error);
     }
   }
-}
 
-interface Reading extends BodyLimits {
-  readonly closing: AbortSignal;
-  /** @throws {LogError} `log-overloaded` */
-  readonly take: (bytes: number) => void;
-}
+  end(): void {
+    this.#settle()?.resolve(joined(this.#parts, this.#size));
+  }
 
-/**
- * Bodies of up to these bytes are read in one go: to make a web stream of a request takes longer than to log its event.
- * All that is announced counts from the start, so it must not be much that a client can claim without sending it.
- */
-const SMALL_BYTES_MAX = 16_384;
+  fail(cause: unknown): void {
+    const reader = this.#settle();
+    if (reader === undefined) return;
+    this.#stop();
+    const isOurs = cause instanceof ServerError || cause instanceof LogError;
+    reader.reject(isOurs ? cause : new ServerError("request-malformed", "the body was cut off", { cause }));
+  }
 
-/**
- * @throws {ServerError} `body-too-large`, `body-too-slow`, `request-malformed` (the client went away)
- * @throws {LogError} `log-overloaded`, `log-closed`
- */
-async function readBody(request: Request, reading: Reading): Promise<Uint8Array> {
-  const announced = announcedBytes(request.headers);
-  if (announced !== undefined && announced > reading.bytesMax) throw tooLarge(reading);
-  if (announced !== undefined && announced <= SMALL_BYTES_MAX)
-    return inTime(readSmall(request, announced, reading), reading);
-  if (request.body === null) return new Uint8Array();
-  const reader = request.body.getReader();
-  // The cancelling is not awaited: the client may never let it end.
-  return inTime(readAll(reader, reading), reading, () => void reader.cancel().catch(() => undefined));
-}
+  /** Gives the bytes back. */
+  release(): void {
+    this.#shared.bytes -= this.#counted;
+    this.#counted = 0;
+  }
 
-/** `undefined` where the body comes in chunks, and nothing says how long it will be. */
-function announcedBytes(headers: Headers): number | undefined {
-  const text = headers.get("content-length") ?? "";
-  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
-}
+  /** Who waits for the body, the first time that this is asked. */
+  #settle(): PromiseWithResolvers<Uint8Array> | undefined {
+    const reader = this.#reader;
+    this.#reader = undefined;
+    this.#shared.underWay.delete(this);
+    return reader;
+  }
 
-/** Gives up on a body at its timeout or when the server closes. */
-async function inTime(
-  work: Promise<Uint8Array>,
-  reading: Reading,
-  giveUp: () => void = () => undefined,
-): Promise<Uint8Array> {
-  const { promise: cut, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(tooSlow(reading)), reading.timeoutMs);
-  const close = (): void => reject(new LogError("log-closed", "the server is closing: nothing of this was taken"));
-  reading.closing.addEventListener("abort", close, { once: true });
-  if (reading.closing.aborted) close();
-  try {
-    return await Promise.race([cut, work]);
-  } catch (cause) {
-    giveUp();
-    if (cause instanceof ServerError || cause instanceof LogError) throw cause;
-    throw new ServerError("request-malformed", "the body was cut off", { cause });
-  } finally {
-    clearTimeout(timer);
-    reading.closing.removeEventListener("abort", close);
+  /** Counts as many bytes as are there, or as are to come. @throws {LogError} `log-overloaded` */
+  #count(bytes: number): void {
+    const more = Math.max(0, bytes - this.#counted);
+    this.#counted += more;
+    this.#shared.bytes += more;
+    if (this.#shared.bytes > this.#shared.limits.totalBytesMax) throw overloaded();
   }
 }
 
-async function readSmall(request: Request, announced: number, reading: Reading): Promise<Uint8Array> {
-  reading.take(announced);
-  const bytes = new Uint8Array(await request.arrayBuffer());
-  // Over HTTP a body has the length that was announced; only a request made in this process can say what it likes.
-  if (bytes.length > reading.bytesMax) throw tooLarge(reading);
-  reading.take(Math.max(0, bytes.length - announced));
+function joined(parts: readonly Uint8Array[], size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let offset = 0;
+  for (const part of parts) {
+    bytes.set(part, offset);
+    offset += part.length;
+  }
   return bytes;
-}
-
-async function readAll(reader: ReadableStreamDefaultReader<Uint8Array>, reading: Reading): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return Buffer.concat(parts);
-    size += value.length;
-    if (size > reading.bytesMax) throw tooLarge(reading);
-    reading.take(value.length);
-    parts.push(value);
-  }
 }
 
 function tooLarge({ bytesMax }: BodyLimits): ServerError {
@@ -122,6 +161,10 @@ function tooLarge({ bytesMax }: BodyLimits): ServerError {
 
 function tooSlow({ timeoutMs }: BodyLimits): ServerError {
   return new ServerError("body-too-slow", `expected the whole body within ${timeoutMs} ms`);
+}
+
+function closed(): LogError {
+  return new LogError("log-closed", "the server is closing: nothing of this was taken");
 }
 
 function overloaded(): LogError {

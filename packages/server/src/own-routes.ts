@@ -4,6 +4,7 @@ import { type HostedLog, statusOf } from "./hosted-log.ts";
 import type { ServerMetrics } from "./metrics.ts";
 import { openApiDocument } from "./openapi.ts";
 import { toldReason } from "./problem.ts";
+import type { Reply, ServerRequest } from "./request.ts";
 import { notAllowed } from "./routing.ts";
 import type { TokenFinder } from "./tokens.ts";
 
@@ -12,7 +13,7 @@ export const OWN_PATHS: readonly string[] = ["/healthz", "/readyz", "/metrics", 
 export interface OwnCall {
   /** One of {@link OWN_PATHS}. */
   readonly path: string;
-  readonly request: Request;
+  readonly request: ServerRequest;
   /** Whether a program on this machine asks. */
   readonly local: boolean;
   readonly logs: readonly HostedLog[];
@@ -23,29 +24,33 @@ export interface OwnCall {
 const NO_STORE = { "cache-control": "no-store" };
 
 /** @throws {ServerError} `method-not-allowed`, `unauthenticated`, `forbidden` */
-export async function ownResponse(call: OwnCall): Promise<Response> {
+export async function ownReply(call: OwnCall): Promise<Reply> {
   const { path, request, metrics } = call;
   if (request.method !== "GET" && request.method !== "HEAD") throw notAllowed("GET, HEAD");
   switch (path) {
     case "/healthz":
-      return new Response("ok\n", { headers: { ...NO_STORE, "content-type": "text/plain; charset=utf-8" } });
+      return { status: 200, headers: { ...NO_STORE, "content-type": "text/plain; charset=utf-8" }, body: "ok\n" };
     case "/readyz":
       return readiness(call);
     case "/metrics":
       if (!call.local) requireRole(authenticate(request, call.tokens), ["operator"]);
-      return new Response(await metrics.text(), { headers: { ...NO_STORE, "content-type": metrics.contentType } });
+      return { status: 200, headers: { ...NO_STORE, "content-type": metrics.contentType }, body: await metrics.text() };
     default:
-      return Response.json(openApiDocument(), { headers: { "cache-control": "no-cache" } });
+      return jsonReply(openApiDocument(), { "cache-control": "no-cache" });
   }
 }
 
 /** Ready is a server whose logs all take events. Words that may name files are for operators and this machine. */
-function readiness(call: OwnCall): Response {
+function readiness(call: OwnCall): Reply {
   const all = isOperator(call.request, call);
   const logs = call.logs.map((log) => {
     const { state, reasons } = statusOf(log);
     return { name: log.name, state, reasons: all ? reasons : reasons.map(toldReason) };
   });
   const ready = logs.every(({ state }) => state === "ok" || state === "degraded");
-  return Response.json({ ready, logs }, { status: ready ? 200 : 503, headers: NO_STORE });
+  return { ...jsonReply({ ready, logs }, NO_STORE), status: ready ? 200 : 503 };
+}
+
+function jsonReply(value: unknown, headers: Readonly<Record<string, string>>): Reply {
+  return { status: 200, headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify(value) };
 }

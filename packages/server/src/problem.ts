@@ -4,6 +4,7 @@ import type { EventErrorCode } from "@tallystick/events";
 import type { LogErrorCode, Reason } from "@tallystick/log";
 import type { StorageErrorCode } from "@tallystick/storage";
 import type { ServerErrorCode } from "./error.ts";
+import type { Reply } from "./request.ts";
 
 export type ProblemCode =
   | EventErrorCode
@@ -131,8 +132,8 @@ const TOLD_REASONS: ReadonlySet<string> = new Set([
   "witness-unreachable",
 ]);
 
-/** Turns whatever was thrown into a response. `id` is a UUID, by which the operator finds the rest in the server's log. */
-export function problemResponse(error: unknown, id: string): Response {
+/** Turns whatever was thrown into a reply. `id` is a UUID, by which the operator finds the rest in the server's log. */
+export function problemReply(error: unknown, id: string): Reply {
   const code = codeOf(error);
   const { status, title }: Kind = PROBLEMS[code];
   const told = toldOf(error, code);
@@ -146,7 +147,7 @@ export function problemResponse(error: unknown, id: string): Response {
     ...(told === undefined ? {} : publicDetails(told)),
   };
   const headers = { "content-type": PROBLEM_TYPE, "cache-control": "no-store", ...headersFor(error, code) };
-  return new Response(JSON.stringify(body), { status, headers });
+  return { status, headers, body: JSON.stringify(body) };
 }
 
 export function codeOf(error: unknown): ProblemCode {

@@ -4,6 +4,7 @@ import type * as z from "zod";
 import type { Format } from "./accept.ts";
 import type { HostedLog } from "./hosted-log.ts";
 import type { ProblemCode } from "./problem.ts";
+import type { Reply, ServerRequest } from "./request.ts";
 import type { Credential, Role } from "./tokens.ts";
 
 export interface RouteCall<Query> {
@@ -11,7 +12,7 @@ export interface RouteCall<Query> {
   readonly log: Log;
   /** Who asks; `undefined` on public routes. */
   readonly credential: Credential | undefined;
-  readonly request: Request;
+  readonly request: ServerRequest;
   readonly query: Query;
   /** The last part of the path, where the route has a parameter. */
   readonly parameter: string;
@@ -19,8 +20,6 @@ export interface RouteCall<Query> {
   readonly format: Format;
   /** @throws {ServerError} `body-too-large`, `body-too-slow`, `request-malformed` @throws {LogError} `log-overloaded`, `log-closed` */
   readonly readBody: () => Promise<Uint8Array>;
-  /** Fires when the client goes away. */
-  readonly signal: AbortSignal;
 }
 
 export interface Answer {
@@ -40,7 +39,9 @@ export interface Route<Query = unknown> {
   readonly answers: Readonly<Record<number, Answer>>;
   /** Codes of problems, beyond those that every route has. */
   readonly problems: readonly ProblemCode[];
-  readonly handle: (call: RouteCall<Query>) => Promise<Response>;
+  /** Whether the answer comes bit by bit, for as long as the client stays. */
+  readonly isStream?: boolean;
+  readonly handle: (call: RouteCall<Query>) => Promise<Reply>;
 }
 
 /** Keeps the type of a route's query between its schema and its handler. */

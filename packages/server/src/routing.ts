@@ -14,23 +14,41 @@ export interface Match {
   readonly parameter: string;
 }
 
+/** The log and its route for a path; `undefined` where there is none. */
+export function matchRoute(path: string, method: string, logs: readonly HostedLog[]): Match | undefined {
+  const { hosted, rest } = findLog(path, logs);
+  if (hosted === undefined) return undefined;
+  const wanted = method === "HEAD" ? "GET" : method;
+  for (const route of LOG_ROUTES) {
+    const parameter = route.method === wanted ? matchPath(route.path, rest) : undefined;
+    if (parameter !== undefined) return { hosted, route, parameter };
+  }
+  return undefined;
+}
+
 /** @throws {ServerError} `log-unknown`, `not-found`, `method-not-allowed` */
 export function findRoute(path: string, method: string, logs: readonly HostedLog[]): Match {
-  const [, name = "", rest = ""] = /^\/([^/]+)\/(.*)$/s.exec(path) ?? [];
-  const hosted = logs.find((log) => log.name === name);
+  const match = matchRoute(path, method, logs);
+  if (match !== undefined) return match;
+  const { hosted, rest } = findLog(path, logs);
   if (hosted === undefined)
     throw new ServerError(rest === "" ? "not-found" : "log-unknown", "there is nothing at this address");
-  const matches = LOG_ROUTES.flatMap((route) => {
-    const parameter = matchPath(route.path, rest);
-    return parameter === undefined ? [] : [{ hosted, route, parameter }];
-  });
-  const wanted = method === "HEAD" ? "GET" : method;
-  const match = matches.find(({ route }) => route.method === wanted);
-  if (match !== undefined) return match;
-  if (matches.length === 0) throw new ServerError("not-found", "there is nothing at this address");
+  const others = LOG_ROUTES.filter((route) => matchPath(route.path, rest) !== undefined);
+  if (others.length === 0) throw new ServerError("not-found", "there is nothing at this address");
   throw notAllowed(
-    [...new Set(matches.map(({ route }) => (route.method === "GET" ? "GET, HEAD" : route.method)))].join(", "),
+    [...new Set(others.map((route) => (route.method === "GET" ? "GET, HEAD" : route.method)))].join(", "),
   );
+}
+
+/** The log that a path names, and what stands below it. */
+function findLog(
+  path: string,
+  logs: readonly HostedLog[],
+): { readonly hosted: HostedLog | undefined; readonly rest: string } {
+  const slash = path.indexOf("/", 1);
+  if (slash < 2) return { hosted: undefined, rest: "" };
+  const name = path.slice(1, slash);
+  return { hosted: logs.find((log) => log.name === name), rest: path.slice(slash + 1) };
 }
 
 /** The parameter's text, empty where the route has none; `undefined` where the path is another. */
@@ -45,9 +63,13 @@ export function notAllowed(allow: string): ServerError {
   return new ServerError("method-not-allowed", `expected ${allow}`, { details: { allow } });
 }
 
-/** @throws {ServerError} `request-malformed`: names the parameter. */
-export function queryOf(route: Route, request: Request): unknown {
-  const parameters = [...new URL(request.url).searchParams];
+/**
+ * What the text after a path asks, checked by the route.
+ *
+ * @throws {ServerError} `request-malformed`: names the parameter.
+ */
+export function queryOf(route: Route, search: string): unknown {
+  const parameters = [...new URLSearchParams(search)];
   if (new Set(parameters.map(([name]) => name)).size < parameters.length)
     throw new ServerError("request-malformed", "a query parameter stands there twice");
   const parsed = route.query.safeParse(Object.fromEntries(parameters));
@@ -55,4 +77,9 @@ export function queryOf(route: Route, request: Request): unknown {
   const [issue] = parsed.error.issues;
   const name = issue?.path.join(".") ?? "";
   throw new ServerError("request-malformed", `query${name === "" ? "" : ` ${name}`}: ${issue?.message ?? "not valid"}`);
+}
+
+/** Whether a route answers with a value, in JSON or CBOR, rather than with bytes. */
+export function answersValue({ answers }: Route): boolean {
+  return Object.values(answers).some(({ schema }) => schema !== undefined);
 }

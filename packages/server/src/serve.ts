@@ -1,7 +1,7 @@
 /** Runs a server: opens its logs, listens, and ends in order. */
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
+import { getRequestListener } from "@hono/node-server";
 import { decodeHex, parseVkey } from "@tallystick/core";
 import { type Log, type LogLogger, type LogOptions, openLog } from "@tallystick/log";
 import {
@@ -12,11 +12,12 @@ import {
   openKeyStore,
   openLevelStorage,
 } from "@tallystick/storage";
-import { createServerApp } from "./app.ts";
+import { ServerApp, webApp } from "./app.ts";
 import { type LogConfig, type ServerConfig, readConfig } from "./config.ts";
 import { boundConnections } from "./connections.ts";
 import type { HostedLog } from "./hosted-log.ts";
 import { readLogKeys, readLogPolicy, reasonOf } from "./init.ts";
+import { directListener } from "./direct.ts";
 import { layoutOf, logLayoutOf } from "./layout.ts";
 import { watchStatus } from "./status-watch.ts";
 import { TokenFile } from "./token-file.ts";
@@ -111,7 +112,7 @@ interface HttpServerInput {
 
 function createHttpServer({ config, tokens, logs, closing, options }: HttpServerInput): Server {
   const { rateLimit, bodyTimeoutMs, bodiesBytesMax, connectionsMax, stallTimeoutMs } = config;
-  const app = createServerApp({
+  const app = new ServerApp({
     logs,
     tokens,
     rateLimit,
@@ -127,7 +128,7 @@ function createHttpServer({ config, tokens, logs, closing, options }: HttpServer
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     connectionsCheckingInterval: LOOK_INTERVAL_MS,
   };
-  const server = createAdaptorServer({ fetch: app.fetch, createServer, serverOptions }) as Server;
+  const server = createServer(serverOptions, directListener(app, getRequestListener(webApp(app).fetch)));
   server.maxConnections = connectionsMax;
   server.timeout = stallTimeoutMs;
   return server;

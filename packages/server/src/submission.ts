@@ -2,6 +2,7 @@
 import { TallystickError, decodeUtf8 } from "@tallystick/core";
 import { BATCH_MEDIA_TYPE, EventError, type TallyEvent, decodeCbor, parseEvent, parseJson } from "@tallystick/events";
 import { ServerError } from "./error.ts";
+import type { ServerRequest } from "./request.ts";
 
 /** A thousand events of 4 KiB, or 128 of the largest. */
 export const BODY_BYTES_MAX = 4_194_304;
@@ -29,15 +30,15 @@ export const EVENT_MEDIA_TYPES: readonly EventMediaType[] = [
 ];
 
 /** @throws {ServerError} `media-type-unsupported` */
-export function mediaTypeOf(headers: Headers): EventMediaType {
-  const text = headers.get("content-type") ?? "";
+export function mediaTypeOf(request: ServerRequest): EventMediaType {
+  const text = request.header("content-type") ?? "";
   const mediaType = text.split(";", 1)[0]?.trim().toLowerCase();
   const known = EVENT_MEDIA_TYPES.find((each) => each === mediaType);
   if (known === undefined) {
     const got = JSON.stringify(text.slice(0, 80));
     throw new ServerError("media-type-unsupported", `expected one of ${EVENT_MEDIA_TYPES.join(", ")}, got ${got}`);
   }
-  const encoding = headers.get("content-encoding")?.trim().toLowerCase() ?? "identity";
+  const encoding = request.header("content-encoding")?.trim().toLowerCase() ?? "identity";
   if (encoding !== "identity")
     throw new ServerError("media-type-unsupported", "expected a body without Content-Encoding");
   return known;

@@ -2,6 +2,7 @@
 import { encodeBase64, utf8 } from "@tallystick/core";
 import { decodeLeaf, eventToJson } from "@tallystick/events";
 import type { TailItem } from "@tallystick/log";
+import type { Reply } from "./request.ts";
 import type { RouteCall } from "./route.ts";
 
 /** Often enough for proxies that cut silent connections. */
@@ -15,16 +16,15 @@ const RECORD_MS = 100;
  *
  * @throws {LogError} `log-overloaded`: too many tails; or whatever keeps the read from being recorded.
  */
-export async function tailResponse({
+export async function tailReply({
   log,
   request,
   credential,
   query,
-  signal,
-}: RouteCall<{ readonly from?: number | undefined }>): Promise<Response> {
-  const from = resumeAt(request.headers.get("last-event-id")) ?? query.from;
+}: RouteCall<{ readonly from?: number | undefined }>): Promise<Reply> {
+  const from = resumeAt(request.header("last-event-id")) ?? query.from;
   const gone = new AbortController();
-  const ended = AbortSignal.any([signal, gone.signal]);
+  const ended = AbortSignal.any([request.signal, gone.signal]);
   const tail = log.tail({ reader: credential?.id ?? "", signal: ended, ...(from === undefined ? {} : { from }) });
   const items = tail[Symbol.asyncIterator]();
   // A tail that nobody pulls any more must not go on counting as one.
@@ -51,9 +51,8 @@ export async function tailResponse({
     },
     cancel: () => gone.abort(),
   });
-  return new Response(body, {
-    headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
-  });
+  const headers = { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" };
+  return { status: 200, headers, body };
 }
 
 /** The next step, begun before it is asked for: should it fail until then, nobody is to hear of it but who asks. */
@@ -74,8 +73,8 @@ async function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T | un
   }
 }
 
-function resumeAt(lastEventId: string | null): number | undefined {
-  if (lastEventId === null || !/^\d{1,15}$/.test(lastEventId)) return undefined;
+function resumeAt(lastEventId: string | undefined): number | undefined {
+  if (lastEventId === undefined || !/^\d{1,15}$/.test(lastEventId)) return undefined;
   return Number(lastEventId) + 1;
 }
 

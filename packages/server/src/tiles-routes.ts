@@ -1,7 +1,8 @@
 /** The reads of c2sp.org/tlog-tiles: checkpoint, hash tiles, entry bundles. */
 import { TILE_WIDTH, TlogError, parseEntriesPath, parseTilePath } from "@tallystick/core";
-import { resourceResponse } from "./answers.ts";
+import { resourceReply } from "./answers.ts";
 import { ServerError } from "./error.ts";
+import type { Reply } from "./request.ts";
 import { type Route, type RouteCall, route } from "./route.ts";
 import * as schemas from "./schemas.ts";
 
@@ -23,7 +24,7 @@ export const TILE_ROUTES: readonly Route[] = [
     handle: async ({ log, request }) => {
       const note = log.checkpoint();
       if (note === undefined) throw new ServerError("not-found", "no head is published yet");
-      return resourceResponse(request, { body: note, contentType: TEXT, cacheControl: "no-cache" });
+      return resourceReply(request, { body: note, contentType: TEXT, cacheControl: "no-cache" });
     },
   }),
   route({
@@ -56,9 +57,9 @@ export const TILE_ROUTES: readonly Route[] = [
   }),
 ];
 
-function found({ request }: RouteCall<unknown>, bytes: Uint8Array | undefined, cacheControl: string): Response {
+function found({ request }: RouteCall<unknown>, bytes: Uint8Array | undefined, cacheControl: string): Reply {
   if (bytes === undefined) throw new ServerError("not-found", "no published head has this tile");
-  return resourceResponse(request, { body: bytes, contentType: BYTES, cacheControl });
+  return resourceReply(request, { body: bytes, contentType: BYTES, cacheControl });
 }
 
 /** A path that names no tile names nothing. */

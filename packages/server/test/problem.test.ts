@@ -2,17 +2,18 @@ import { describe, expect, test } from "vitest";
 import { LogError } from "@tallystick/log";
 import { StorageError } from "@tallystick/storage";
 import { PROBLEMS } from "../src/index.ts";
-import { problemResponse } from "../src/problem.ts";
+import { problemReply } from "../src/problem.ts";
 import { LOG, TestServer, login } from "./test-server.ts";
 
 const ID = "018f3c1e-0000-7000-8000-000000000000";
 const SECRET = "/srv/keys/master.key: no space left";
 
-async function problemOf(error: unknown): Promise<Record<string, unknown>> {
-  return (await problemResponse(error, ID).json()) as Record<string, unknown>;
+function problemOf(error: unknown): Record<string, unknown> {
+  const { body } = problemReply(error, ID);
+  return JSON.parse(body as string) as Record<string, unknown>;
 }
 
-describe("problemResponse", () => {
+describe("problemReply", () => {
   test.each([
     ["a bug", new Error(SECRET), 500, "internal"],
     ["no error at all", SECRET, 500, "internal"],
@@ -21,8 +22,8 @@ describe("problemResponse", () => {
     ["a damaged log", new LogError("log-corrupt", SECRET), 500, "log-corrupt"],
     ["a stopped log", new LogError("log-stopped", SECRET), 503, "log-stopped"],
     ["a log that stopped in between", new LogError("outcome-unknown", SECRET), 503, "outcome-unknown"],
-  ])("tells nothing of %s but its code and title", async (_, error, status, code) => {
-    const problem = await problemOf(error);
+  ])("tells nothing of %s but its code and title", (_, error, status, code) => {
+    const problem = problemOf(error);
     expect(problem).toEqual({
       type: `/problems/${code}`,
       title: PROBLEMS[code as keyof typeof PROBLEMS].title,
@@ -32,8 +33,8 @@ describe("problemResponse", () => {
     });
   });
 
-  test("shows public details only", async () => {
-    const problem = await problemOf(
+  test("shows public details only", () => {
+    const problem = problemOf(
       new LogError("sequence-gap", "expected 3", { details: { expected: 3, path: SECRET, writer: "writer-1" } }),
     );
     expect(problem).toMatchObject({ code: "sequence-gap", expected: 3, detail: "expected 3" });
@@ -43,8 +44,8 @@ describe("problemResponse", () => {
 
   test("every status of 429 and 503 says when to come back", () => {
     for (const [code, { status }] of Object.entries(PROBLEMS)) {
-      const { headers } = problemResponse(new LogError(code as "log-stopped", "x"), ID);
-      expect(Number(headers.get("retry-after") ?? 0) > 0).toBe(status === 429 || status === 503);
+      const { headers } = problemReply(new LogError(code as "log-stopped", "x"), ID);
+      expect(Number(headers["retry-after"] ?? 0) > 0).toBe(status === 429 || status === 503);
     }
   });
 });
