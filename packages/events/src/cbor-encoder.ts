@@ -1,139 +1,53 @@
-/** Writes canonical CBOR: shortest heads, sorted keys. RFC 8949 §4.2.1. */
-import { CBOR_DEPTH_MAX, type CborMap, type CborValue, MAJOR, SIMPLE } from "./cbor-value.ts";
+/** Encodes any value as canonical CBOR: sorts keys, and names what cannot be encoded. RFC 8949 §4.2.1. */
+import { invariant } from "@tallystick/core";
+import { CBOR_DEPTH_MAX, type CborMap, type CborValue } from "./cbor-value.ts";
+import type { CborWriter } from "./cbor-writer.ts";
 import { EventError } from "./error.ts";
 
-const TWO_32 = 2 ** 32;
-const textEncoder = new TextEncoder();
+/**
+ * Writes one item, `depth` levels of arrays and maps being around it.
+ *
+ * Gives `false` where CBOR cannot hold it; what was written is worthless then. {@link unencodable} tells why.
+ */
+export function writeItem(to: CborWriter, value: unknown, depth = 0): boolean {
+  if (typeof value === "string") return to.text(value);
+  if (typeof value === "number") return writeInteger(to, value);
+  if (typeof value === "boolean") to.boolean(value);
+  else if (value === null) to.null();
+  else if (typeof value !== "object") return false;
+  else if (value instanceof Uint8Array) to.byteString(value);
+  else if (depth === CBOR_DEPTH_MAX) return false;
+  else return Array.isArray(value) ? writeArray(to, value, depth + 1) : writeMap(to, value as CborMap, depth + 1);
+  return true;
+}
 
-/** The buffer of the last encoder that finished. An encoder takes it away: a getter in a value could start another. */
-let scratch: DataView<ArrayBuffer> | undefined;
-const SCRATCH_BYTES_MAX = 65_536;
+function writeInteger(to: CborWriter, value: number): boolean {
+  if (!Number.isSafeInteger(value)) return false;
+  to.integer(value);
+  return true;
+}
 
-/** Encodes one item; not to be used again after finish(). */
-export class Encoder {
-  #view: DataView<ArrayBuffer>;
-  #bytes: Uint8Array<ArrayBuffer>;
-  #size = 0;
-  /** Keys and indexes on the way to the value at hand. */
-  readonly #path: (string | number)[] = [];
-
-  constructor() {
-    this.#view = scratch ?? new DataView(new ArrayBuffer(1024));
-    this.#bytes = new Uint8Array(this.#view.buffer);
-    scratch = undefined;
+function writeArray(to: CborWriter, values: readonly unknown[], depth: number): boolean {
+  to.array(values.length);
+  // By index: forEach would leave out a hole, which has to be refused.
+  for (let i = 0; i < values.length; i += 1) {
+    if (!writeItem(to, values[i], depth)) return false;
   }
+  return true;
+}
 
-  finish(): Uint8Array {
-    if (this.#bytes.length <= SCRATCH_BYTES_MAX) scratch = this.#view;
-    return this.#bytes.slice(0, this.#size);
+function writeMap(to: CborWriter, map: CborMap, depth: number): boolean {
+  const keys = canonicalKeys(map);
+  to.map(keys.length);
+  for (const key of keys) {
+    if (!to.text(key) || !writeItem(to, map[key], depth)) return false;
   }
+  return true;
+}
 
-  item(value: CborValue, depth: number): void {
-    if (typeof value === "string") this.#text(value);
-    else if (typeof value === "number") this.#integer(value);
-    else if (value === null) this.#head(MAJOR.simple, SIMPLE.null);
-    else if (typeof value === "boolean") this.#head(MAJOR.simple, value ? SIMPLE.true : SIMPLE.false);
-    else if (value instanceof Uint8Array) this.#byteString(value);
-    else if (typeof value !== "object") this.#refuse(`expected a value that CBOR holds, got ${typeof value}`);
-    else this.#container(value, depth + 1);
-  }
-
-  #integer(value: number): void {
-    if (!Number.isSafeInteger(value)) this.#refuse("expected an integer within ±(2^53 - 1); write others as text");
-    if (value < 0) this.#head(MAJOR.negative, -1 - value);
-    else this.#head(MAJOR.unsigned, value);
-  }
-
-  #text(value: string): void {
-    if (!value.isWellFormed()) this.#refuse("expected well-formed text, got a lone surrogate");
-    const size = utf8Size(value);
-    this.#head(MAJOR.text, size);
-    this.#reserve(size);
-    if (size === value.length && size <= 32) {
-      // ASCII; for short text the call into the platform costs more than the loop.
-      for (let i = 0; i < size; i += 1) this.#bytes[this.#size + i] = value.charCodeAt(i);
-    } else {
-      textEncoder.encodeInto(value, this.#bytes.subarray(this.#size));
-    }
-    this.#size += size;
-  }
-
-  #byteString(value: Uint8Array): void {
-    this.#head(MAJOR.bytes, value.length);
-    this.#reserve(value.length);
-    this.#bytes.set(value, this.#size);
-    this.#size += value.length;
-  }
-
-  #container(value: readonly CborValue[] | CborMap, depth: number): void {
-    if (depth > CBOR_DEPTH_MAX) this.#refuse(`expected at most ${CBOR_DEPTH_MAX} levels of arrays and maps`);
-    if (isArray(value)) this.#array(value, depth);
-    else this.#map(value, depth);
-  }
-
-  #array(values: readonly CborValue[], depth: number): void {
-    this.#head(MAJOR.array, values.length);
-    // By index: forEach would leave out a hole, which has to be refused.
-    for (let i = 0; i < values.length; i += 1) {
-      this.#path.push(i);
-      this.item(values[i] as CborValue, depth);
-      this.#path.pop();
-    }
-  }
-
-  #map(map: CborMap, depth: number): void {
-    const keys = Object.keys(map).sort(compareKeys);
-    this.#head(MAJOR.map, keys.length);
-    for (const key of keys) {
-      this.#text(key);
-      this.#path.push(key);
-      this.item(map[key] as CborValue, depth);
-      this.#path.pop();
-    }
-  }
-
-  #head(major: number, argument: number): void {
-    this.#reserve(9);
-    const view = this.#view;
-    const at = this.#size;
-    const first = major * 32;
-    if (argument < 24) {
-      view.setUint8(at, first + argument);
-      this.#size += 1;
-    } else if (argument < 256) {
-      view.setUint8(at, first + 24);
-      view.setUint8(at + 1, argument);
-      this.#size += 2;
-    } else if (argument < 65_536) {
-      view.setUint8(at, first + 25);
-      view.setUint16(at + 1, argument);
-      this.#size += 3;
-    } else if (argument < TWO_32) {
-      view.setUint8(at, first + 26);
-      view.setUint32(at + 1, argument);
-      this.#size += 5;
-    } else {
-      view.setUint8(at, first + 27);
-      view.setUint32(at + 1, Math.floor(argument / TWO_32));
-      view.setUint32(at + 5, argument % TWO_32);
-      this.#size += 9;
-    }
-  }
-
-  #reserve(count: number): void {
-    const needed = this.#size + count;
-    if (needed <= this.#bytes.length) return;
-    const grown = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
-    grown.set(this.#bytes.subarray(0, this.#size));
-    this.#bytes = grown;
-    this.#view = new DataView(grown.buffer);
-  }
-
-  #refuse(message: string): never {
-    const steps = this.#path.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`));
-    const path = steps.join("").replace(/^\./, "");
-    throw new EventError("cbor-unencodable", `${path === "" ? "value" : path}: ${message}`, { details: { path } });
-  }
+function canonicalKeys(map: CborMap): string[] {
+  const keys = Object.keys(map);
+  return keys.length < 2 ? keys : keys.sort(compareKeys);
 }
 
 /** The order of two keys' encodings, without encoding them: the shorter one's head is lower, so length comes first. */
@@ -163,6 +77,58 @@ function utf8Size(text: string): number {
 
 function isSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit <= 0xdfff;
+}
+
+/** The error for a value that {@link writeItem} gave up: `cbor-unencodable`, and where the first defect is. */
+export function unencodable(value: CborValue): EventError {
+  const defect = defectOf(value, []);
+  invariant(defect !== undefined, "what cannot be encoded has a defect");
+  const steps = defect.path.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`));
+  const path = steps.join("").replace(/^\./, "");
+  return new EventError("cbor-unencodable", `${path === "" ? "value" : path}: ${defect.message}`, {
+    details: { path },
+  });
+}
+
+interface Unencodable {
+  /** Keys and indexes on the way to the value. */
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** The first defect in the order in which items are written. */
+function defectOf(value: CborValue, path: Unencodable["path"]): Unencodable | undefined {
+  const message = messageOf(value, path.length);
+  if (message !== undefined) return { path, message };
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return undefined;
+  if (isArray(value)) return firstOf(value.keys(), (i) => defectOf(value[i] as CborValue, [...path, i]));
+  return firstOf(canonicalKeys(value), (key) =>
+    key.isWellFormed() ? defectOf(value[key] as CborValue, [...path, key]) : { path, message: NOT_WELL_FORMED },
+  );
+}
+
+const NOT_WELL_FORMED = "expected well-formed text, got a lone surrogate";
+
+/** What is wrong with a value itself, not with what is in it. */
+function messageOf(value: CborValue, depth: number): string | undefined {
+  if (typeof value === "string") return value.isWellFormed() ? undefined : NOT_WELL_FORMED;
+  if (typeof value === "number") {
+    return Number.isSafeInteger(value) ? undefined : "expected an integer within ±(2^53 - 1); write others as text";
+  }
+  if (typeof value === "boolean" || value === null || value instanceof Uint8Array) return undefined;
+  if (typeof value !== "object") return `expected a value that CBOR holds, got ${typeof value}`;
+  return depth < CBOR_DEPTH_MAX ? undefined : `expected at most ${CBOR_DEPTH_MAX} levels of arrays and maps`;
+}
+
+function firstOf<Item>(
+  items: Iterable<Item>,
+  defectOf: (item: Item) => Unencodable | undefined,
+): Unencodable | undefined {
+  for (const item of items) {
+    const defect = defectOf(item);
+    if (defect !== undefined) return defect;
+  }
+  return undefined;
 }
 
 /** Array.isArray does not narrow to readonly arrays. */

@@ -4,8 +4,9 @@
  * Every value has exactly one encoding, and the decoder accepts no other: what decodes, encodes to the same bytes.
  */
 import { Decoder, malformed } from "./cbor-decoder.ts";
-import { Encoder } from "./cbor-encoder.ts";
+import { unencodable, writeItem } from "./cbor-encoder.ts";
 import { CBOR_DEPTH_MAX, type CborValue } from "./cbor-value.ts";
+import { encodeWith } from "./cbor-writer.ts";
 
 export { CBOR_DEPTH_MAX, type CborMap, type CborValue, EVENT_BYTES_MAX } from "./cbor-value.ts";
 
@@ -29,9 +30,9 @@ export interface DecodeCborOptions {
  * encodeCbor({ b: 1, a: [true, null] }); // a2 61 61 82 f5 f6 61 62 01
  */
 export function encodeCbor(value: CborValue): Uint8Array {
-  const encoder = new Encoder();
-  encoder.item(value, 0);
-  return encoder.finish();
+  const bytes = encodeWith(writeItem, value);
+  if (bytes === undefined) throw unencodable(value);
+  return bytes;
 }
 
 /**

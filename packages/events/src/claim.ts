@@ -1,6 +1,6 @@
 /** The claim: what a sender signs of one event, and all of it stands in the leaf: docs/reference/formats.md. */
 import { assertBytes, assertInteger } from "./assert.ts";
-import { encodeCbor } from "./cbor.ts";
+import { type CborWriter, encodeWith } from "./cbor-writer.ts";
 import { CLASS_PATTERN, type Leaf } from "./leaf.ts";
 
 export interface Claim {
@@ -22,7 +22,16 @@ export function encodeClaim(claim: Claim): Uint8Array {
     throw new TypeError(`class: expected text that matches ${CLASS_PATTERN.source}`);
   assertBytes(commitment, 32, "commitment");
   if (sessionTag !== null) assertBytes(sessionTag, 16, "sessionTag");
-  return encodeCbor([sequence, claim.class, commitment, sessionTag]);
+  return encodeWith(writeClaim, claim);
+}
+
+function writeClaim(to: CborWriter, claim: Claim): void {
+  to.array(4);
+  to.integer(claim.sequence);
+  to.text(claim.class);
+  to.byteString(claim.commitment);
+  if (claim.sessionTag === null) to.null();
+  else to.byteString(claim.sessionTag);
 }
 
 /** What the sender of a signed event claimed, from its leaf. @throws {TypeError} The leaf is that of an unsigned event. */

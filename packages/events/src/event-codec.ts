@@ -5,8 +5,10 @@
  */
 import { decodeHex, encodeHex, invariant } from "@tallystick/core";
 import { type CborMap, type CborValue, EVENT_BYTES_MAX, decodeCbor, encodeCbor } from "./cbor.ts";
+import { encodeWith } from "./cbor-writer.ts";
 import { Defects, type Path, describe } from "./defects.ts";
 import { type TallyEvent, isHashedSessionId } from "./event.ts";
+import { writeEvent } from "./event-writer.ts";
 import { formatUuid, parseUuid } from "./event-id.ts";
 import { readShape } from "./parse-event.ts";
 
@@ -16,17 +18,22 @@ import { readShape } from "./parse-event.ts";
  * @throws {EventError} `event-invalid`: a session id that was not hashed, or more than 32 KiB.
  */
 export function encodeEvent(event: TallyEvent): Uint8Array {
+  const bytes = encodeWith(writeEvent, event) ?? encodeGenerally(event);
+  if (bytes.length > EVENT_BYTES_MAX) {
+    refuse([], { expected: `at most ${EVENT_BYTES_MAX} bytes when encoded`, got: `${bytes.length}` });
+  }
+  return bytes;
+}
+
+/** Whatever the event holds, beyond what its type says too: tells what cannot be encoded. */
+export function encodeGenerally(event: TallyEvent): Uint8Array {
   const { id, session, amends, ...rest } = event;
-  const bytes = encodeCbor({
+  return encodeCbor({
     ...withoutUndefined(rest),
     id: parseUuid(id),
     ...(session === undefined ? undefined : { session: { id: sessionBytes(session.id) } }),
     ...(amends === undefined ? undefined : { amends: decodeHex(amends) }),
   });
-  if (bytes.length > EVENT_BYTES_MAX) {
-    refuse([], { expected: `at most ${EVENT_BYTES_MAX} bytes when encoded`, got: `${bytes.length}` });
-  }
-  return bytes;
 }
 
 function sessionBytes(id: string): Uint8Array {

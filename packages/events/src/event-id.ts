@@ -1,7 +1,7 @@
 /** Ids of events: UUIDs of version 7, which begin with the time and so sort by it. RFC 9562 §5.7. */
-import { concatBytes, decodeHex, encodeHex, sha256, utf8 } from "@tallystick/core";
+import { concatBytes, encodeHex, sha256, utf8 } from "@tallystick/core";
+import { uuidBytes } from "./hex-bytes.ts";
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const UUID_BYTES = 16;
 const TIME_MAX = 2 ** 48 - 1;
 
@@ -50,8 +50,9 @@ export function importedEventId(timeMs: number, { source, lineNumber, line }: Li
 
 /** The bytes of a UUID in lower case. @throws {RangeError} `text` is none. */
 export function parseUuid(text: string): Uint8Array {
-  if (!UUID.test(text)) throw new RangeError("id: expected a UUID in lower case");
-  return decodeHex(text.replaceAll("-", ""));
+  const bytes = uuidBytes(text);
+  if (bytes === undefined) throw new RangeError("id: expected a UUID in lower case");
+  return bytes;
 }
 
 /** A UUID's text in lower case. @throws {RangeError} not 16 bytes. */

@@ -7,7 +7,7 @@
 import { decodeHex, ed25519Verify, encodeHex } from "@tallystick/core";
 import { batchMessage, batchRoot } from "./batch.ts";
 import { encodeClaim } from "./claim.ts";
-import { BATCH_ENTRIES_MAX, type Chain, type Leaf } from "./leaf.ts";
+import { BATCH_ENTRIES_MAX, type Chain, type Leaf, type LeafSignature } from "./leaf.ts";
 import { streamId } from "./stream.ts";
 
 export interface Finding {
@@ -52,14 +52,24 @@ interface OpenBatch {
 }
 
 type ChainKind = "session" | "actor" | "subject" | "tenant";
-const CHAIN_KINDS: readonly ChainKind[] = ["session", "actor", "subject", "tenant"];
+
+/** The end of a chain so far. */
+interface ChainEnd {
+  count: number;
+  last: number;
+}
 
 /** Memory: one row a stream and one a tag, whatever the number of leaves. Feed it every leaf, in order, from index 0. */
 export class LeafAudit {
   readonly streams: Map<string, StreamState> = new Map();
   readonly counts: { signed: number; unsigned: number; batches: number } = { signed: 0, unsigned: 0, batches: 0 };
   readonly #origin: string;
-  readonly #chains = new Map<string, { count: number; last: number }>();
+  readonly #chains: Readonly<Record<ChainKind, Map<string, ChainEnd>>> = {
+    session: new Map(),
+    actor: new Map(),
+    subject: new Map(),
+    tenant: new Map(),
+  };
   #open: OpenBatch | undefined;
   #loggedAt = 0;
 
@@ -68,7 +78,8 @@ export class LeafAudit {
   }
 
   get tags(): number {
-    return this.#chains.size;
+    const { session, actor, subject, tenant } = this.#chains;
+    return session.size + actor.size + subject.size + tenant.size;
   }
 
   /** When the last leaf was logged, in ms since 1970; 0 before the first. */
@@ -78,7 +89,14 @@ export class LeafAudit {
 
   /** Holds the next leaf against everything before it, and says what does not fit. */
   check(index: number, leaf: Leaf): Finding[] {
-    return [...this.#checkTime(index, leaf), ...this.#checkStream(index, leaf), ...this.#checkChains(index, leaf)];
+    const findings: Finding[] = [];
+    this.#checkTime(index, leaf, findings);
+    this.#checkStream(index, leaf, findings);
+    this.#checkChain("session", leaf.session, index, findings);
+    this.#checkChain("actor", leaf.actor, index, findings);
+    this.#checkChain("subject", leaf.subject, index, findings);
+    this.#checkChain("tenant", leaf.tenant, index, findings);
+    return findings;
   }
 
   /** Says what the end of the log leaves open. Call once, after the last leaf. */
@@ -90,39 +108,40 @@ export class LeafAudit {
     ];
   }
 
-  #checkTime(index: number, leaf: Leaf): Finding[] {
+  #checkTime(index: number, leaf: Leaf, findings: Finding[]): void {
     const before = this.#loggedAt;
-    this.#loggedAt = Math.max(before, leaf.loggedAt);
-    if (leaf.loggedAt >= before) return [];
-    return [finding("time-decreased", index, `logged-at is ${before - leaf.loggedAt} ms below an earlier leaf's`)];
+    if (leaf.loggedAt >= before) this.#loggedAt = leaf.loggedAt;
+    else {
+      findings.push(
+        finding("time-decreased", index, `logged-at is ${before - leaf.loggedAt} ms below an earlier leaf's`),
+      );
+    }
   }
 
-  #checkStream(index: number, leaf: Leaf): Finding[] {
-    if (leaf.sequence === null) {
+  #checkStream(index: number, leaf: Leaf, findings: Finding[]): void {
+    const { sequence } = leaf;
+    if (sequence === null) {
       this.counts.unsigned += 1;
-      return this.#interrupt(index, undefined);
+      this.#interrupt(index, undefined, findings);
+      return;
     }
     this.counts.signed += 1;
     const stream = this.#streamOf(index, leaf);
+    this.#interrupt(index, stream?.id, findings);
     if (stream === undefined) {
-      const text = `sequence ${leaf.sequence} of stream ${encodeHex(leaf.stream)}, which has no leaf with sequence 1`;
-      return [...this.#interrupt(index, undefined), finding("stream-unknown", index, text)];
+      const text = `sequence ${sequence} of stream ${encodeHex(leaf.stream)}, which has no leaf with sequence 1`;
+      findings.push(finding("stream-unknown", index, text));
+      return;
     }
     const { id, state } = stream;
-    const findings = this.#interrupt(index, id);
     const expected = state.lastSequence + 1;
-    if (leaf.sequence !== expected) {
-      findings.push(
-        finding("sequence-gap", index, `stream ${id}: expected sequence ${expected}, got ${leaf.sequence}`),
-      );
+    if (sequence !== expected) {
+      findings.push(finding("sequence-gap", index, `stream ${id}: expected sequence ${expected}, got ${sequence}`));
     }
-    state.lastSequence = leaf.sequence;
+    state.lastSequence = sequence;
     state.lastIndex = index;
     state.lastLoggedAt = leaf.loggedAt;
-    return [
-      ...findings,
-      ...this.#extendBatch({ index, leaf, id, sequence: leaf.sequence, publicKey: state.publicKey }),
-    ];
+    this.#extendBatch({ index, leaf, id, sequence, publicKey: state.publicKey }, findings);
   }
 
   #streamOf(index: number, leaf: Leaf): { id: string; state: StreamState } | undefined {
@@ -142,64 +161,79 @@ export class LeafAudit {
   }
 
   /** A batch is appended whole: no leaf of another sender stands inside it. */
-  #interrupt(index: number, stream: string | undefined): Finding[] {
+  #interrupt(index: number, stream: string | undefined, findings: Finding[]): void {
     const open = this.#open;
-    if (open === undefined || open.stream === stream) return [];
+    if (open === undefined || open.stream === stream) return;
     this.#open = undefined;
     const text = `a leaf of another sender stands within a batch of stream ${open.stream} (from sequence ${open.first})`;
-    return [finding("batch-interrupted", index, text)];
+    findings.push(finding("batch-interrupted", index, text));
   }
 
-  #extendBatch(entry: BatchEntry): Finding[] {
-    const { index, leaf, id, sequence, publicKey } = entry;
+  #extendBatch(entry: BatchEntry, findings: Finding[]): void {
+    const { index, leaf, id, sequence } = entry;
     const open = this.#open ?? { stream: id, first: sequence, claims: [] };
     const claim = { sequence, class: leaf.class, commitment: leaf.commitment, sessionTag: leaf.session?.tag ?? null };
     open.claims.push(encodeClaim(claim));
-    if (leaf.signature === null) {
-      if (open.claims.length < BATCH_ENTRIES_MAX) {
-        this.#open = open;
-        return [];
-      }
-      this.#open = undefined;
-      return [
-        finding("batch-unsigned", index, `stream ${id}: ${BATCH_ENTRIES_MAX} leaves in a row without a signature`),
-      ];
+    const isWhole = leaf.signature !== null || open.claims.length === BATCH_ENTRIES_MAX;
+    this.#open = isWhole ? undefined : open;
+    if (leaf.signature !== null) this.#checkSignature(entry, leaf.signature, open, findings);
+    else if (isWhole) {
+      const text = `stream ${id}: ${BATCH_ENTRIES_MAX} leaves in a row without a signature`;
+      findings.push(finding("batch-unsigned", index, text));
     }
-    this.#open = undefined;
-    this.counts.batches += 1;
-    const { count, signature } = leaf.signature;
-    if (count !== open.claims.length) {
-      const text = `stream ${id}: the signature covers ${count} leaves, but ${open.claims.length} stand there`;
-      return [finding("batch-signature-invalid", index, text)];
-    }
-    const stream = decodeHex(id);
-    const message = batchMessage({ stream, first: open.first, count, root: batchRoot(open.claims) });
-    if (ed25519Verify(publicKey, message, signature)) return [];
-    const range = count === 1 ? `sequence ${open.first}` : `sequences ${open.first} to ${sequence}`;
-    const text = `stream ${id}: the sender's signature does not cover ${range} as they stand (class, commitment, session or order was changed)`;
-    return [finding("batch-signature-invalid", index, text)];
   }
 
-  #checkChains(index: number, leaf: Leaf): Finding[] {
-    const findings: Finding[] = [];
-    for (const kind of CHAIN_KINDS) {
-      const chain = leaf[kind];
-      if (chain === null) continue;
-      const key = `${kind}:${encodeHex(chain.tag)}`;
-      const known = this.#chains.get(key);
-      const wanted = { n: known?.count ?? 0, prev: known?.last ?? null };
-      if (!continues(chain, wanted)) {
-        const text = `${kind} chain ${encodeHex(chain.tag)}: expected n ${wanted.n}, prev ${wanted.prev ?? "none"}; got n ${chain.n}, prev ${chain.prev ?? "none"}`;
-        findings.push(finding("chain-broken", index, text));
-      }
-      if (known === undefined) this.#chains.set(key, { count: 1, last: index });
-      else {
-        known.count += 1;
-        known.last = index;
-      }
+  #checkSignature(entry: BatchEntry, { count, signature }: LeafSignature, batch: OpenBatch, findings: Finding[]): void {
+    const { index, id, sequence, publicKey } = entry;
+    const { first, claims } = batch;
+    this.counts.batches += 1;
+    if (count !== claims.length) {
+      const text = `stream ${id}: the signature covers ${count} leaves, but ${claims.length} stand there`;
+      findings.push(finding("batch-signature-invalid", index, text));
+      return;
     }
-    return findings;
+    const message = batchMessage({ stream: decodeHex(id), first, count, root: batchRoot(claims) });
+    if (ed25519Verify(publicKey, message, signature)) return;
+    const range = count === 1 ? `sequence ${first}` : `sequences ${first} to ${sequence}`;
+    const text = `stream ${id}: the sender's signature does not cover ${range} as they stand (class, commitment, session or order was changed)`;
+    findings.push(finding("batch-signature-invalid", index, text));
   }
+
+  #checkChain(kind: ChainKind, chain: Chain | null, index: number, findings: Finding[]): void {
+    if (chain === null) return;
+    const chains = this.#chains[kind];
+    const key = keyOf(chain.tag);
+    const end = chains.get(key);
+    const n = end?.count ?? 0;
+    const prev = end?.last ?? null;
+    if (chain.n !== n || chain.prev !== prev) {
+      const text = `${kind} chain ${encodeHex(chain.tag)}: expected n ${n}, prev ${prev ?? "none"}; got n ${chain.n}, prev ${chain.prev ?? "none"}`;
+      findings.push(finding("chain-broken", index, text));
+    }
+    if (end === undefined) chains.set(key, { count: 1, last: index });
+    else {
+      end.count += 1;
+      end.last = index;
+    }
+  }
+}
+
+/** A tag in eight characters, two bytes in each: looked up several times as fast as its hex, in half the memory. */
+function keyOf(tag: Uint8Array): string {
+  return String.fromCharCode(
+    pairAt(tag, 0),
+    pairAt(tag, 2),
+    pairAt(tag, 4),
+    pairAt(tag, 6),
+    pairAt(tag, 8),
+    pairAt(tag, 10),
+    pairAt(tag, 12),
+    pairAt(tag, 14),
+  );
+}
+
+function pairAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at] ?? 0) * 256 + (bytes[at + 1] ?? 0);
 }
 
 interface BatchEntry {
@@ -208,10 +242,6 @@ interface BatchEntry {
   readonly id: string;
   readonly sequence: number;
   readonly publicKey: Uint8Array;
-}
-
-function continues(chain: Chain, wanted: { readonly n: number; readonly prev: number | null }): boolean {
-  return chain.n === wanted.n && chain.prev === wanted.prev;
 }
 
 /** Makes a finding; `index` undefined where it concerns the whole log. */

@@ -3,7 +3,9 @@
  *
  * Decoding checks all that one leaf can show by itself; what leaves must keep among each other is for an audit.
  */
-import { type CborValue, encodeCbor } from "./cbor.ts";
+import type { CborValue } from "./cbor.ts";
+import { CborReader } from "./cbor-reader.ts";
+import { type CborWriter, encodeWith } from "./cbor-writer.ts";
 import { FieldReader } from "./field-reader.ts";
 
 /** How many events one signature may cover. */
@@ -50,8 +52,12 @@ export interface Leaf {
 }
 
 const VERSION = 1;
+const PARTS = 11;
 const STREAM_BYTES = 16;
 const FIRST_STREAM_BYTES = 48;
+const COMMITMENT_BYTES = 32;
+const TAG_BYTES = 16;
+const SIGNATURE_BYTES = 64;
 const reader = new FieldReader("leaf-malformed");
 
 /**
@@ -60,22 +66,9 @@ const reader = new FieldReader("leaf-malformed");
  * @throws {EventError} `leaf-malformed`: a leaf that {@link decodeLeaf} would refuse. Such bytes must not come to be.
  */
 export function encodeLeaf(leaf: Leaf): Uint8Array {
-  const { loggedAt, stream, sequence, commitment, session, actor, subject, tenant, signature } = leaf;
-  const parts = [
-    VERSION,
-    loggedAt,
-    stream,
-    sequence,
-    leaf.class,
-    commitment,
-    partsOfChain(session),
-    partsOfChain(actor),
-    partsOfChain(subject),
-    partsOfChain(tenant),
-    signature === null ? null : [signature.count, signature.signature],
-  ];
-  readLeaf(parts);
-  return encodeCbor(parts);
+  // What does not keep the rules is read part by part, which says where.
+  if (!isFit(leaf)) readLeaf(partsOf(leaf));
+  return encodeWith(writeLeaf, leaf);
 }
 
 /**
@@ -84,7 +77,113 @@ export function encodeLeaf(leaf: Leaf): Uint8Array {
  * @throws {EventError} `cbor-malformed`: not canonical CBOR; `leaf-malformed`: not a leaf of version 1.
  */
 export function decodeLeaf(bytes: Uint8Array): Leaf {
-  return readLeaf(reader.versioned(bytes, "leaf", { length: 11 }));
+  return readFit(bytes) ?? readLeaf(reader.versioned(bytes, "leaf", { length: PARTS }));
+}
+
+/** Whether every part of a leaf is what its type says and keeps the rules of one leaf. */
+function isFit(leaf: Leaf): boolean {
+  const { sequence } = leaf;
+  return (
+    (sequence === null || isCount(sequence, 1)) &&
+    isCount(leaf.loggedAt, 0) &&
+    isBytes(leaf.stream, sequence === 1 ? FIRST_STREAM_BYTES : STREAM_BYTES) &&
+    typeof leaf.class === "string" &&
+    CLASS_PATTERN.test(leaf.class) &&
+    isBytes(leaf.commitment, COMMITMENT_BYTES) &&
+    isFitChain(leaf.session) &&
+    isFitChain(leaf.actor) &&
+    isFitChain(leaf.subject) &&
+    isFitChain(leaf.tenant) &&
+    isFitSignature(leaf.signature, sequence)
+  );
+}
+
+function isFitChain(chain: Chain | null): boolean {
+  if (chain === null) return true;
+  const { tag, n, prev } = chain;
+  return isBytes(tag, TAG_BYTES) && isCount(n, 0) && (n === 0 ? prev === null : prev !== null && isCount(prev, 0));
+}
+
+function isFitSignature(signature: LeafSignature | null, sequence: number | null): boolean {
+  if (signature === null) return true;
+  const { count } = signature;
+  // The batch begins at sequence 1 or later.
+  const max = sequence === null ? 0 : Math.min(sequence, BATCH_ENTRIES_MAX);
+  return isCount(count, 1) && count <= max && isBytes(signature.signature, SIGNATURE_BYTES);
+}
+
+function isCount(value: number, min: number): boolean {
+  return Number.isSafeInteger(value) && value >= min;
+}
+
+function isBytes(value: Uint8Array, size: number): boolean {
+  return value instanceof Uint8Array && value.length === size;
+}
+
+function writeLeaf(to: CborWriter, leaf: Leaf): void {
+  to.array(PARTS);
+  to.integer(VERSION);
+  to.integer(leaf.loggedAt);
+  to.byteString(leaf.stream);
+  if (leaf.sequence === null) to.null();
+  else to.integer(leaf.sequence);
+  to.text(leaf.class);
+  to.byteString(leaf.commitment);
+  writeChain(to, leaf.session);
+  writeChain(to, leaf.actor);
+  writeChain(to, leaf.subject);
+  writeChain(to, leaf.tenant);
+  writeSignature(to, leaf.signature);
+}
+
+function writeChain(to: CborWriter, chain: Chain | null): void {
+  if (chain === null) return to.null();
+  to.array(3);
+  to.byteString(chain.tag);
+  to.integer(chain.n);
+  if (chain.prev === null) to.null();
+  else to.integer(chain.prev);
+}
+
+function writeSignature(to: CborWriter, signature: LeafSignature | null): void {
+  if (signature === null) return to.null();
+  to.array(2);
+  to.integer(signature.count);
+  to.byteString(signature.signature);
+}
+
+/** Reads a leaf in one pass; `undefined` for any other bytes. */
+function readFit(bytes: Uint8Array): Leaf | undefined {
+  const from = new CborReader(bytes);
+  if (from.array() !== PARTS || from.integer() !== VERSION) return undefined;
+  const loggedAt = from.integer();
+  const stream = from.byteString();
+  const sequence = from.null() ? null : from.integer();
+  const leaf: Leaf = {
+    loggedAt,
+    stream,
+    sequence,
+    class: from.text(),
+    commitment: from.byteString(),
+    session: readFitChain(from),
+    actor: readFitChain(from),
+    subject: readFitChain(from),
+    tenant: readFitChain(from),
+    signature: readFitSignature(from),
+  };
+  return from.isDone && isFit(leaf) ? leaf : undefined;
+}
+
+function readFitChain(from: CborReader): Chain | null {
+  if (from.null()) return null;
+  if (from.array() !== 3) from.fail();
+  return { tag: from.byteString(), n: from.integer(), prev: from.null() ? null : from.integer() };
+}
+
+function readFitSignature(from: CborReader): LeafSignature | null {
+  if (from.null()) return null;
+  if (from.array() !== 2) from.fail();
+  return { count: from.integer(), signature: from.byteString() };
 }
 
 function readLeaf(parts: readonly CborValue[]): Leaf {
@@ -94,7 +193,7 @@ function readLeaf(parts: readonly CborValue[]): Leaf {
     stream: reader.bytes(parts[2], "stream", sequence === 1 ? FIRST_STREAM_BYTES : STREAM_BYTES),
     sequence,
     class: reader.text(parts[4], "class", CLASS_PATTERN),
-    commitment: reader.bytes(parts[5], "commitment", 32),
+    commitment: reader.bytes(parts[5], "commitment", COMMITMENT_BYTES),
     session: readChain(parts[6], "session"),
     actor: readChain(parts[7], "actor"),
     subject: readChain(parts[8], "subject"),
@@ -111,7 +210,7 @@ function readChain(value: CborValue | undefined, field: string): Chain | null {
   if (value === null) return null;
   const [tag, n, prev] = reader.array(value, field, 3);
   const chain = {
-    tag: reader.bytes(tag, `${field}.tag`, 16),
+    tag: reader.bytes(tag, `${field}.tag`, TAG_BYTES),
     n: reader.integer(n, `${field}.n`, { min: 0 }),
     prev: prev === null ? null : reader.integer(prev, `${field}.prev`, { min: 0 }),
   };
@@ -128,8 +227,24 @@ function readSignature(value: CborValue | undefined, sequence: number | null): L
   return {
     // The batch begins at sequence 1 or later.
     count: reader.integer(count, "signature.count", { min: 1, max: Math.min(sequence, BATCH_ENTRIES_MAX) }),
-    signature: reader.bytes(signature, "signature.signature", 64),
+    signature: reader.bytes(signature, "signature.signature", SIGNATURE_BYTES),
   };
+}
+
+function partsOf(leaf: Leaf): CborValue[] {
+  return [
+    VERSION,
+    leaf.loggedAt,
+    leaf.stream,
+    leaf.sequence,
+    leaf.class,
+    leaf.commitment,
+    partsOfChain(leaf.session),
+    partsOfChain(leaf.actor),
+    partsOfChain(leaf.subject),
+    partsOfChain(leaf.tenant),
+    leaf.signature === null ? null : [leaf.signature.count, leaf.signature.signature],
+  ];
 }
 
 function partsOfChain(chain: Chain | null): CborValue {

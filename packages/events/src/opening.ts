@@ -1,6 +1,7 @@
 /** The opening of a commitment, `[1, salt, event]`: whoever holds it can prove, and read, what a leaf stands for. */
 import { assertBytes, assertInteger } from "./assert.ts";
-import { EVENT_BYTES_MAX, encodeCbor } from "./cbor.ts";
+import { EVENT_BYTES_MAX } from "./cbor.ts";
+import { type CborWriter, encodeWith } from "./cbor-writer.ts";
 import { FieldReader } from "./field-reader.ts";
 
 export interface Opening {
@@ -17,7 +18,14 @@ const reader = new FieldReader("opening-malformed");
 export function encodeOpening({ salt, event }: Opening): Uint8Array {
   assertBytes(salt, 32, "salt");
   assertInteger(event.length, { min: 1, max: EVENT_BYTES_MAX }, "event.length");
-  return encodeCbor([VERSION, salt, event]);
+  return encodeWith(writeOpening, { salt, event });
+}
+
+function writeOpening(to: CborWriter, { salt, event }: Opening): void {
+  to.array(3);
+  to.integer(VERSION);
+  to.byteString(salt);
+  to.byteString(event);
 }
 
 /**

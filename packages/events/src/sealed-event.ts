@@ -6,7 +6,7 @@
 import { xchacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { concatBytes, u8 } from "@tallystick/core";
 import { assertBytes, assertInteger } from "./assert.ts";
-import { encodeCbor } from "./cbor.ts";
+import { type CborWriter, encodeWith } from "./cbor-writer.ts";
 import { COMMITMENT_BYTES, verifyOpening } from "./commitment.ts";
 import { domainHash, domainPrefix } from "./domain.ts";
 import { EventError } from "./error.ts";
@@ -93,7 +93,16 @@ export function sealOpening(input: SealInput): Uint8Array {
   assertBytes(nonce, NONCE_BYTES, "nonce");
   assertBytes(key, KEY_BYTES, "key");
   const ciphertext = cipher({ key, nonce, associatedData: associatedData(commitment) }, opening);
-  return encodeCbor([VERSION, input.class, day, nonce, ciphertext]);
+  return encodeWith(writeSealed, { class: input.class, day, nonce, ciphertext });
+}
+
+function writeSealed(to: CborWriter, sealed: SealedEvent): void {
+  to.array(5);
+  to.integer(VERSION);
+  to.text(sealed.class);
+  to.integer(sealed.day);
+  to.byteString(sealed.nonce);
+  to.byteString(sealed.ciphertext);
 }
 
 /**

@@ -1,0 +1,164 @@
+/** Writes canonical CBOR piece by piece into one buffer: shortest heads; the order of keys is the caller's. RFC 8949 §4.2.1. */
+import { MAJOR, SIMPLE } from "./cbor-value.ts";
+
+const TWO_32 = 2 ** 32;
+const textEncoder = new TextEncoder();
+
+/** Up to this length a loop of ours writes ASCII sooner than a call into the platform. */
+const SHORT_TEXT = 48;
+const HEAD_BYTES_MAX = 9;
+const BUFFER_BYTES_MAX = 65_536;
+
+/** The writer that was used last. Whoever writes takes it away: a getter in a value could begin to encode another. */
+let idle: CborWriter | undefined;
+
+/** The bytes of what `write` writes of `value`; `undefined` where it gives `false`. */
+export function encodeWith<Value>(
+  write: (to: CborWriter, value: Value) => boolean,
+  value: Value,
+): Uint8Array | undefined;
+export function encodeWith<Value>(write: (to: CborWriter, value: Value) => void, value: Value): Uint8Array;
+export function encodeWith<Value>(
+  write: (to: CborWriter, value: Value) => boolean | void,
+  value: Value,
+): Uint8Array | undefined {
+  const to = idle ?? new CborWriter();
+  idle = undefined;
+  const bytes = write(to, value) === false ? undefined : to.copy();
+  to.reset();
+  if (to.capacity <= BUFFER_BYTES_MAX) idle = to;
+  return bytes;
+}
+
+/** Checks no order and no count: an array's or a map's head says how many items its caller goes on to write. */
+export class CborWriter {
+  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(1024);
+  #view: DataView<ArrayBuffer> = new DataView(this.#bytes.buffer);
+  #size = 0;
+
+  /** The bytes that fit in without another buffer. */
+  get capacity(): number {
+    return this.#bytes.length;
+  }
+
+  /** What was written so far, in bytes of their own. */
+  copy(): Uint8Array {
+    return this.#bytes.slice(0, this.#size);
+  }
+
+  reset(): void {
+    this.#size = 0;
+  }
+
+  null(): void {
+    this.head(MAJOR.simple, SIMPLE.null);
+  }
+
+  boolean(value: boolean): void {
+    this.head(MAJOR.simple, value ? SIMPLE.true : SIMPLE.false);
+  }
+
+  /** @param value - A safe integer. */
+  integer(value: number): void {
+    if (value < 0) this.head(MAJOR.negative, -1 - value);
+    else this.head(MAJOR.unsigned, value);
+  }
+
+  array(length: number): void {
+    this.head(MAJOR.array, length);
+  }
+
+  map(size: number): void {
+    this.head(MAJOR.map, size);
+  }
+
+  byteString(value: Uint8Array): void {
+    this.head(MAJOR.bytes, value.length);
+    this.#reserve(value.length);
+    this.#bytes.set(value, this.#size);
+    this.#size += value.length;
+  }
+
+  /** Writes text; gives `false` and writes nothing where it holds a lone surrogate. */
+  text(value: string): boolean {
+    return (value.length <= SHORT_TEXT && this.#shortAscii(value)) || this.#anyText(value);
+  }
+
+  /** For short text several times as fast as the platform's encoder. Gives `false` where it is not ASCII. */
+  #shortAscii(value: string): boolean {
+    const { length } = value;
+    const headBytes = length < 24 ? 1 : 2;
+    this.#reserve(headBytes + length);
+    const bytes = this.#bytes;
+    const start = this.#size + headBytes;
+    let units = 0;
+    for (let i = 0; i < length; i += 1) {
+      const unit = value.charCodeAt(i);
+      units |= unit;
+      bytes[start + i] = unit;
+    }
+    if (units >= 0x80) return false;
+    this.head(MAJOR.text, length);
+    this.#size += length;
+    return true;
+  }
+
+  #anyText(value: string): boolean {
+    if (!value.isWellFormed()) return false;
+    this.#reserve(HEAD_BYTES_MAX + 3 * value.length);
+    const start = this.#size;
+    this.head(MAJOR.text, value.length);
+    const written = this.#utf8(value);
+    // Text beyond ASCII has more bytes than characters, and its head may take more room than was left for it.
+    if (written !== value.length) {
+      const from = this.#size;
+      this.#size = start;
+      this.head(MAJOR.text, written);
+      if (this.#size !== from) this.#utf8(value);
+    }
+    this.#size += written;
+    return true;
+  }
+
+  /** Where the writer stands; gives the number of bytes. */
+  #utf8(value: string): number {
+    return textEncoder.encodeInto(value, this.#bytes.subarray(this.#size)).written;
+  }
+
+  head(major: number, argument: number): void {
+    if (this.#size + HEAD_BYTES_MAX > this.#bytes.length) this.#reserve(HEAD_BYTES_MAX);
+    const at = this.#size;
+    const first = major * 32;
+    const bytes = this.#bytes;
+    if (argument < 24) {
+      bytes[at] = first + argument;
+      this.#size = at + 1;
+    } else if (argument < 256) {
+      bytes[at] = first + 24;
+      bytes[at + 1] = argument;
+      this.#size = at + 2;
+    } else if (argument < 65_536) {
+      bytes[at] = first + 25;
+      this.#view.setUint16(at + 1, argument);
+      this.#size = at + 3;
+    } else if (argument < TWO_32) {
+      bytes[at] = first + 26;
+      this.#view.setUint32(at + 1, argument);
+      this.#size = at + 5;
+    } else {
+      bytes[at] = first + 27;
+      this.#view.setUint32(at + 1, Math.floor(argument / TWO_32));
+      this.#view.setUint32(at + 5, argument % TWO_32);
+      this.#size = at + 9;
+    }
+  }
+
+  #reserve(count: number): void {
+    const needed = this.#size + count;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
+    grown.set(this.#bytes.subarray(0, this.#size));
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+}
