@@ -3,10 +3,10 @@
  * whether or not earlier ones are answered). Latencies of an open load run from the time at which a request was meant to
  * go out, so that a server which stalls cannot hide it by not being asked.
  */
-import { Worker } from "node:worker_threads";
 import { cpuSecondsOf } from "./cpu-time.ts";
 import { Latencies, type LatencySummary } from "./latencies.ts";
 import { type Answer, LoadConnection } from "./load-connection.ts";
+import { Pacing } from "./pacing.ts";
 import { type RequestPlan, type RequestSource, requestSource } from "./requests.ts";
 
 export interface LoadPlan {
@@ -45,6 +45,8 @@ const REASON_CHARS = 600;
 
 export class Load {
   readonly #plan: LoadPlan;
+  /** Of an open load. */
+  readonly #pacing: Pacing | undefined;
   readonly #sources = new Map<LoadConnection, RequestSource>();
   readonly #latencies = new Latencies();
   readonly #late = new Latencies();
@@ -63,14 +65,17 @@ export class Load {
   #endsAt = Infinity;
   #isOver = false;
 
-  private constructor(plan: LoadPlan) {
+  private constructor(plan: LoadPlan, pacing: Pacing | undefined) {
     this.#plan = plan;
+    this.#pacing = pacing;
     this.#cpu = new CpuMeter(plan.serverPid);
   }
 
   /** Opens the connections and makes what they will send. */
   static async prepare(plan: LoadPlan): Promise<Load> {
-    const load = new Load(plan);
+    const { ratePerSecond } = plan;
+    const pacing = ratePerSecond === undefined ? undefined : await Pacing.prepare(ratePerSecond);
+    const load = new Load(plan, pacing);
     const { host, port } = plan.requests.target;
     const handlers = {
       onAnswer: (answer: Answer, connection: LoadConnection) => load.#take(answer, connection),
@@ -85,7 +90,7 @@ export class Load {
 
   /** @throws {Error} An answer was another one than expected, or a connection ended. */
   async run(): Promise<LoadReport> {
-    const { seconds, warmupSeconds, ratePerSecond } = this.#plan;
+    const { seconds, warmupSeconds } = this.#plan;
     const startedAt = performance.now();
     this.#beganAt = startedAt + warmupSeconds * 1000;
     this.#endsAt = this.#beganAt + seconds * 1000;
@@ -93,14 +98,17 @@ export class Load {
       setTimeout(() => this.#cpu.begin(), warmupSeconds * 1000),
       setTimeout(() => this.#end(), this.#endsAt - startedAt),
     ];
-    const pacer = ratePerSecond === undefined ? undefined : this.#startPacer(ratePerSecond);
-    if (pacer === undefined) for (const connection of this.#sources.keys()) this.#sendNext(connection, startedAt);
-    else this.#idle.push(...this.#sources.keys());
+    if (this.#pacing === undefined) {
+      for (const connection of this.#sources.keys()) this.#sendNext(connection, startedAt);
+    } else {
+      this.#idle.push(...this.#sources.keys());
+      this.#pacing.begin(startedAt, () => this.#dispatchDue(performance.now()));
+    }
     try {
       await this.#done.promise;
     } finally {
       timers.forEach(clearTimeout);
-      await pacer?.terminate();
+      await this.#pacing?.end();
       for (const connection of this.#sources.keys()) connection.close();
     }
     return this.#report();
@@ -125,42 +133,30 @@ export class Load {
     };
   }
 
-  /** Wakes this thread whenever a request is due: timers of the event loop are no finer than a millisecond. */
-  #startPacer(ratePerSecond: number): Worker {
-    const intervalMs = 1000 / ratePerSecond;
-    const woken = new Int32Array(new SharedArrayBuffer(4));
-    let nextAt = performance.now();
-    const pacer = new Worker(new URL("../pacer.ts", import.meta.url), { workerData: { woken, intervalMs } });
-    pacer.on("message", () => {
-      Atomics.store(woken, 0, 0);
-      for (const now = performance.now(); nextAt <= now && nextAt < this.#endsAt; nextAt += intervalMs)
-        this.#dispatch(nextAt, now);
-    });
-    pacer.on("error", (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
-    pacer.once("online", () => {
-      // What was due while the thread started was never meant to be sent.
-      nextAt = performance.now();
-    });
-    return pacer;
-  }
-
-  #dispatch(intendedAt: number, now: number): void {
-    if (intendedAt >= this.#beganAt) this.#late.add(now - intendedAt);
-    const connection = this.#idle.pop();
-    if (connection === undefined) this.#waiting.push(intendedAt);
-    else this.#sendNext(connection, intendedAt);
+  #dispatchDue(now: number): void {
+    for (const intendedAt of this.#pacing?.take(Math.min(now, this.#endsAt)) ?? []) {
+      if (intendedAt >= this.#beganAt) this.#late.add(now - intendedAt);
+      const connection = this.#idle.pop();
+      if (connection === undefined) this.#waiting.push(intendedAt);
+      else this.#sendNext(connection, intendedAt);
+    }
   }
 
   #sendNext(connection: LoadConnection, intendedAt: number): void {
-    const isLast = this.#plan.requestsMax !== undefined && this.#sent >= this.#plan.requestsMax;
-    const request = isLast ? undefined : this.#sources.get(connection)?.next();
+    const request = this.#areAllSent() ? undefined : this.#sources.get(connection)?.next();
     if (request === undefined) {
-      this.#end();
+      // Where one connection has nothing left, the load is not the planned one any more; where all is sent, it is done
+      // with the last answer.
+      if (!this.#areAllSent() || this.#underWay === 0) this.#end();
       return;
     }
     this.#sent += 1;
     this.#underWay += 1;
     connection.send(request, intendedAt);
+  }
+
+  #areAllSent(): boolean {
+    return this.#sent >= (this.#plan.requestsMax ?? Infinity);
   }
 
   #take({ status, lastPart }: Answer, connection: LoadConnection): void {
@@ -189,7 +185,10 @@ export class Load {
 
   /** The clock stops; what is under way is still answered. */
   #end(): void {
-    if (!this.#isOver) this.#endsAt = Math.min(this.#endsAt, performance.now());
+    const now = performance.now();
+    // What was due until now is part of an open load, however late it is sent.
+    if (!this.#isOver) this.#dispatchDue(now);
+    if (!this.#isOver) this.#endsAt = Math.min(this.#endsAt, now);
     this.#taken ??= this.#cpu.taken();
     this.#isOver = true;
     if (this.#underWay === 0) this.#done.resolve();
