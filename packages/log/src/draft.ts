@@ -3,7 +3,7 @@
  *
  * Decides against what is stored plus what this same commit already holds; touches nothing until it is committed.
  */
-import { encodeHex, equalBytes, hashLeaf } from "@tallystick/core";
+import { HASH_BYTES, encodeHex, equalBytes, hashLeaf, hashLeaves } from "@tallystick/core";
 import { type Leaf, dayOf, decodeLeaf, decodeOpening, encodeCbor, encodeLeaf, streamId } from "@tallystick/events";
 import { type LogStorage, type Row, type Run, indexKey } from "@tallystick/storage";
 import { type Candidate, type OwnContext, type OwnEvent, type SentCandidate, ownCandidate } from "./candidate.ts";
@@ -20,7 +20,6 @@ import {
   type StreamEnd,
   TABLE,
   batchKey,
-  chainKey,
   decodeChainEnd,
   decodeKnownId,
   decodePlacedBatch,
@@ -57,7 +56,8 @@ interface Placed {
 
 export interface Built {
   readonly leaves: readonly Uint8Array[];
-  readonly leafHashes: readonly Uint8Array[];
+  /** One after the other. */
+  readonly leafHashes: Uint8Array;
   readonly rows: readonly Row[];
   readonly runs: readonly Run[];
   readonly chainEnds: ReadonlyMap<string, ChainEnd>;
@@ -317,8 +317,9 @@ export class Draft {
 
   #acknowledge({ candidate, index }: Placed, { leaves, leafHashes }: Built): Acknowledgement {
     const at = index - this.#base.size;
-    const [leaf, leafHash] = [leaves[at], leafHashes[at]];
-    if (leaf === undefined || leafHash === undefined) throw new RangeError(`index ${index} is not in this commit`);
+    const leaf = leaves[at];
+    if (leaf === undefined) throw new RangeError(`index ${index} is not in this commit`);
+    const leafHash = leafHashes.slice(HASH_BYTES * at, HASH_BYTES * (at + 1));
     return { id: candidate.id, index, loggedAt: this.#loggedAt, leaf, leafHash, state: "durable" };
   }
 
@@ -334,20 +335,19 @@ export class Draft {
   /** Builds leaves and rows for everything that was placed. */
   async build(): Promise<Built> {
     const tags = this.#placed.map(({ candidate }) => this.#context.secrets.tagsOf(candidate));
-    const links = tags.map(linksOf);
-    const chains = await this.#chainEnds(links);
+    const chains = await this.#chainEnds(tags);
     const leaves: Uint8Array[] = [];
     const sealed: Uint8Array[] = [];
     const day = dayOf(this.#loggedAt);
     for (const [at, { candidate, index }] of this.#placed.entries()) {
-      leaves.push(encodeLeaf(this.#leafOf(candidate, extend(chains, links[at] ?? [], index))));
+      leaves.push(encodeLeaf(this.#leafOf(candidate, extend(chains, tags[at] ?? NO_TAGS, index))));
       sealed.push(this.#context.secrets.seal(candidate, day, this.#context.random(24)));
     }
     const first = this.#base.size;
     const types = this.#placed.map(({ candidate }) => candidate.type);
     return {
       leaves,
-      leafHashes: leaves.map(hashLeaf),
+      leafHashes: hashLeaves(leaves),
       rows: this.#indexRows(chains),
       runs: [
         { table: TABLE.leaf, first, values: leaves },
@@ -362,10 +362,15 @@ export class Draft {
     };
   }
 
-  async #chainEnds(links: readonly (readonly Link[])[]): Promise<Map<string, ChainEnd>> {
+  async #chainEnds(tags: readonly Tags[]): Promise<Map<string, ChainEnd>> {
     const { chainEnds, storage } = this.#context;
     const wanted = new Set<string>();
-    for (const own of links) for (const { key } of own) wanted.add(key);
+    for (const own of tags) {
+      for (const kind of CHAIN_KINDS) {
+        const chain = own[kind];
+        if (chain !== null) wanted.add(chain.key);
+      }
+    }
     const known = new Map<string, ChainEnd>();
     const missing: string[] = [];
     for (const key of wanted) {
@@ -414,31 +419,18 @@ export class Draft {
   }
 }
 
+const NO_TAGS: Tags = { session: null, actor: null, subject: null, tenant: null };
 const CHAIN_KINDS: readonly ChainKind[] = ["session", "actor", "subject", "tenant"];
 
-/** A tag of an event, and under which key the end of its chain is. */
-interface Link {
-  readonly kind: ChainKind;
-  readonly tag: Uint8Array;
-  readonly key: string;
-}
-
-function linksOf(tags: Tags): Link[] {
-  const links: Link[] = [];
-  for (const kind of CHAIN_KINDS) {
-    const tag = tags[kind];
-    if (tag !== null) links.push({ kind, tag, key: chainKey(kind, tag) });
-  }
-  return links;
-}
-
 /** Moves the ends of chains to the entry at `index`; gives its places in them. */
-function extend(ends: Map<string, ChainEnd>, links: readonly Link[], index: number): Pick<Leaf, ChainKind> {
+function extend(ends: Map<string, ChainEnd>, tags: Tags, index: number): Pick<Leaf, ChainKind> {
   const places: Record<ChainKind, Leaf[ChainKind]> = { session: null, actor: null, subject: null, tenant: null };
-  for (const { kind, tag, key } of links) {
-    const end = ends.get(key);
-    ends.set(key, { count: (end?.count ?? 0) + 1, last: index });
-    places[kind] = { tag, n: end?.count ?? 0, prev: end?.last ?? null };
+  for (const kind of CHAIN_KINDS) {
+    const chain = tags[kind];
+    if (chain === null) continue;
+    const end = ends.get(chain.key);
+    ends.set(chain.key, { count: (end?.count ?? 0) + 1, last: index });
+    places[kind] = { tag: chain.tag, n: end?.count ?? 0, prev: end?.last ?? null };
   }
   return places;
 }

@@ -20,6 +20,7 @@ import { LogError } from "./error.ts";
 import type { TagKeys } from "./log-api.ts";
 import { bytesOf, listOf } from "./heads.ts";
 import { Lru } from "./lru.ts";
+import { type ChainKind, chainKey } from "./rows.ts";
 
 /** Derived keys and tags in memory. Some hashes each are saved, so most of a day's active persons should fit. */
 const DERIVED_MAX = 20_000;
@@ -27,11 +28,20 @@ const DERIVED_MAX = 20_000;
 const SECRETS = ["person-reference", "session-id"] as const;
 type Secret = (typeof SECRETS)[number];
 
-export interface Tags {
-  readonly session: Uint8Array | null;
-  readonly actor: Uint8Array | null;
-  readonly subject: Uint8Array | null;
-  readonly tenant: Uint8Array | null;
+/** A tag, and under which key the end of its chain is. */
+export interface ChainTag {
+  readonly tag: Uint8Array;
+  readonly key: string;
+}
+
+export type Tags = Readonly<Record<ChainKind, ChainTag | null>>;
+
+/** What seals the events of a person, or of nobody, in a class on a day. */
+interface Sealer {
+  readonly key: Uint8Array;
+  readonly reference: Uint8Array | null;
+  /** MASK_PREFIX, the key of class and day, and room for a commitment: what the pad is the hash of. */
+  readonly padInput: Uint8Array;
 }
 
 /** The row beside a leaf, and the leaf's commitment and index. */
@@ -73,7 +83,8 @@ export class LogSecrets {
   readonly #store: KeyStore;
   readonly #cipher: SealCipher;
   readonly #dayKeys: Lru<Uint8Array> = new Lru(DERIVED_MAX);
-  readonly #personTags: Lru<Uint8Array> = new Lru(DERIVED_MAX);
+  readonly #chainTags: Lru<ChainTag> = new Lru(DERIVED_MAX);
+  readonly #sealers: Lru<Sealer> = new Lru(DERIVED_MAX);
   readonly #references: Lru<Reference> = new Lru(DERIVED_MAX);
 
   /** `cipher` seals; what only opens needs no fast one. */
@@ -85,11 +96,10 @@ export class LogSecrets {
   /** The tags of an event. Makes keys where there are none; they have to be synced before the leaf is acknowledged. */
   tagsOf({ sessionTag, actor, subject, tenant, day }: Candidate): Tags {
     return {
-      session: sessionTag,
+      session: sessionTag === null ? null : chainTag("session", sessionTag),
       actor: actor === undefined ? null : this.#personTag("actor", actor, day),
       subject: subject === undefined ? null : this.#personTag("subject", subject, day),
-      tenant:
-        tenant === undefined ? null : tenantTag({ tenantKey: this.#store.getOrCreate("tenant", tenant), id: tenant }),
+      tenant: tenant === undefined ? null : this.#tenantTag(tenant),
     };
   }
 
@@ -114,13 +124,26 @@ export class LogSecrets {
    */
   seal(candidate: Candidate, day: number, nonce: Uint8Array): Uint8Array {
     const { commitment, opening, person } = candidate;
-    const classDayKey = this.#store.getOrCreate("class-day", classDayName(candidate.class, day));
-    const reference = person === undefined ? null : this.#reference(person);
-    const personKey = reference === null ? null : this.#store.getOrCreate("person", reference.name);
-    const key = sealKey({ classDayKey, personKey });
+    const { key, reference, padInput } = this.#sealerOf(candidate.class, day, person);
     const cipher = this.#cipher;
     const sealed = sealOpening({ class: candidate.class, day, nonce, key, commitment, opening, cipher });
-    return encodeCbor([sealed, reference === null ? null : masked(reference.bytes, classDayKey, commitment)]);
+    return encodeCbor([sealed, reference === null ? null : masked(reference, padInput, commitment)]);
+  }
+
+  #sealerOf(retentionClass: string, day: number, person: string | undefined): Sealer {
+    const name = person === undefined ? `${retentionClass} ${day}` : `${retentionClass} ${day} ${person}`;
+    const known = this.#sealers.get(name);
+    if (known !== undefined) return known;
+    const classDayKey = this.#store.getOrCreate("class-day", classDayName(retentionClass, day));
+    const reference = person === undefined ? null : this.#reference(person);
+    const personKey = reference === null ? null : this.#store.getOrCreate("person", reference.name);
+    const sealer = {
+      key: sealKey({ classDayKey, personKey }),
+      reference: reference?.bytes ?? null,
+      padInput: padInputOf(classDayKey),
+    };
+    this.#sealers.set(name, sealer);
+    return sealer;
   }
 
   /**
@@ -146,7 +169,7 @@ export class LogSecrets {
         const key = sealKey({ classDayKey: classDayKey.key, personKey: null });
         return { kind: "opened", opening: openSealed({ sealed, key, commitment }), person: null };
       }
-      const person = masked(mask, classDayKey.key, commitment);
+      const person = masked(mask, padInputOf(classDayKey.key), commitment);
       const personKey = this.#existing("person", encodeHex(person));
       if ("kind" in personKey) return personKey;
       const key = sealKey({ classDayKey: classDayKey.key, personKey: personKey.key });
@@ -221,14 +244,23 @@ export class LogSecrets {
     await this.#store.sync();
   }
 
-  #personTag(kind: "actor" | "subject", id: string, day: number): Uint8Array {
+  #personTag(kind: "actor" | "subject", id: string, day: number): ChainTag {
     const name = `${kind} ${day} ${id}`;
-    const known = this.#personTags.get(name);
+    const known = this.#chainTags.get(name);
     if (known !== undefined) return known;
     const input = { personDayKey: this.#dayKey(id, day), id };
-    const tag = kind === "actor" ? actorTag(input) : subjectTag(input);
-    this.#personTags.set(name, tag);
-    return tag;
+    const made = chainTag(kind, kind === "actor" ? actorTag(input) : subjectTag(input));
+    this.#chainTags.set(name, made);
+    return made;
+  }
+
+  #tenantTag(id: string): ChainTag {
+    const name = `tenant ${id}`;
+    const known = this.#chainTags.get(name);
+    if (known !== undefined) return known;
+    const made = chainTag("tenant", tenantTag({ tenantKey: this.#store.getOrCreate("tenant", id), id }));
+    this.#chainTags.set(name, made);
+    return made;
   }
 
   #dayKey(id: string, day: number): Uint8Array {
@@ -245,11 +277,22 @@ const REFERENCE_PREFIX = utf8("tallystick/person-reference/v1\0");
 const REFERENCE_SECRET = "person-reference";
 const MASK_PREFIX = utf8("tallystick/person-mask/v1\0");
 
-/** Masks a reference, or unmasks it: each commitment gives a pad of its own. */
-function masked(reference: Uint8Array, classDayKey: Uint8Array, commitment: Uint8Array): Uint8Array {
-  const pad = sha256(concatBytes(MASK_PREFIX, classDayKey, commitment));
+function chainTag(kind: ChainKind, tag: Uint8Array): ChainTag {
+  return { tag, key: chainKey(kind, tag) };
+}
+
+function padInputOf(classDayKey: Uint8Array): Uint8Array {
+  return concatBytes(MASK_PREFIX, classDayKey, new Uint8Array(COMMITMENT_BYTES));
+}
+
+/** Masks a reference, or unmasks it: each commitment gives a pad of its own. Writes the commitment into `padInput`. */
+function masked(reference: Uint8Array, padInput: Uint8Array, commitment: Uint8Array): Uint8Array {
+  padInput.set(commitment, padInput.length - COMMITMENT_BYTES);
+  const pad = sha256(padInput);
   return reference.map((byte, at) => byte ^ (pad[at] ?? 0));
 }
+
+const COMMITMENT_BYTES = 32;
 
 /** What the key store calls the key of a class and a day. */
 export function classDayName(retentionClass: string, day: number): string {

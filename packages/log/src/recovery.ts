@@ -173,12 +173,13 @@ function wrongKeyStore(why: string, cause?: unknown): LogError {
 
 async function readTree(storage: LogStorage, range: CompactRange): Promise<Tree> {
   const tiles = new StoredTiles(storage);
-  const edge: Uint8Array[][] = [];
+  const edge: Uint8Array[] = [];
   for (let level = 0; hashesAtLevel(range.size, level) > 0; level += 1) {
     const count = hashesAtLevel(range.size, level);
     const width = count % 256;
-    const bytes = width === 0 ? new Uint8Array() : await tiles.read({ level, index: Math.floor(count / 256), width });
-    edge.push(Array.from({ length: width }, (_, at) => bytes.slice(32 * at, 32 * at + 32)));
+    edge.push(
+      width === 0 ? new Uint8Array() : (await tiles.read({ level, index: Math.floor(count / 256), width })).slice(),
+    );
   }
   return { range, edge };
 }

@@ -5,7 +5,6 @@
  * wrong while a commit is under way leaves its outcome unknown: the loop stops for good, and the next start finds out.
  */
 import type { CompactRange } from "@tallystick/core";
-import { concatBytes } from "@tallystick/core";
 import { type Blob, type LogStorage, type Row, StorageError } from "@tallystick/storage";
 import type { OwnEvent } from "./candidate.ts";
 import type { LogClock } from "./clock.ts";
@@ -15,7 +14,7 @@ import { type OwnStream, encodeIntegratedHead } from "./heads.ts";
 import type { Acknowledgement } from "./log-api.ts";
 import { type Submission, SubmissionQueue } from "./queue.ts";
 import { edgeRow } from "./tiles.ts";
-import { type Tree, integrate, tileKey } from "./tree.ts";
+import { type Tree, hashesAtLevel, integrate, tileKey } from "./tree.ts";
 
 /** The sequencer's memory: what is durable. */
 export interface SequencerState {
@@ -177,8 +176,8 @@ export class Sequencer {
     const { tree, tiles, changed } = integrate(this.#state.tree, built.leafHashes);
     const blobs: Blob[] = tiles.map(({ level, index, bytes }) => ({ key: tileKey(level, index), bytes }));
     const edges: Row[] = changed.map((level) => {
-      const hashes = tree.edge[level] ?? [];
-      return edgeRow(level, Math.floor(tree.range.size / 2 ** (8 * (level + 1))), concatBytes(...hashes));
+      const hashes = tree.edge[level] ?? new Uint8Array();
+      return edgeRow(level, hashesAtLevel(tree.range.size, level + 1), hashes);
     });
     const next = {
       tree,

@@ -3,14 +3,16 @@
  *
  * For each tile level the hashes of the tile that is not full yet, and the compact range over all leaves.
  */
-import { CompactRange, type Hash, TILE_WIDTH, concatBytes } from "@tallystick/core";
+import { CompactRange, TILE_WIDTH, concatBytes } from "@tallystick/core";
 
 const TILE_HEIGHT = 8;
+const HASH_BYTES = 32;
+const TILE_BYTES = TILE_WIDTH * HASH_BYTES;
 
 export interface Tree {
   readonly range: CompactRange;
-  /** By tile level: the hashes of the partial tile at the right edge. */
-  readonly edge: readonly (readonly Hash[])[];
+  /** By tile level: the hashes of the partial tile at the right edge, one after the other. */
+  readonly edge: readonly Uint8Array[];
 }
 
 export interface FullTile {
@@ -31,25 +33,24 @@ export function emptyTree(): Tree {
   return { range: CompactRange.empty(), edge: [] };
 }
 
-/** Appends leaf hashes; leaves the given tree as it is. */
-export function integrate(tree: Tree, leafHashes: readonly Hash[]): Integrated {
-  const range = CompactRange.of({ size: tree.range.size, hashes: tree.range.hashes });
-  const edge = tree.edge.map((hashes) => [...hashes]);
+/** Appends leaf hashes, which lie one after the other; leaves the given tree as it is. */
+export function integrate(tree: Tree, leafHashes: Uint8Array): Integrated {
+  const range = tree.range.clone();
+  const edge = [...tree.edge];
   const tiles: FullTile[] = [];
-  const changed = new Set<number>();
-  for (const leafHash of leafHashes) {
-    range.append(leafHash, (nodeLevel, nodeIndex, hash) => {
-      if (nodeLevel % TILE_HEIGHT !== 0) return;
-      const level = nodeLevel / TILE_HEIGHT;
-      const hashes = (edge[level] ??= []);
-      hashes.push(hash);
-      changed.add(level);
-      if (hashes.length < TILE_WIDTH) return;
-      tiles.push({ level, index: Math.floor(nodeIndex / TILE_WIDTH), bytes: concatBytes(...hashes) });
-      edge[level] = [];
-    });
-  }
-  return { tree: { range, edge }, tiles, changed: [...changed] };
+  const changed: number[] = [];
+  range.appendAll(leafHashes, (nodeLevel, nodeIndex, hashes) => {
+    if (nodeLevel % TILE_HEIGHT !== 0) return;
+    const level = nodeLevel / TILE_HEIGHT;
+    const grown = concatBytes(edge[level] ?? new Uint8Array(), hashes);
+    const first = Math.floor(nodeIndex / TILE_WIDTH);
+    const full = Math.floor(grown.length / TILE_BYTES);
+    for (let at = 0; at < full; at += 1)
+      tiles.push({ level, index: first + at, bytes: grown.slice(at * TILE_BYTES, (at + 1) * TILE_BYTES) });
+    edge[level] = grown.slice(full * TILE_BYTES);
+    changed.push(level);
+  });
+  return { tree: { range, edge }, tiles, changed };
 }
 
 /** How many hashes a tile level has in a tree of `size` leaves. */

@@ -7,7 +7,7 @@ export class TreeTiles {
   readonly #full = new Map<string, Uint8Array>();
 
   append(leafHashes: readonly Hash[]): void {
-    const { tree, tiles } = integrate(this.tree, leafHashes);
+    const { tree, tiles } = integrate(this.tree, concatBytes(...leafHashes));
     this.tree = tree;
     for (const { level, index, bytes } of tiles) this.#full.set(tileKey(level, index), bytes);
   }
@@ -15,7 +15,7 @@ export class TreeTiles {
   read({ level, index, width }: TileId): Uint8Array {
     const full = this.#full.get(tileKey(level, Number(index)));
     if (width === 256) return full ?? new Uint8Array();
-    return concatBytes(...(this.tree.edge[level] ?? []).slice(0, width));
+    return (this.tree.edge[level] ?? new Uint8Array()).slice(0, 32 * width);
   }
 }
 

@@ -4,7 +4,7 @@
  * Entries, sealed events, heads and keys follow from nothing else: where these are damaged nothing is written, since what
  * is rebuilt from a wrong entry would be wrong too. So first all entries are hashed to the root of the integrated head.
  */
-import { type Hash, TILE_WIDTH, TallystickError, concatBytes, encodeHex, equalBytes, hashLeaf } from "@tallystick/core";
+import { TILE_WIDTH, TallystickError, encodeHex, equalBytes, hashLeaves } from "@tallystick/core";
 import { type Leaf, decodeEvent, decodeLeaf, decodeOpening, streamId } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import { LogError } from "../error.ts";
@@ -89,7 +89,8 @@ async function provenEntries(storage: LogStorage): Promise<ProvenEntries | strin
 interface Window {
   readonly from: number;
   readonly leaves: readonly Uint8Array[];
-  readonly hashes: readonly Hash[];
+  /** Of the leaves, one after the other. */
+  readonly hashes: Uint8Array;
 }
 
 /** All entries. @throws {LogError | StorageError} `log-corrupt`, `storage-corrupt`: one is missing or damaged. */
@@ -100,7 +101,7 @@ async function* windows(storage: LogStorage, size: number): AsyncGenerator<Windo
       if (leaf === undefined) throw new LogError("log-corrupt", `index ${from + at}: the entry is not stored`);
       return leaf;
     });
-    yield { from, leaves, hashes: leaves.map(hashLeaf) };
+    yield { from, leaves, hashes: hashLeaves(leaves) };
   }
 }
 
@@ -220,11 +221,7 @@ class Repair {
   #wantEdges(): void {
     const { head, tree } = this.#entries;
     for (let level = 0; hashesAtLevel(head.size, level) > 0; level += 1) {
-      const { key, value } = edgeRow(
-        level,
-        hashesAtLevel(head.size, level + 1),
-        concatBytes(...(tree.edge[level] ?? [])),
-      );
+      const { key, value } = edgeRow(level, hashesAtLevel(head.size, level + 1), tree.edge[level] ?? new Uint8Array());
       if (value !== null) this.#want(TABLE.edge, key, value);
     }
   }
