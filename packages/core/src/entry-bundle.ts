@@ -1,7 +1,8 @@
 /** Entry bundles: the entries whose leaf hashes are one level-0 tile, each behind its length. c2sp.org/tlog-tiles. */
 import { equalBytes } from "./bytes.ts";
 import { TlogError } from "./error.ts";
-import { type Hash, hashLeaf } from "./hash.ts";
+import type { Hash } from "./hash.ts";
+import { hashLeaves, splitHashes } from "./hashes.ts";
 import { TILE_WIDTH } from "./tile.ts";
 
 /** The longest entry: its length is 16 bits. */
@@ -76,8 +77,9 @@ export function verifyEntryBundle({
   if (entries.length !== leafHashes.length) {
     throw new RangeError(`leafHashes: expected one for each of ${entries.length} entries, got ${leafHashes.length}`);
   }
+  const actual = splitHashes(hashLeaves(entries));
   for (const [offset, leafHash] of leafHashes.entries()) {
-    if (!equalBytes(hashLeaf(entries[offset] as Uint8Array), leafHash)) {
+    if (!equalBytes(actual[offset] as Hash, leafHash)) {
       throw new TlogError("leaf-mismatch", `entry ${offset} of the bundle is not the one in the tree`, {
         details: { offset },
       });

@@ -3,8 +3,11 @@
  *
  * Hashes here lie one after the other in one byte string, as in a tile.
  */
-import { HASH_BYTES, hashLeaf, hashNode } from "./hash.ts";
+import { HASH_BYTES, type Hash, hashLeaf, hashNode } from "./hash.ts";
 import { Kernel } from "./kernel.ts";
+
+/** One alone leaves three lanes idle: the platform's own SHA-256 is faster. */
+const KERNEL_MIN = 2;
 
 /** Decided when it is first asked for: to compile the kernel takes a millisecond or two. */
 let kernel: Kernel | "none" | undefined;
@@ -20,6 +23,7 @@ function kernelOrNone(): Kernel | "none" {
  * hashLeaves([new Uint8Array(), Uint8Array.of(1)]).length; // 64
  */
 export function hashLeaves(entries: readonly Uint8Array[]): Uint8Array {
+  if (entries.length < KERNEL_MIN) return portable.hashLeaves(entries);
   const kernel = kernelOrNone();
   return kernel === "none" ? portable.hashLeaves(entries) : kernel.hashLeaves(entries);
 }
@@ -34,8 +38,32 @@ export function hashNodes(pairs: Uint8Array): Uint8Array {
   if (pairs.length % (2 * HASH_BYTES) !== 0) {
     throw new TypeError(`pairs: expected a multiple of ${2 * HASH_BYTES} bytes, got ${pairs.length}`);
   }
+  if (pairs.length < KERNEL_MIN * 2 * HASH_BYTES) return portable.hashNodes(pairs);
   const kernel = kernelOrNone();
   return kernel === "none" ? portable.hashNodes(pairs) : kernel.hashNodes(pairs);
+}
+
+/**
+ * Checks that an argument is hashes, one after the other.
+ *
+ * @throws {TypeError} It is not a multiple of 32 bytes.
+ */
+export function assertHashes(hashes: Uint8Array, name: string): void {
+  if (hashes.length % HASH_BYTES !== 0) {
+    throw new TypeError(`${name}: expected hashes of ${HASH_BYTES} bytes each, got ${hashes.length} bytes`);
+  }
+}
+
+/**
+ * Hashes that lie one after the other: views, not copies. Whoever keeps one keeps all of the bytes.
+ *
+ * @throws {TypeError} `hashes` is not a whole number of hashes.
+ */
+export function splitHashes(hashes: Uint8Array): Hash[] {
+  assertHashes(hashes, "hashes");
+  return Array.from({ length: hashes.length / HASH_BYTES }, (_, i) =>
+    hashes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES),
+  );
 }
 
 /** The same, one hash at a time. */

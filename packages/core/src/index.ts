@@ -34,10 +34,10 @@ export {
   utf8,
 } from "./bytes.ts";
 export { HASH_BYTES, type Hash, assertHash, emptyRootHash, hashLeaf, hashNode } from "./hash.ts";
-export { hashLeaves, hashNodes } from "./hashes.ts";
+export { hashLeaves, hashNodes, splitHashes } from "./hashes.ts";
 export type { NodeId } from "./node.ts";
 export type { ProofPlan } from "./path.ts";
-export { CompactRange, type NodeListener, compactRangeNodes, treeHash } from "./compact-range.ts";
+export { CompactRange, type NodeListener, type NodesListener, compactRangeNodes, treeHash } from "./compact-range.ts";
 export {
   type ConsistencyClaim,
   type ConsistencyEnds,

@@ -6,6 +6,7 @@ import { concatBytes } from "./bytes.ts";
 import { treeHash } from "./compact-range.ts";
 import { TlogError, quote } from "./error.ts";
 import { HASH_BYTES, type Hash, assertHash } from "./hash.ts";
+import { splitHashes } from "./hashes.ts";
 import type { NodeId } from "./node.ts";
 import { type Uint, UINT_MAX, assertSafeUint, toBigInt, toUint } from "./uint.ts";
 
@@ -213,7 +214,7 @@ export function decodeTile(bytes: Uint8Array, width: number): Hash[] {
       `tile of width ${width}: expected ${width * HASH_BYTES} bytes, got ${bytes.length}`,
     );
   }
-  return hashesAt(bytes, 0, width);
+  return splitHashes(bytes);
 }
 
 /**
@@ -224,17 +225,9 @@ export function decodeTile(bytes: Uint8Array, width: number): Hash[] {
  */
 export function nodeFromTile(tile: Uint8Array | readonly Hash[], { first, count }: TileSlice): Hash {
   const end = first + count;
-  const hashes = tile instanceof Uint8Array ? hashesAt(tile, first, end) : tile.slice(first, end);
-  if (hashes.at(-1)?.length !== HASH_BYTES || hashes.length !== count) {
-    throw new TlogError("tile-malformed", `tile: expected at least ${end} hashes`);
-  }
+  const hashes =
+    tile instanceof Uint8Array ? tile.subarray(first * HASH_BYTES, end * HASH_BYTES) : tile.slice(first, end);
+  const found = hashes instanceof Uint8Array ? hashes.length / HASH_BYTES : hashes.length;
+  if (found !== count) throw new TlogError("tile-malformed", `tile: expected at least ${end} hashes`);
   return treeHash(hashes);
-}
-
-/** The hashes from `first` to before `end`: views. The last ones are short or empty where `tile` ends. */
-function hashesAt(tile: Uint8Array, first: number, end: number): Hash[] {
-  return Array.from({ length: end - first }, (_, i) => {
-    const start = (first + i) * HASH_BYTES;
-    return tile.subarray(start, start + HASH_BYTES);
-  });
 }

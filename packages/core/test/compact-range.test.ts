@@ -3,11 +3,14 @@ import { describe, expect, test } from "vitest";
 import {
   CompactRange,
   compactRangeNodes,
+  concatBytes,
   decodeHex,
   emptyRootHash,
   encodeBase64,
   encodeHex,
   hashLeaf,
+  hashLeaves,
+  splitHashes,
   treeHash,
 } from "../src/index.ts";
 import { errorCode } from "../../../test/support/errors.ts";
@@ -96,6 +99,101 @@ describe("CompactRange.append", () => {
     const half = CompactRange.of({ size: 2 ** 52 - 1, hashes: compactRangeNodes(2 ** 52 - 1).map(() => hash) });
     half.append(hash);
     expect(half.hashes).toHaveLength(1);
+  });
+});
+
+describe("CompactRange.appendAll", () => {
+  const entries = someEntries(1100);
+  const leafHashes = hashLeaves(entries);
+  const leaves = (from: number, to: number): Uint8Array => leafHashes.subarray(32 * from, 32 * to);
+
+  /** Every node that a listener was told of, by its level and index. */
+  function nodesOf(grow: (tell: (level: number, index: number, hash: Uint8Array) => void) => void): string[] {
+    const nodes: string[] = [];
+    grow((level, index, hash) => nodes.push(`${level}/${index} ${encodeHex(hash)}`));
+    return nodes.sort();
+  }
+
+  test("C-251 leaves the edge and tells of the nodes that append does, from every size to 40 to every size to 70", () => {
+    for (let size = 0; size <= 40; size += 1) {
+      for (let end = size; end <= 70; end += 1) {
+        const [many, single] = [treeOf(size), treeOf(size)];
+        const told = nodesOf((tell) =>
+          many.appendAll(leaves(size, end), (level, index, hashes) => {
+            for (const [i, hash] of splitHashes(hashes).entries()) tell(level, index + i, hash);
+          }),
+        );
+        const expected = nodesOf((tell) => {
+          for (const leafHash of splitHashes(leaves(size, end))) single.append(leafHash, tell);
+        });
+        expect(told).toEqual(expected);
+        expect([many.size, many.hashes]).toEqual([single.size, single.hashes]);
+      }
+    }
+  });
+
+  test("C-251 gives the root of the recursive definition however the leaves are divided", () => {
+    const reference = ReferenceTree.of(entries);
+    fc.assert(
+      fc.property(fc.array(fc.nat(300), { maxLength: 12 }), (counts) => {
+        const tree = CompactRange.empty();
+        for (const count of counts) {
+          tree.appendAll(leaves(tree.size, Math.min(tree.size + count, entries.length)));
+          expect(tree.rootHash()).toEqual(reference.hash(0n, BigInt(tree.size)));
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("tells of whole levels, from the leaves up", () => {
+    const tree = treeOf(3);
+    const told: string[] = [];
+    tree.appendAll(leaves(3, 9), (level, index, hashes) => told.push(`${level}/${index}+${hashes.length / 32}`));
+    expect(told).toEqual(["0/3+6", "1/1+3", "2/0+2", "3/0+1"]);
+  });
+
+  test("keeps its edge when the bytes that it was given change", () => {
+    const bytes = Buffer.from(leaves(0, 3));
+    const tree = CompactRange.empty();
+    tree.appendAll(bytes);
+    const rootHash = tree.rootHash();
+    bytes.fill(0);
+    expect(tree.rootHash()).toEqual(rootHash);
+    expect(rootHash).toEqual(treeHash(leaves(0, 3)));
+  });
+
+  test("refuses what is not whole hashes, and more leaves than a tree can have, and changes nothing", () => {
+    const size = 2 ** 53 - 3;
+    const hash = hashLeaf(new Uint8Array());
+    const tree = CompactRange.of({ size, hashes: compactRangeNodes(size).map(() => hash) });
+    const before = tree.hashes;
+    expect(errorCode(() => tree.appendAll(leaves(0, 3)))).toBe("RangeError");
+    expect(errorCode(() => tree.appendAll(leafHashes.subarray(0, 33)))).toBe("TypeError");
+    expect([tree.size, tree.hashes]).toEqual([size, before]);
+    const indexes: number[] = [];
+    tree.appendAll(leaves(0, 2), (_level, index) => indexes.push(index));
+    expect([tree.size, indexes]).toEqual([2 ** 53 - 1, [size, 2 ** 52 - 2]]);
+  });
+
+  function treeOf(size: number): CompactRange {
+    const tree = CompactRange.empty();
+    for (const leafHash of splitHashes(leaves(0, size))) tree.append(leafHash);
+    return tree;
+  }
+});
+
+describe("treeHash", () => {
+  test("takes leaf hashes one by one, or in one byte string", () => {
+    for (const count of [0, 1, 2, 255, 256, 257, 600]) {
+      const hashes = someEntries(count).map(hashLeaf);
+      const tree = CompactRange.empty();
+      for (const hash of hashes) tree.append(hash);
+      expect(treeHash(new Set(hashes))).toEqual(tree.rootHash());
+      expect(treeHash(concatBytes(...hashes))).toEqual(tree.rootHash());
+    }
+    expect(errorCode(() => treeHash(new Uint8Array(31)))).toBe("TypeError");
+    expect(errorCode(() => treeHash([new Uint8Array(33)]))).toBe("TypeError");
   });
 });
 
