@@ -8,7 +8,7 @@ import {
   decodeEntryBundle,
   entriesPath,
   equalBytes,
-  hashLeaf,
+  hashLeaves,
   parsePolicy,
   tilePath,
 } from "@tallystick/core";
@@ -120,7 +120,7 @@ async function rebuild(reader: LogReader, policy: Policy): Promise<number> {
   for (let index = 0; index * TILE_WIDTH < size; index += 1) {
     const width = Math.min(TILE_WIDTH, size - index * TILE_WIDTH);
     const bundle = await reader.entryBundle({ index, width });
-    for (const entry of decodeEntryBundle(bundle, width)) tree.append(hashLeaf(entry));
+    tree.appendAll(hashLeaves(decodeEntryBundle(bundle, width)));
   }
   if (!equalBytes(tree.rootHash(), checkpoint.rootHash)) throw new Error("the entries do not hash to the signed root");
   return size;
