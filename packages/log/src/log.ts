@@ -49,6 +49,7 @@ import { scrub } from "./scrub.ts";
 import { loadSealCipher } from "./seal-cipher.ts";
 import { Sequencer } from "./sequencer.ts";
 import { Tails } from "./tail.ts";
+import { thinHeads } from "./thinning.ts";
 
 /** Ends of chains in memory: those of the persons and sessions that are active. */
 const CHAIN_ENDS_MAX = 50_000;
@@ -109,6 +110,7 @@ class OpenLog implements Log {
   /** The sender key of the log's own entries until now, where this start has another one. */
   readonly #formerKey: Uint8Array | undefined;
   #scrubbing: Promise<void> = Promise.resolve();
+  #thinning: Promise<void> = Promise.resolve();
 
   constructor({ options, policy, secrets, heads, state }: Parts) {
     const { origin, policyText, storage, keys, now } = options;
@@ -247,6 +249,7 @@ class OpenLog implements Log {
     this.#sequencer.release();
     this.#publisher.start();
     this.#scrubbing = this.#scrub();
+    this.#thinning = this.#thin();
     if (this.#formerKey !== undefined) {
       const publicKey = encodeHex(ed25519PublicKey(this.#options.keys.senderSeed));
       const context = { publicKey, former: encodeHex(this.#formerKey), change: "replaced" };
@@ -271,6 +274,19 @@ class OpenLog implements Log {
     } catch (cause) {
       if (cause instanceof LogError) this.#sequencer.stop(cause);
       else logger.warn("the scrub ended", { message: cause instanceof Error ? cause.message : String(cause) });
+    }
+  }
+
+  /** Drops older published heads as long as the log is open. */
+  async #thin(): Promise<void> {
+    const { storage, now, logger } = this.#options;
+    const publishedSize = (): number => this.publishedSize();
+    try {
+      await thinHeads({ storage, now, publishedSize, signal: this.#closing.signal });
+    } catch (cause) {
+      logger.warn("older heads are not dropped any more", {
+        message: cause instanceof Error ? cause.message : String(cause),
+      });
     }
   }
 
@@ -512,6 +528,7 @@ class OpenLog implements Log {
     await this.#starting;
     await this.#publisher.settled();
     await this.#scrubbing;
+    await this.#thinning;
   }
 }
 

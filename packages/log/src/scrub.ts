@@ -8,6 +8,7 @@ import { decodeLeaf } from "@tallystick/events";
 import { type LogStorage, StorageError, indexKey } from "@tallystick/storage";
 import { LogError } from "./error.ts";
 import type { LogSecrets } from "./keys.ts";
+import { pause } from "./pause.ts";
 import { TABLE } from "./rows.ts";
 import { StoredTiles } from "./tiles.ts";
 import { hashesAtLevel } from "./tree.ts";
@@ -123,17 +124,4 @@ async function checkTilesAbove(tiles: StoredTiles, index: number, size: number):
 function damaged(index: number, what: string): LogError {
   const text = `scrub, index ${index}: ${what}: run fsck, and restore the newest good copy`;
   return new LogError("log-corrupt", text, { details: { index } });
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end, { once: true });
-  });
 }
