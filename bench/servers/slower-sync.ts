@@ -1,7 +1,8 @@
 /**
  * A slower disk than there is: strace lets every call that waits for the disk return so much later, in whatever thread
- * makes it. That is what LevelDB, Node and Go all sync by: fsync, fdatasync, and pwrite64 to files opened with O_DSYNC
- * (the mark files are; nothing else of ours calls pwrite64). Other calls do not stop. strace(1), "--inject"
+ * makes it. That is what LevelDB, Node and Go all sync by: fsync, fdatasync, and pwrite64 to files opened with O_DSYNC.
+ * A few other calls of pwrite64 (a key of a new person, a new head) are slowed too, which counts against us. Calls
+ * beside these do not stop. strace(1), "--inject"
  */
 import { spawnSync } from "node:child_process";
 
