@@ -77,9 +77,12 @@ export class Oracle {
   }
 
   /** A commit has landed on the log's disk. */
-  landed({ head, rows = [] }: Commit): void {
+  landed({ head, rows = [], runs = [] }: Commit): void {
     for (const { table, key, value } of rows) {
       if (table === TABLE.leaf) this.#takeLeaf(parseIndexKey(key), value);
+    }
+    for (const { table, first, values } of runs) {
+      if (table === TABLE.leaf) for (const [at, value] of values.entries()) this.#takeLeaf(first + at, value);
     }
     if (head.name === "integrated") this.#takeIntegrated(head.bytes);
     else this.#takeHead(decodeSignedHead(head.bytes), `the ${head.name} head on the log's disk`);

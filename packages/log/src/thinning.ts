@@ -3,13 +3,16 @@
  * publishes five a second.
  *
  * All of the last ten minutes; then the last one of each minute, for a day; then the last one of each hour, for ever. The
- * newest head always stays. What was dropped proves nothing that a later head does not prove: receipts hold the heads
- * that they were made under, and the log's own `log.head` entries those of each minute.
+ * newest head always stays, and so does one that ends with a partial tile which no later one has and which is not full
+ * yet: at most one for 256 entries. What was dropped proves nothing that a later head does not prove: receipts hold the
+ * heads that they were made under, and the log's own `log.head` entries those of each minute.
  */
+import { TILE_WIDTH } from "@tallystick/core";
 import { type LogStorage, indexKey } from "@tallystick/storage";
 import { decodeSignedHead } from "./heads.ts";
 import { pause } from "./pause.ts";
 import { TABLE } from "./rows.ts";
+import { hashesAtLevel } from "./tree.ts";
 
 const RULES = [
   { olderThanMs: 600_000, periodMs: 60_000 },
@@ -52,23 +55,35 @@ export class Thinning {
     return dropped;
   }
 
-  /** A head is dropped when the next one is of the same period: the last one of each stays. */
+  /** A head is dropped when the next one is of the same period and has its partial tiles. */
   async #apply(at: number, { olderThanMs, periodMs }: (typeof RULES)[number]): Promise<number> {
     const { storage, publishedSize, now } = this.#options;
     const before = now() - olderThanMs;
     const drop: string[] = [];
-    let last: { readonly key: string; readonly period: number } | undefined;
-    const range = { gte: this.#cursors[at] ?? "", lte: indexKey(publishedSize()) };
+    const published = publishedSize();
+    let last: { readonly key: string; readonly size: number; readonly period: number } | undefined;
+    const range = { gte: this.#cursors[at] ?? "", lte: indexKey(published) };
     for await (const { key, value } of storage.scanRows(TABLE.checkpoint, range)) {
-      const { signedAt } = decodeSignedHead(value);
+      const { size, signedAt } = decodeSignedHead(value);
       const period = Math.floor(signedAt / periodMs);
-      if (last?.period === period) drop.push(last.key);
+      if (last?.period === period && isReplaced({ size: last.size, by: size, published })) drop.push(last.key);
       if (signedAt >= before) break;
-      last = { key, period };
+      last = { key, size, period };
       this.#cursors[at] = key;
     }
     for (let from = 0; from < drop.length; from += KEYS_PER_WRITE)
       await storage.deleteRows(TABLE.checkpoint, drop.slice(from, from + KEYS_PER_WRITE));
     return drop.length;
   }
+}
+
+/** Whether each partial tile that the tree of `size` ends with is full by now, or one of the other tree too. */
+function isReplaced({ size, by, published }: Readonly<Record<"size" | "by" | "published", number>>): boolean {
+  for (let level = 0; hashesAtLevel(size, level) > 0; level += 1) {
+    const hashes = hashesAtLevel(size, level);
+    const fullAt = Math.ceil(hashes / TILE_WIDTH) * TILE_WIDTH;
+    const isThere = hashesAtLevel(by, level) === hashes || hashesAtLevel(published, level) >= fullAt;
+    if (!isThere) return false;
+  }
+  return true;
 }
