@@ -1,10 +1,9 @@
 /** What a sync costs on the disk that the servers write to: 4 KiB appended to a file and fdatasync, over and over. */
 import { closeSync, fdatasyncSync, openSync, writeSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Latencies, type LatencySummary } from "./load/latencies.ts";
+import { removeFolder, temporaryFolder } from "./servers/clean-up.ts";
 
 const WRITE_BYTES = 4096;
 
@@ -16,7 +15,7 @@ export interface ProbeOptions {
 
 /** Syncs until `signal` says stop. The time of the write itself is not in it. */
 export async function probeDisk({ intervalMs, signal }: ProbeOptions): Promise<LatencySummary> {
-  const folder = await mkdtemp(join(tmpdir(), "tallystick-probe-"));
+  const folder = await temporaryFolder();
   const file = openSync(join(folder, "probe"), "a");
   const bytes = new Uint8Array(WRITE_BYTES);
   const latencies = new Latencies();
@@ -30,7 +29,7 @@ export async function probeDisk({ intervalMs, signal }: ProbeOptions): Promise<L
     }
   } finally {
     closeSync(file);
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   }
   return latencies.summary();
 }

@@ -1,6 +1,7 @@
 /** Processes that the benchmarks start: servers under test and the generator. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { endWithUs } from "./clean-up.ts";
 
 export interface Child {
   readonly process: ChildProcess;
@@ -27,6 +28,7 @@ export function startChild(command: string, args: readonly string[], options: Ch
     env: { ...inherited, ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
+  endWithUs(child);
   let complaint = "";
   child.stderr.on("data", (part: Buffer) => (complaint = (complaint + part.toString()).slice(-COMPLAINT_CHARS)));
   // One that has ended breaks the pipe; what became of it, its exit says.

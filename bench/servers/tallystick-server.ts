@@ -1,6 +1,5 @@
 /** Our server as it is run: `tallystick serve` in a process of its own, and witnesses likewise, in a folder of their own. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { encodeHex } from "@tallystick/core";
@@ -8,6 +7,7 @@ import { type InitializedServer, initServer, logLayoutOf } from "@tallystick/ser
 import { addLog, initWitness } from "@tallystick/witness";
 import type { Target } from "../load/target.ts";
 import { type Child, SOURCE_FLAGS, startChild } from "./child.ts";
+import { removeFolder, temporaryFolder } from "./clean-up.ts";
 import { slowerSync } from "./slower-sync.ts";
 
 const MAIN = new URL("../../packages/cli/src/main.ts", import.meta.url).pathname;
@@ -56,7 +56,7 @@ export class TallystickServer {
 
   /** Sets up a log in a new folder below the system's temporary one, and starts it. */
   static async start(options: TallystickOptions = {}): Promise<TallystickServer> {
-    const folder = await mkdtemp(join(tmpdir(), "tallystick-bench-"));
+    const folder = await temporaryFolder();
     const witnesses = await makeWitnesses(folder, options.witnesses ?? 0);
     const made = await initServer({
       dir: join(folder, "log"),
@@ -144,7 +144,7 @@ export class TallystickServer {
   async remove(): Promise<void> {
     await this.stop();
     for (const witness of this.#witnesses) await witness.stop();
-    await rm(this.#folder, { recursive: true, force: true });
+    await removeFolder(this.#folder);
   }
 }
 

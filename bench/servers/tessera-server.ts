@@ -3,15 +3,13 @@
  * another batch age, our own few lines around the same library (go/posix).
  */
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createSigner, formatSignerKey } from "@tallystick/core";
 import { buildGo, goToolchain } from "../../test/interop/go.ts";
 import type { Target } from "../load/target.ts";
 import { type Child, startChild } from "./child.ts";
+import { removeFolder, temporaryFolder } from "./clean-up.ts";
 import { slowerSync } from "./slower-sync.ts";
 
 const MODULE = new URL("../go", import.meta.url).pathname;
@@ -53,7 +51,7 @@ export class TesseraServer {
 
   /** A new log in a new folder below the system's temporary one. */
   static async start({ batchAgeMs, syncDelayMs = 0 }: TesseraOptions): Promise<TesseraServer> {
-    const folder = await mkdtemp(join(tmpdir(), "tallystick-bench-tessera-"));
+    const folder = await temporaryFolder();
     const isShipped = batchAgeMs === undefined;
     const binary = await buildGo(
       MODULE,
@@ -90,7 +88,7 @@ export class TesseraServer {
 
   async remove(): Promise<void> {
     await this.#child.stop();
-    await rm(this.#folder, { recursive: true, force: true });
+    await removeFolder(this.#folder);
   }
 }
 
