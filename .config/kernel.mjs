@@ -13,7 +13,7 @@ const sources = new URL("packages/core/assembly/", root);
 const target = new URL("packages/core/src/kernel-wasm.ts", root);
 
 /** A module that imports nothing: no runtime that allocates, no assertions that trap. */
-const options = `index.ts --outFile kernel.wasm --runtime stub --use abort= --noAssert --enable simd --optimizeLevel 3`;
+const options = `index.ts --outFile kernel.wasm --runtime stub --initialMemory 8 --maximumMemory 8 --use abort= --noAssert --enable simd --optimizeLevel 3`;
 
 /** Whether {@link target} is there and made of the sources and the compiler that are there. */
 export function isKernelCompiled() {

@@ -1,6 +1,7 @@
 /** What the kernel is asked for, and the memory through which it is asked. */
 import { hashEntries } from "./leaves";
 import { hashPairs, makeTails } from "./nodes";
+import { encryptMessages } from "./aead";
 
 /** What there is to hash. */
 export const INPUT_BYTES: u32 = 256 * 1024;
@@ -19,6 +20,11 @@ export function hashLeaves(count: u32): void {
 /** Pairs of hashes lie in INPUT one after the other. */
 export function hashNodes(count: u32): void {
   hashPairs(INPUT, OUTPUT, count);
+}
+
+/** Messages lie in INPUT: see aead.ts. */
+export function encrypt(count: u32): void {
+  encryptMessages(INPUT, LENGTHS, count);
 }
 
 makeTails();

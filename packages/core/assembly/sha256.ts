@@ -4,6 +4,8 @@
  * A compression takes a vector where the standard has a word. What one message leaves idle, another uses: see leaves.ts.
  */
 
+import { transpose } from "./transpose";
+
 /** FIPS 180-4 §4.2.2. */
 // prettier-ignore
 const K = memory.data<u32>([
@@ -168,18 +170,6 @@ export function finishLane(lane: usize, to: usize): void {
 export function finish(to: usize): void {
   transpose(loadWords(STATE), loadWords(STATE + 16), loadWords(STATE + 32), loadWords(STATE + 48), to, HASH_BYTES);
   transpose(loadWords(STATE + 64), loadWords(STATE + 80), loadWords(STATE + 96), loadWords(STATE + 112), to + 16, HASH_BYTES);
-}
-
-/** Turns four vectors of one message each into four of one word each, or back. */
-@inline function transpose(a: v128, b: v128, c: v128, d: v128, to: usize, stride: usize): void {
-  const ab01 = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
-  const ab23 = v128.shuffle<i32>(a, b, 2, 6, 3, 7);
-  const cd01 = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
-  const cd23 = v128.shuffle<i32>(c, d, 2, 6, 3, 7);
-  v128.store(to, v128.shuffle<i64>(ab01, cd01, 0, 2));
-  v128.store(to + stride, v128.shuffle<i64>(ab01, cd01, 1, 3));
-  v128.store(to + 2 * stride, v128.shuffle<i64>(ab23, cd23, 0, 2));
-  v128.store(to + 3 * stride, v128.shuffle<i64>(ab23, cd23, 1, 3));
 }
 
 /** The words of the block that is compressed next: sixteen vectors. */

@@ -4,17 +4,10 @@
  * Hashes here lie one after the other in one byte string, as in a tile.
  */
 import { HASH_BYTES, type Hash, hashLeaf, hashNode } from "./hash.ts";
-import { Kernel } from "./kernel.ts";
+import { sharedKernel } from "./kernel.ts";
 
 /** One alone leaves three lanes idle: the platform's own SHA-256 is faster. */
 const KERNEL_MIN = 2;
-
-/** Decided when it is first asked for: to compile the kernel takes a millisecond or two. */
-let kernel: Kernel | "none" | undefined;
-
-function kernelOrNone(): Kernel | "none" {
-  return (kernel ??= Kernel.create() ?? "none");
-}
 
 /**
  * The leaf hashes of entries, one after the other.
@@ -23,9 +16,8 @@ function kernelOrNone(): Kernel | "none" {
  * hashLeaves([new Uint8Array(), Uint8Array.of(1)]).length; // 64
  */
 export function hashLeaves(entries: readonly Uint8Array[]): Uint8Array {
-  if (entries.length < KERNEL_MIN) return portable.hashLeaves(entries);
-  const kernel = kernelOrNone();
-  return kernel === "none" ? portable.hashLeaves(entries) : kernel.hashLeaves(entries);
+  const kernel = entries.length < KERNEL_MIN ? undefined : sharedKernel();
+  return kernel?.hashLeaves(entries) ?? hashLeavesSingly(entries);
 }
 
 /**
@@ -38,9 +30,8 @@ export function hashNodes(pairs: Uint8Array): Uint8Array {
   if (pairs.length % (2 * HASH_BYTES) !== 0) {
     throw new TypeError(`pairs: expected a multiple of ${2 * HASH_BYTES} bytes, got ${pairs.length}`);
   }
-  if (pairs.length < KERNEL_MIN * 2 * HASH_BYTES) return portable.hashNodes(pairs);
-  const kernel = kernelOrNone();
-  return kernel === "none" ? portable.hashNodes(pairs) : kernel.hashNodes(pairs);
+  const kernel = pairs.length < KERNEL_MIN * 2 * HASH_BYTES ? undefined : sharedKernel();
+  return kernel?.hashNodes(pairs) ?? hashNodesSingly(pairs);
 }
 
 /**
@@ -66,19 +57,19 @@ export function splitHashes(hashes: Uint8Array): Hash[] {
   );
 }
 
-/** The same, one hash at a time. */
-export const portable = {
-  hashLeaves(entries: readonly Uint8Array[]): Uint8Array {
-    const hashes = new Uint8Array(entries.length * HASH_BYTES);
-    for (const [i, entry] of entries.entries()) hashes.set(hashLeaf(entry), i * HASH_BYTES);
-    return hashes;
-  },
-  hashNodes(pairs: Uint8Array): Uint8Array {
-    const hashes = new Uint8Array(pairs.length / 2);
-    for (let to = 0; to < hashes.length; to += HASH_BYTES) {
-      const left = pairs.subarray(2 * to, 2 * to + HASH_BYTES);
-      hashes.set(hashNode(left, pairs.subarray(2 * to + HASH_BYTES, 2 * to + 2 * HASH_BYTES)), to);
-    }
-    return hashes;
-  },
-} as const;
+/** {@link hashLeaves} without the kernel. */
+export function hashLeavesSingly(entries: readonly Uint8Array[]): Uint8Array {
+  const hashes = new Uint8Array(entries.length * HASH_BYTES);
+  for (const [i, entry] of entries.entries()) hashes.set(hashLeaf(entry), i * HASH_BYTES);
+  return hashes;
+}
+
+/** {@link hashNodes} without the kernel. */
+export function hashNodesSingly(pairs: Uint8Array): Uint8Array {
+  const hashes = new Uint8Array(pairs.length / 2);
+  for (let to = 0; to < hashes.length; to += HASH_BYTES) {
+    const middle = 2 * to + HASH_BYTES;
+    hashes.set(hashNode(pairs.subarray(2 * to, middle), pairs.subarray(middle, middle + HASH_BYTES)), to);
+  }
+  return hashes;
+}

@@ -35,6 +35,8 @@ export {
 } from "./bytes.ts";
 export { HASH_BYTES, type Hash, assertHash, emptyRootHash, hashLeaf, hashNode } from "./hash.ts";
 export { hashLeaves, hashNodes, splitHashes } from "./hashes.ts";
+export type { AeadInput } from "./aead-portable.ts";
+export { encryptAll } from "./aead.ts";
 export type { NodeId } from "./node.ts";
 export type { ProofPlan } from "./path.ts";
 export { CompactRange, type NodeListener, type NodesListener, compactRangeNodes, treeHash } from "./compact-range.ts";

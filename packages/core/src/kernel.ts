@@ -1,8 +1,10 @@
 /**
- * The kernel: hashes of leaves and nodes, four at a time in the lanes of WebAssembly's vectors. docs/decisions/0040.
+ * The kernel: SHA-256 and XChaCha20-Poly1305 of many messages, four at a time in the lanes of WebAssembly's vectors.
+ * docs/decisions/0040.
  *
  * This file moves bytes in and out of its memory, whose size is fixed: what does not fit at once goes in parts.
  */
+import { AEAD_KEY_BYTES, AEAD_TAG_BYTES, type AeadInput, encryptPortably } from "./aead-portable.ts";
 import { decodeBase64 } from "./bytes.ts";
 import { HASH_BYTES, hashLeaf } from "./hash.ts";
 import { KERNEL_WASM } from "./kernel-wasm.ts";
@@ -18,6 +20,7 @@ interface Exports extends Readonly<Record<"INPUT" | "INPUT_BYTES" | "LENGTHS" | 
   readonly memory: { readonly buffer: ArrayBuffer };
   hashLeaves(count: number): void;
   hashNodes(count: number): void;
+  encrypt(count: number): void;
 }
 
 interface Global {
@@ -28,6 +31,9 @@ const SHA256_BLOCK_BYTES = 64;
 const PAIR_BYTES = 2 * HASH_BYTES;
 /** What SHA-256 needs of a leaf beside the entry: the prefix in front, and at least a bit and the length behind. */
 const AROUND_ENTRY_BYTES = 1 + 9;
+
+/** What assembly/aead.ts keeps in front of a text and its associated data: the key, the nonce, and the tag's key. */
+const AEAD_HEADER_BYTES = 96;
 
 /** Everything here is synchronous: no two callers see one memory. */
 export class Kernel {
@@ -113,4 +119,60 @@ export class Kernel {
   #give(hashes: Uint8Array, from: number, count: number): void {
     hashes.set(this.#bytes.subarray(this.#output, this.#output + count * HASH_BYTES), from * HASH_BYTES);
   }
+
+  /** What {@link encryptPortably} gives of each. No key and no text is left in the kernel's memory. */
+  encryptAll(inputs: readonly AeadInput[]): Uint8Array[] {
+    const encrypted: Uint8Array[] = [];
+    while (encrypted.length < inputs.length) {
+      const from = encrypted.length;
+      const count = this.#takeTexts(inputs, from);
+      if (count === 0) encrypted.push(encryptPortably(inputs[from] as AeadInput));
+      this.#exports.encrypt(count);
+      let at = this.#input;
+      for (const { associatedData, plaintext } of inputs.slice(from, from + count)) {
+        at += AEAD_HEADER_BYTES + padded(associatedData.length);
+        encrypted.push(this.#bytes.slice(at, at + plaintext.length + AEAD_TAG_BYTES));
+        at += padded(plaintext.length) + AEAD_TAG_BYTES;
+      }
+    }
+    return encrypted;
+  }
+
+  /** Copies texts to where they are encrypted. Returns how many; none if the first one is too long. */
+  #takeTexts(inputs: readonly AeadInput[], from: number): number {
+    let taken = 0;
+    let at = this.#input;
+    const end = this.#input + this.#inputBytes;
+    for (let i = from; i < inputs.length && 2 * taken < this.#entriesMax; i += 1) {
+      const { key, nonce, associatedData, plaintext } = inputs[i] as AeadInput;
+      const text = at + AEAD_HEADER_BYTES + padded(associatedData.length);
+      const next = text + padded(plaintext.length) + AEAD_TAG_BYTES;
+      if (next > end) break;
+      this.#bytes.set(key, at);
+      this.#bytes.set(nonce, at + AEAD_KEY_BYTES);
+      this.#bytes.set(associatedData, at + AEAD_HEADER_BYTES);
+      this.#bytes.set(plaintext, text);
+      this.#view.setUint32(this.#lengths + 8 * taken, associatedData.length, true);
+      this.#view.setUint32(this.#lengths + 8 * taken + 4, plaintext.length, true);
+      taken += 1;
+      at = next;
+    }
+    return taken;
+  }
+}
+
+/** Filled up to a multiple of 16, as Poly1305 takes it. */
+function padded(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16;
+}
+
+let shared: Kernel | "none" | undefined;
+
+/**
+ * The kernel of this process or page, or undefined where there can be none. Decided when it is first asked for: to
+ * compile it takes a millisecond or two.
+ */
+export function sharedKernel(): Kernel | undefined {
+  shared ??= Kernel.create() ?? "none";
+  return shared === "none" ? undefined : shared;
 }
