@@ -10,6 +10,7 @@ import { type HostedLog, openedLog } from "./hosted-log.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { OWN_PATHS, ownReply } from "./own-routes.ts";
 import { PROBLEMS, codeOf, problemReply } from "./problem.ts";
+import { PublicReads } from "./public-reads.ts";
 import { type RateLimit, RateLimiter } from "./rate-limit.ts";
 import type { Reply, ServerRequest } from "./request.ts";
 import { type Match, answersValue, findRoute, matchRoute, queryOf } from "./routing.ts";
@@ -91,6 +92,7 @@ export class ServerApp {
   readonly #options: ServerAppOptions;
   readonly #metrics: ServerMetrics;
   readonly #limiter: RateLimiter;
+  readonly #publicReads = new PublicReads();
   readonly #bodies: Bodies;
   readonly #closing: AbortSignal;
   readonly #monotonic: () => number;
@@ -171,7 +173,9 @@ export class ServerApp {
     const body = this.#bodies.open(request.body);
     const readBody = async (): Promise<Uint8Array> => body.read();
     try {
-      return await route.handle({ hosted, log, credential, request, query, parameter, format, readBody });
+      const call = { hosted, log, credential, request, query, parameter, format, readBody };
+      if (credential !== undefined) return await route.handle(call);
+      return await this.#publicReads.with(async () => route.handle(call));
     } finally {
       body.release();
     }

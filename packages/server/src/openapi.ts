@@ -21,6 +21,8 @@ const GENERAL: readonly ProblemCode[] = [
 ];
 /** And those with a token. */
 const GUARDED: readonly ProblemCode[] = ["unauthenticated", "forbidden", "rate-limited"];
+/** And those without one. */
+const OPEN: readonly ProblemCode[] = ["log-overloaded"];
 /** And those whose answer is a value. */
 const NEGOTIATED: readonly ProblemCode[] = ["not-acceptable"];
 
@@ -113,7 +115,7 @@ export function problemCodesOf({ access, answers, problems }: Route): ReadonlySe
   const isNegotiated = Object.values(answers).some(({ schema }) => schema !== undefined);
   return new Set([
     ...GENERAL,
-    ...(access === "public" ? [] : GUARDED),
+    ...(access === "public" ? OPEN : GUARDED),
     ...(isNegotiated ? NEGOTIATED : []),
     ...problems,
   ]);

@@ -1,0 +1,40 @@
+/**
+ * Reads that need no token are done a few at a time, in the order in which they came: whoever asks for thousands of tiles
+ * or heads waits for them himself, and those who report events do not.
+ */
+import { LogError } from "@tallystick/log";
+
+/** A page of heads is a quarter of a megabyte, and takes five milliseconds of the one thread that there is. */
+const AT_ONCE_MAX = 4;
+/** A request that waits takes some kilobytes. */
+const WAITING_MAX = 2000;
+
+export class PublicReads {
+  #running = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  /** @throws {LogError} `log-overloaded`: too many wait already. */
+  async with<T>(work: () => Promise<T>): Promise<T> {
+    await this.#enter();
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      // The place goes on to whoever has waited longest.
+      if (next === undefined) this.#running -= 1;
+      else next();
+    }
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#running < AT_ONCE_MAX) {
+      this.#running += 1;
+      return;
+    }
+    if (this.#waiting.length >= WAITING_MAX) {
+      const message = `${WAITING_MAX} requests without a token wait already: try again in a second`;
+      throw new LogError("log-overloaded", message, { details: { retryAfterSeconds: 1 } });
+    }
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+}
