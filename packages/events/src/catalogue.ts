@@ -3,6 +3,7 @@
  *
  * A type outside of the core is open to the application, but not one that looks like a core type misspelt.
  */
+import { KnownWords } from "./known-words.ts";
 import { editDistance, nearest } from "./suggestion.ts";
 
 /** Fields that a type can need, beyond `id`, `time` and `type`, which all do. */
@@ -149,7 +150,13 @@ export interface TypeProblem {
  * of a core type. Namespaces of up to three letters are left out of the second: `blog.read` is no slip for `log.read`.
  */
 export function typeProblem(type: string): TypeProblem | undefined {
-  if (byType.has(type)) return undefined;
+  return byType.has(type) || ownTypes.has(type) ? undefined : findProblem(type);
+}
+
+/** Types of applications' own in which nothing was found: to look takes as long as all the rest of an event. */
+const ownTypes: KnownWords = new KnownWords((type) => findProblem(type) === undefined);
+
+function findProblem(type: string): TypeProblem | undefined {
   const namespace = namespaceOf(type);
   if (CORE_NAMESPACES.includes(namespace)) return withSuggestion(suggestType(type));
   const rest = type.slice(namespace.length + 1);

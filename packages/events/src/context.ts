@@ -1,6 +1,7 @@
 /** An event's context: free JSON of bounded size, in which every number is an integer. */
 import { CBOR_DEPTH_MAX } from "./cbor.ts";
 import { type Defects, describe, type Path } from "./defects.ts";
+import { KnownWords } from "./known-words.ts";
 import { isSecretName } from "./secrets.ts";
 import { textPattern } from "./text.ts";
 
@@ -21,6 +22,50 @@ const KEY = new RegExp(textPattern(CONTEXT_LIMITS.keyCharsMax), "u");
 export interface CopyContextOptions {
   /** Whether text under a name such as `password` is a defect: for what is reported, not for what is logged already. */
   readonly refuseSecrets: boolean;
+}
+
+/** Names that context can have, and those of them under which no raw secret is looked for. */
+const names = new KnownWords((name) => KEY.test(name) && name !== "__proto__");
+const harmlessNames = new KnownWords((name) => names.has(name) && !isSecretName(name));
+
+/** Copies context that is in its bounds, so that nothing changes it later; `undefined` where {@link copyContext} has to look. */
+export function copyFitContext(value: unknown, refuseSecrets: boolean): Context | undefined {
+  return isPlainObject(value) ? copyFitMap(value, refuseSecrets ? harmlessNames : names, CONTEXT_DEPTH) : undefined;
+}
+
+function copyFitMap(value: Readonly<Record<string, unknown>>, names: KnownWords, depth: number): Context | undefined {
+  if (depth > CBOR_DEPTH_MAX) return undefined;
+  const copy: Record<string, ContextValue> = {};
+  let size = 0;
+  for (const name of Object.keys(value)) {
+    const member = copyFitValue(value[name], names, depth);
+    if (member === undefined || !names.has(name)) return undefined;
+    copy[name] = member;
+    size += 1;
+  }
+  return size <= CONTEXT_LIMITS.membersMax ? copy : undefined;
+}
+
+function copyFitValue(value: unknown, names: KnownWords, depth: number): ContextValue | undefined {
+  if (typeof value === "string") {
+    return value.length <= CONTEXT_LIMITS.textCharsMax && value.isWellFormed() ? value : undefined;
+  }
+  // Negative zero is zero in CBOR, and so it is here.
+  if (typeof value === "number") return Number.isSafeInteger(value) ? value + 0 : undefined;
+  if (value === null || typeof value === "boolean") return value;
+  if (Array.isArray(value)) return copyFitList(value, names, depth + 1);
+  return isPlainObject(value) ? copyFitMap(value, names, depth + 1) : undefined;
+}
+
+function copyFitList(values: readonly unknown[], names: KnownWords, depth: number): ContextValue | undefined {
+  if (depth > CBOR_DEPTH_MAX || values.length > CONTEXT_LIMITS.listMax) return undefined;
+  const copy: ContextValue[] = [];
+  for (let i = 0; i < values.length; i += 1) {
+    const member = copyFitValue(values[i], names, depth);
+    if (member === undefined) return undefined;
+    copy.push(member);
+  }
+  return copy;
 }
 
 /** Copies context, so that nothing changes it later, and adds what is wrong with it to `defects`. */

@@ -22,6 +22,15 @@ export const EVENT_LIMITS = {
   factorsMax: 16,
 } as const;
 
+const UUID_V7 = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}$";
+
+/** What words have to look like, as sources of patterns for the flag `u`. */
+export const WORDS: Readonly<Record<"type" | "token" | "retention", string>> = {
+  type: `^(?=.{3,${EVENT_LIMITS.typeCharsMax}}$)[a-z][a-z0-9-]{0,31}(?:[.][a-z0-9](?:[a-z0-9_-]*[a-z0-9])?){1,7}$`,
+  token: "^[a-z][a-z0-9]*(?:[._/-][a-z0-9]+)*$",
+  retention: "^[a-z0-9-]{1,32}$",
+};
+
 /** A schema that answers every defect with what it expected. */
 function pattern(source: string, expected: string): z.ZodString {
   return z.string({ error: expected }).regex(new RegExp(source, "u"), { error: expected });
@@ -35,7 +44,7 @@ function text(charsMax: number): z.ZodString {
 /** A word out of an open list, such as a method: lower case, so that two spellings cannot part what belongs together. */
 function token(charsMax: number): z.ZodString {
   return pattern(
-    `^[a-z][a-z0-9]*(?:[._/-][a-z0-9]+)*$`,
+    WORDS.token,
     `lower-case letters and digits, in parts joined by one of . _ / -, at most ${charsMax} characters`,
   ).max(charsMax, { error: `at most ${charsMax} characters` });
 }
@@ -64,7 +73,6 @@ function nonEmpty<Shape extends z.core.$ZodLooseShape>(
     .meta({ minProperties: 1 });
 }
 
-const UUID_V7 = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}$";
 /** What is asked of a time, in words. */
 export const EXPECTED_TIME = "a time as of RFC 3339 (2026-01-31T09:14:09.131Z) or in ms since 1970, from 1990 to 9999";
 const RFC_3339 =
@@ -87,7 +95,6 @@ const time = z
   )
   .describe("When it happened. Digits beyond milliseconds are cut off");
 
-const TYPE = `^(?=.{3,${EVENT_LIMITS.typeCharsMax}}$)[a-z][a-z0-9-]{0,31}(?:[.][a-z0-9](?:[a-z0-9_-]*[a-z0-9])?){1,7}$`;
 const EXPECTED_IP = "an IPv4 or IPv6 address without zone or port";
 const ipAddress = z.union([z.ipv4({ error: EXPECTED_IP }), z.ipv6({ error: EXPECTED_IP })], { error: EXPECTED_IP });
 
@@ -106,7 +113,9 @@ const schema = object(
       "The same writer, id and content gives the first answer again; other content is an error",
     ),
     time,
-    type: pattern(TYPE, EXPECTED_TYPE).describe("What happened. Its first segment is the retention class by default"),
+    type: pattern(WORDS.type, EXPECTED_TYPE).describe(
+      "What happened. Its first segment is the retention class by default",
+    ),
     outcome: z
       .enum(OUTCOMES, { error: `one of ${OUTCOMES.join(", ")}` })
       .optional()
@@ -172,7 +181,7 @@ const schema = object(
       .describe("How the actor was authenticated"),
     reason: text(EVENT_LIMITS.textCharsMax).optional().describe("Why it came out so"),
     operation: text(EVENT_LIMITS.idCharsMax).optional().describe("An id that joins the events of one operation"),
-    retention: pattern("^[a-z0-9-]{1,32}$", "a retention class: 1 to 32 of a-z, 0-9 and -")
+    retention: pattern(WORDS.retention, "a retention class: 1 to 32 of a-z, 0-9 and -")
       .optional()
       .describe("The retention class, where it is not the first segment of the type"),
     amends: pattern("^[0-9a-f]{64}$", "a commitment: 64 lower-case hex digits")

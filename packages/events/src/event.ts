@@ -2,6 +2,7 @@
 import { encodeHex } from "@tallystick/core";
 import { namespaceOf } from "./catalogue.ts";
 import type { Context } from "./context.ts";
+import { isHex } from "./hex-bytes.ts";
 import { formatTime } from "./time.ts";
 
 export type Outcome = "success" | "failure" | "denied" | "unknown";
@@ -109,7 +110,7 @@ export function personalId(party: Pick<Subject, "type" | "id"> | undefined): str
 
 /** Whether a session id is one that can be logged: 64 lower-case hex digits, the keyed hash of the application's own. */
 export function isHashedSessionId(id: string): boolean {
-  return /^[0-9a-f]{64}$/.test(id);
+  return id.length === 64 && isHex(id);
 }
 
 /**

@@ -9,40 +9,54 @@ const UUID_CHARS = 36;
 const VALUES = new Uint8Array(256).fill(NOT_A_DIGIT);
 for (let value = 0; value < 16; value += 1) VALUES[value.toString(16).charCodeAt(0)] = value;
 
+/** Whether all of `text` is lower-case hex digits. */
+export function isHex(text: string): boolean {
+  return joinedValues(text, 0, text.length) < 16;
+}
+
 /** The bytes of exactly `2 * size` lower-case hex digits; `undefined` for any other text. */
 export function hexBytes(text: string, size: number): Uint8Array | undefined {
-  if (text.length !== 2 * size) return undefined;
+  if (text.length !== 2 * size || !isHex(text)) return undefined;
   const bytes = new Uint8Array(size);
-  return decodeDigits(text, 0, bytes, 0, size) < 16 ? bytes : undefined;
+  decodeDigits(text, 0, bytes, 0, size);
+  return bytes;
 }
 
-/** The bytes of a UUID in lower case; `undefined` for any other text. RFC 9562 §4. */
+/** Whether `text` is a UUID in lower case. RFC 9562 §4. */
+export function isUuid(text: string): boolean {
+  if (text.length !== UUID_CHARS) return false;
+  for (let at = 8; at < 24; at += 5) if (text.charCodeAt(at) !== DASH) return false;
+  const values =
+    joinedValues(text, 0, 8) |
+    joinedValues(text, 9, 13) |
+    joinedValues(text, 14, 18) |
+    joinedValues(text, 19, 23) |
+    joinedValues(text, 24, UUID_CHARS);
+  return values < 16;
+}
+
+/** The bytes of a UUID in lower case; `undefined` for any other text. */
 export function uuidBytes(text: string): Uint8Array | undefined {
-  if (text.length !== UUID_CHARS) return undefined;
-  for (let at = 8; at < 24; at += 5) if (text.charCodeAt(at) !== DASH) return undefined;
+  if (!isUuid(text)) return undefined;
   const bytes = new Uint8Array(UUID_BYTES);
-  const highest = Math.max(
-    decodeDigits(text, 0, bytes, 0, 4),
-    decodeDigits(text, 9, bytes, 4, 6),
-    decodeDigits(text, 14, bytes, 6, 8),
-    decodeDigits(text, 19, bytes, 8, 10),
-    decodeDigits(text, 24, bytes, 10, 16),
-  );
-  return highest < 16 ? bytes : undefined;
+  decodeDigits(text, 0, bytes, 0, 4);
+  decodeDigits(text, 9, bytes, 4, 6);
+  decodeDigits(text, 14, bytes, 6, 8);
+  decodeDigits(text, 19, bytes, 8, 10);
+  decodeDigits(text, 24, bytes, 10, UUID_BYTES);
+  return bytes;
 }
 
-/** Fills `bytes` between two places. Gives all values or-ed: below 16 where all were digits. */
-function decodeDigits(text: string, from: number, bytes: Uint8Array, start: number, end: number): number {
+/** All values or-ed: below 16 where all are digits. */
+function joinedValues(text: string, from: number, to: number): number {
   let values = 0;
-  for (let at = start, i = from; at < end; at += 1, i += 2) {
-    const high = valueOf(text.charCodeAt(i));
-    const low = valueOf(text.charCodeAt(i + 1));
-    values |= high | low;
-    bytes[at] = high * 16 + low;
-  }
+  for (let i = from; i < to; i += 1) values |= VALUES[text.charCodeAt(i)] ?? NOT_A_DIGIT;
   return values;
 }
 
-function valueOf(unit: number): number {
-  return VALUES[unit] ?? NOT_A_DIGIT;
+/** Fills `bytes` between two places with what stands from `at` on. */
+function decodeDigits(text: string, at: number, bytes: Uint8Array, start: number, end: number): void {
+  for (let to = start, i = at; to < end; to += 1, i += 2) {
+    bytes[to] = (VALUES[text.charCodeAt(i)] ?? 0) * 16 + (VALUES[text.charCodeAt(i + 1)] ?? 0);
+  }
 }

@@ -3,8 +3,9 @@
  *
  * The platform's parser reads; what it lets through is seen by counting, and told by a scanner of our own.
  */
+import { invariant } from "@tallystick/core";
 import { EventError } from "./error.ts";
-import { scanJson } from "./json-scanner.ts";
+import { type JsonDefect, scanJson } from "./json-scanner.ts";
 
 /** The most arrays and objects that may stand inside each other. */
 export const JSON_DEPTH_MAX = 32;
@@ -21,7 +22,10 @@ export type JsonValue = null | boolean | number | string | JsonValue[] | { [name
  */
 export function parseJson(text: string): JsonValue {
   const value = parseNatively(text);
-  if (value === undefined || countNames(value, 1) !== countColons(text)) throw defectOf(text);
+  if (value !== undefined && hasEveryName(value, text)) return value;
+  const defect = scanJson(text, JSON_DEPTH_MAX);
+  if (defect !== undefined) throw malformed(text, defect);
+  invariant(value !== undefined, "JSON that the platform refuses has a defect");
   return value;
 }
 
@@ -34,21 +38,39 @@ function parseNatively(text: string): JsonValue | undefined {
   }
 }
 
+/** Whether no name overwrote another and nothing is too deep, as far as counting can tell: what is left is scanned. */
+function hasEveryName(value: JsonValue, text: string): boolean {
+  const names = countNames(value, 1);
+  return names === countColonsAtMost(text) || names === countColons(text);
+}
+
 /** The names of all objects in `value`: fewer than were written where one overwrote another. NaN if it is too deep. */
 function countNames(value: JsonValue, depth: number): number {
   if (typeof value !== "object" || value === null) return 0;
   if (depth > JSON_DEPTH_MAX) return Number.NaN;
-  const members = Array.isArray(value) ? value : Object.values(value);
-  let count = Array.isArray(value) ? 0 : members.length;
-  for (const member of members) {
-    if (typeof member === "object" && member !== null) count += countNames(member, depth + 1);
+  let count = 0;
+  if (Array.isArray(value)) {
+    for (const member of value) count += countNames(member, depth + 1);
+  } else {
+    for (const name in value) count += 1 + countNames(value[name] ?? null, depth + 1);
   }
   return count;
 }
 
 const QUOTE = 0x22;
+const SPACE = 0x20;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;
+
+/** The colons after a quote or white space, strings included: a bound from above on {@link countColons}, sooner found. */
+function countColonsAtMost(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf(":"); at !== -1; at = text.indexOf(":", at + 1)) {
+    const before = text.charCodeAt(at - 1);
+    if (before === QUOTE || before <= SPACE) count += 1;
+  }
+  return count;
+}
 
 /** The colons outside of strings, of which valid JSON has one for each name. */
 function countColons(text: string): number {
@@ -70,10 +92,7 @@ function endOfString(text: string, from: number): number {
   return text.length;
 }
 
-function defectOf(text: string): Error {
-  const defect = scanJson(text, JSON_DEPTH_MAX);
-  if (defect === undefined) return new Error("internal error: JSON that was refused has no defect");
-  const { offset, message } = defect;
+function malformed(text: string, { offset, message }: JsonDefect): EventError {
   const before = text.slice(0, offset);
   const line = before.split("\n").length;
   const column = offset - before.lastIndexOf("\n");

@@ -1,10 +1,11 @@
 /** Reading an event that somebody reports: its shape, then what its type asks for. */
 import { invariant } from "@tallystick/core";
 import { catalogueEntry, typeProblem } from "./catalogue.ts";
-import { type Context, copyContext, isPlainObject } from "./context.ts";
+import { type Context, copyContext, copyFitContext, isPlainObject } from "./context.ts";
 import { Defects, type Path, show } from "./defects.ts";
 import type { EventInput, TallyEvent } from "./event.ts";
 import { EXPECTED_TIME, TIME_MAX_MS, TIME_MIN_MS, compiledEventSchema } from "./event-schema.ts";
+import { readFitEvent } from "./fit-event.ts";
 import { addShapeDefects } from "./shape-defects.ts";
 import { parseTime } from "./time.ts";
 
@@ -26,6 +27,12 @@ import { parseTime } from "./time.ts";
  * });
  */
 export function parseEvent(json: unknown): TallyEvent {
+  const fit = readFitEvent(json, { refuseSecrets: true });
+  return fit !== undefined && meetsCatalogue(json as EventInput) ? fit : parseWithSchema(json);
+}
+
+/** Asks the schema: tells what is wrong with any value. */
+export function parseWithSchema(json: unknown): TallyEvent {
   const defects = new Defects();
   if (isPlainObject(json)) addCatalogueDefects(json, defects);
   const event = readShape(json, defects, { refuseSecrets: true });
@@ -42,10 +49,21 @@ export function parseEvent(json: unknown): TallyEvent {
  * @throws {EventError} `event-invalid`, as parseEvent() does.
  */
 export function assertReportable(event: TallyEvent): void {
+  const { context } = event;
+  if (meetsCatalogue(event) && (context === undefined || copyFitContext(context, true) !== undefined)) return;
   const defects = new Defects();
   addCatalogueDefects({ ...event }, defects);
-  if (event.context !== undefined) copyContext(event.context, defects, { refuseSecrets: true });
+  if (context !== undefined) copyContext(context, defects, { refuseSecrets: true });
   defects.throwIfAny();
+}
+
+/** Whether an event has all fields that its type needs, and a type that may be. */
+function meetsCatalogue(event: Partial<EventInput>): boolean {
+  const { type } = event;
+  if (typeof type !== "string") return false;
+  const entry = catalogueEntry(type);
+  if (entry === undefined) return typeProblem(type) === undefined;
+  return entry.required.every((field) => event[field] !== undefined);
 }
 
 function addCatalogueDefects(fields: Readonly<Record<string, unknown>>, defects: Defects): void {
@@ -114,15 +132,24 @@ function readTime(text: string, defects: Defects): number {
 }
 
 function toEvent(fields: EventInput, time: number, context: Context | undefined): TallyEvent {
-  const { id, type, outcome = "unknown", session, tenant } = fields;
+  const { id, type, outcome = "unknown", actor, session, targets, subject, tenant, source, auth } = fields;
+  const { reason, operation, retention, amends } = fields;
   return {
-    ...fields,
     id: id.toLowerCase(),
     time,
     type,
     outcome,
+    actor,
     session: session === undefined ? undefined : readSession(session.id),
+    targets,
+    subject,
     tenant: typeof tenant === "object" ? tenant.id : tenant,
+    source,
+    auth,
+    reason,
+    operation,
+    retention,
+    amends,
     context,
   };
 }

@@ -7,6 +7,7 @@ import { decodeHex, u32, utf8 } from "@tallystick/core";
 import { assertBytes, assertInteger } from "./assert.ts";
 import { domainHash, domainPrefix } from "./domain.ts";
 import type { TallyEvent } from "./event.ts";
+import { hexBytes } from "./hex-bytes.ts";
 
 export const TAG_BYTES = 16;
 
@@ -36,7 +37,7 @@ export function sessionTag(sessionId: Uint8Array): Uint8Array {
 
 /** The tag of an event's session; `null` where it has none. */
 export function sessionTagOf({ session }: TallyEvent): Uint8Array | null {
-  return session === undefined ? null : sessionTag(decodeHex(session.id));
+  return session === undefined ? null : sessionTag(hexBytes(session.id, 32) ?? decodeHex(session.id));
 }
 
 /**
