@@ -6,7 +6,7 @@
 import { parseBenchArguments } from "./arguments.ts";
 import { median } from "./load/latencies.ts";
 import type { LoadPlan, LoadReport } from "./load/load.ts";
-import { describeMachine } from "./machine.ts";
+import { cpuJiffies, describeMachine, stolenPercent } from "./machine.ts";
 import { diskWords, measureLoad } from "./measure.ts";
 import { record } from "./record.ts";
 import { type Figure, formatFigure, formatValue } from "./scenario.ts";
@@ -155,9 +155,13 @@ if (reason === undefined) {
   process.stdout.write(`${cpu}, ${cores} cores, ${memoryGiB} GiB, ${kernel}, Node ${node}\n`);
   for (const [name, compare] of Object.entries(COMPARISONS)) {
     if (names.length > 0 && !names.includes(name)) continue;
+    const before = cpuJiffies();
     for await (const figure of compare()) {
-      process.stdout.write(`${formatFigure(figure)}\n`);
-      if (isRecorded) await record(`compare ${name}`, figure, settings);
+      // Of the whole comparison: its figures come together at its end.
+      const stolen = stolenPercent(before, cpuJiffies());
+      const taken = { ...figure, details: { ...figure.details, "stolen %": stolen } };
+      process.stdout.write(`${formatFigure(taken)}\n`);
+      if (isRecorded) await record(`compare ${name}`, taken, settings);
     }
   }
 } else {

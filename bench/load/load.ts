@@ -81,10 +81,9 @@ export class Load {
       onAnswer: (answer: Answer, connection: LoadConnection) => load.#take(answer, connection),
       onFailure: (error: Error) => load.#fail(error),
     };
-    for (let at = 0; at < plan.connections; at += 1) {
-      const source = requestSource(plan.requests);
-      load.#sources.set(await LoadConnection.open({ host, port }, handlers), source);
-    }
+    // First what takes long: a server cuts connections on which nobody says anything.
+    const sources = Array.from({ length: plan.connections }, () => requestSource(plan.requests));
+    for (const source of sources) load.#sources.set(await LoadConnection.open({ host, port }, handlers), source);
     return load;
   }
 
