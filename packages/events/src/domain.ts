@@ -9,20 +9,45 @@ export function domainPrefix(label: string): Uint8Array {
 const INPUT_BYTES = 1024;
 /** What is hashed is put together here. Everything is synchronous: nobody sees it half written. */
 const input = new Uint8Array(INPUT_BYTES);
+/** The first bytes of `input` by their number: to make such a view takes a tenth of the time of a hash. */
+const inputs: Uint8Array[] = [];
 
-/** SHA-256(prefix parts…), with a prefix made by {@link domainPrefix}. */
-export function domainHash(prefix: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  let size = prefix.length;
-  for (const part of parts) size += part.length;
-  if (size > INPUT_BYTES) return sha256(concatBytes(prefix, ...parts));
-  input.set(prefix);
-  let at = prefix.length;
-  for (const part of parts) {
-    input.set(part, at);
-    at += part.length;
+/**
+ * SHA-256(prefix parts…), with a prefix made by {@link domainPrefix}; text is hashed as UTF-8.
+ *
+ * @throws {TlogError} `encoding-malformed`: text with a lone surrogate.
+ */
+export function domainHash(prefix: Uint8Array, ...parts: readonly (Uint8Array | string)[]): Uint8Array {
+  let sizeMax = prefix.length;
+  for (const part of parts) sizeMax += typeof part === "string" ? 3 * part.length : part.length;
+  if (sizeMax > INPUT_BYTES) return sha256(concatBytes(prefix, ...parts.map(bytesOf)));
+  try {
+    input.set(prefix);
+    let size = prefix.length;
+    for (const part of parts) size += typeof part === "string" ? putText(part, size) : putBytes(part, size);
+    return sha256((inputs[size] ??= input.subarray(0, size)));
+  } finally {
+    // Some of what is hashed are keys.
+    input.fill(0, 0, sizeMax);
   }
-  const hash = sha256(input.subarray(0, size));
-  // Some of what is hashed are keys.
-  input.fill(0, 0, size);
-  return hash;
+}
+
+function bytesOf(part: Uint8Array | string): Uint8Array {
+  return typeof part === "string" ? utf8(part) : part;
+}
+
+/** Both give the number of bytes. */
+function putBytes(bytes: Uint8Array, at: number): number {
+  input.set(bytes, at);
+  return bytes.length;
+}
+
+function putText(text: string, at: number): number {
+  let units = 0;
+  for (let i = 0; i < text.length; i += 1) {
+    const unit = text.charCodeAt(i);
+    units |= unit;
+    input[at + i] = unit;
+  }
+  return units < 0x80 ? text.length : putBytes(utf8(text), at);
 }

@@ -52,7 +52,7 @@ function countNames(value: JsonValue, depth: number): number {
   if (Array.isArray(value)) {
     for (const member of value) count += countNames(member, depth + 1);
   } else {
-    for (const name in value) count += 1 + countNames(value[name] ?? null, depth + 1);
+    for (const name of Object.keys(value)) count += 1 + countNames(value[name] ?? null, depth + 1);
   }
   return count;
 }

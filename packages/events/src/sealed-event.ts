@@ -33,6 +33,8 @@ const AEAD_TAG_BYTES = 16;
 const SEAL_PREFIX = domainPrefix("tallystick/seal/v1");
 const SEALED_PREFIX = domainPrefix("tallystick/sealed/v1");
 const KEY_PREFIX = domainPrefix("tallystick/key/v1");
+/** Whether a person's key follows. */
+const [NO_PERSON, PERSON] = [u8(0), u8(1)];
 const reader = new FieldReader("sealed-malformed");
 
 /**
@@ -42,9 +44,9 @@ const reader = new FieldReader("sealed-malformed");
 export function sealKey(keys: { readonly classDayKey: Uint8Array; readonly personKey: Uint8Array | null }): Uint8Array {
   const { classDayKey, personKey } = keys;
   assertBytes(classDayKey, KEY_BYTES, "classDayKey");
-  if (personKey === null) return domainHash(SEAL_PREFIX, classDayKey, u8(0));
+  if (personKey === null) return domainHash(SEAL_PREFIX, classDayKey, NO_PERSON);
   assertBytes(personKey, KEY_BYTES, "personKey");
-  return domainHash(SEAL_PREFIX, classDayKey, u8(1), personKey);
+  return domainHash(SEAL_PREFIX, classDayKey, PERSON, personKey);
 }
 
 /** The name of a key that does not tell it: SHA-256("tallystick/key/v1" 0x00 key). For keys of 32 random bytes only. */

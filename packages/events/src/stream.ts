@@ -33,5 +33,5 @@ export function streamId({ origin, publicKey, instance }: Sender & { readonly or
 
 /** The stream id of what a credential sends unsigned: SHA-256("tallystick/writer/v1" 0x00 credential-id)[:16]. */
 export function writerStreamId(credentialId: string): Uint8Array {
-  return domainHash(WRITER_PREFIX, utf8(credentialId)).slice(0, STREAM_ID_BYTES);
+  return domainHash(WRITER_PREFIX, credentialId).slice(0, STREAM_ID_BYTES);
 }

@@ -3,7 +3,7 @@
  *
  * A person's tags of different days cannot be joined without that person's key, and by nobody once it is destroyed.
  */
-import { decodeHex, u32, utf8 } from "@tallystick/core";
+import { decodeHex, u32 } from "@tallystick/core";
 import { assertBytes, assertInteger } from "./assert.ts";
 import { domainHash, domainPrefix } from "./domain.ts";
 import type { TallyEvent } from "./event.ts";
@@ -61,17 +61,17 @@ export interface PersonTagInput {
 /** SHA-256("tallystick/actor/v1" 0x00 K-day id)[:16]. */
 export function actorTag({ personDayKey, id }: PersonTagInput): Uint8Array {
   assertBytes(personDayKey, KEY_BYTES, "personDayKey");
-  return domainHash(ACTOR_PREFIX, personDayKey, utf8(id)).slice(0, TAG_BYTES);
+  return domainHash(ACTOR_PREFIX, personDayKey, id).slice(0, TAG_BYTES);
 }
 
 /** SHA-256("tallystick/subject/v1" 0x00 K-day id)[:16]. */
 export function subjectTag({ personDayKey, id }: PersonTagInput): Uint8Array {
   assertBytes(personDayKey, KEY_BYTES, "personDayKey");
-  return domainHash(SUBJECT_PREFIX, personDayKey, utf8(id)).slice(0, TAG_BYTES);
+  return domainHash(SUBJECT_PREFIX, personDayKey, id).slice(0, TAG_BYTES);
 }
 
 /** SHA-256("tallystick/tenant/v1" 0x00 K-tenant id)[:16]. */
 export function tenantTag({ tenantKey, id }: { readonly tenantKey: Uint8Array; readonly id: string }): Uint8Array {
   assertBytes(tenantKey, KEY_BYTES, "tenantKey");
-  return domainHash(TENANT_PREFIX, tenantKey, utf8(id)).slice(0, TAG_BYTES);
+  return domainHash(TENANT_PREFIX, tenantKey, id).slice(0, TAG_BYTES);
 }
