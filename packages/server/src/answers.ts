@@ -13,8 +13,12 @@ interface ValueOptions {
 const cbor = new Encoder({ useRecords: false });
 
 /** A value as JSON, or as CBOR with the same fields. */
-export function valueReply(value: unknown, { format, status = 200 }: ValueOptions): Reply {
-  const json = JSON.stringify(value);
+export function valueReply(value: unknown, options: ValueOptions): Reply {
+  return jsonReply(JSON.stringify(value), options);
+}
+
+/** As {@link valueReply}, of a value that is JSON already. */
+export function jsonReply(json: string, { format, status = 200 }: ValueOptions): Reply {
   if (format === "json") return { status, headers: JSON_HEADERS, body: json };
   // By way of JSON, so that what is undefined is left out and both forms say the same.
   return { status, headers: CBOR_HEADERS, body: cbor.encode(JSON.parse(json)) };
@@ -39,12 +43,11 @@ export function resourceReply(request: ServerRequest, { body, contentType, cache
   const bytes = typeof body === "string" ? Buffer.from(body) : body;
   const etag = `"${hash("sha256", bytes, "hex").slice(0, 32)}"`;
   const headers = { etag, "cache-control": cacheControl };
-  const known = (request.header("if-none-match") ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
-  if (known.includes(etag) || known.includes("*")) return { status: 304, headers, body: undefined };
+  if (isKnown(request.header("if-none-match"), etag)) return { status: 304, headers, body: undefined };
   const described = { ...headers, "content-type": contentType, "accept-ranges": "bytes" };
   const part = partOf(request, bytes.length, etag);
   if (part === undefined)
-    return { status: 200, headers: { ...described, "content-length": String(bytes.length) }, body: bytes };
+    return { status: 200, headers: { ...described, "content-length": String(bytes.length) }, body };
   const { first, last } = part;
   return {
     status: 206,
@@ -55,6 +58,12 @@ export function resourceReply(request: ServerRequest, { body, contentType, cache
     },
     body: bytes.subarray(first, last + 1),
   };
+}
+
+function isKnown(tags: string | undefined, etag: string): boolean {
+  if (tags === undefined) return false;
+  const known = tags.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  return known.includes(etag) || known.includes("*");
 }
 
 /** The one range that is asked for; what does not make sense is ignored, as RFC 9110 §14.2 allows. */

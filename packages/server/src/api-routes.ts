@@ -1,7 +1,8 @@
 /** The v1 API of a log: events in, receipts and proofs out. */
 import { eventToJson } from "@tallystick/events";
 import type { Acknowledgement, EntryState, Log, TagKeys } from "@tallystick/log";
-import { base64Of, resourceReply, valueReply } from "./answers.ts";
+import { formatAcknowledgement } from "./acknowledgement.ts";
+import { base64Of, jsonReply, resourceReply, valueReply } from "./answers.ts";
 import { ServerError } from "./error.ts";
 import type { Reply, ServerRequest } from "./request.ts";
 import { type Route, type RouteCall, route } from "./route.ts";
@@ -196,15 +197,16 @@ async function submit(call: SubmitCall): Promise<Reply> {
   const timeoutMs = query.timeout ?? WAIT_DEFAULT_MS;
   const wait: Wait = { wait: query.wait ?? "durable", timeoutMs, request };
   if (submitted.kind === "batch") {
-    const { entries, tagKeys } = await log.appendBatch({ writer, batch: submitted.batch });
-    const answers = await reached(log, entries, wait);
-    const value = { entries: await describeAll(log, answers), tagKeys: describeTagKeys(tagKeys) };
-    return valueReply(value, { format, status: statusFor(answers, wait.wait) });
+    const { entries: acknowledged, tagKeys } = await log.appendBatch({ writer, batch: submitted.batch });
+    const answers = await reached(log, acknowledged, wait);
+    const entries = await formatAll(log, answers);
+    const json = `{"entries":[${entries.join(",")}],"tagKeys":${JSON.stringify(describeTagKeys(tagKeys))}}`;
+    return jsonReply(json, { format, status: statusFor(answers, wait.wait) });
   }
   const answers = await reached(log, await log.appendEvents({ writer, events: submitted.events }), wait);
-  const described = await describeAll(log, answers);
-  const value = submitted.single ? described[0] : described;
-  return valueReply(value, { format, status: statusFor(answers, wait.wait) });
+  const [first = "", ...others] = await formatAll(log, answers);
+  const json = submitted.single ? first : `[${[first, ...others].join(",")}]`;
+  return jsonReply(json, { format, status: statusFor(answers, wait.wait) });
 }
 
 function describeTagKeys({ personDays, tenants }: TagKeys): unknown {
@@ -227,8 +229,10 @@ async function reached(
   answers: readonly Acknowledgement[],
   { wait, timeoutMs, request }: Wait,
 ): Promise<readonly Acknowledgement[]> {
-  const last = Math.max(...answers.map(({ index }) => index));
-  if (wait !== "durable") await log.waitFor({ index: last, state: wait, timeoutMs, signal: request.signal });
+  if (wait !== "durable") {
+    const last = Math.max(...answers.map(({ index }) => index));
+    await log.waitFor({ index: last, state: wait, timeoutMs, signal: request.signal });
+  }
   return answers.map((answer) => {
     const state = log.stateOf(answer.index);
     return state === answer.state ? answer : { ...answer, state };
@@ -241,21 +245,16 @@ function statusFor(answers: readonly Acknowledgement[], wait: EntryState): 200 |
   return answers.every(({ duplicate }) => duplicate === true) ? 200 : 201;
 }
 
-async function describeAll(log: Log, answers: readonly Acknowledgement[]): Promise<readonly unknown[]> {
+/** Each answer as JSON. */
+async function formatAll(log: Log, answers: readonly Acknowledgement[]): Promise<readonly string[]> {
   const receipts = await receiptsOf(log, answers);
-  const times = new Map<number, string>();
-  return answers.map((answer) => {
-    // Most were logged in one commit, and so at one time.
-    const loggedAt = times.get(answer.loggedAt) ?? new Date(answer.loggedAt).toISOString();
-    times.set(answer.loggedAt, loggedAt);
-    return describe(answer, loggedAt, receipts.get(answer.index));
-  });
+  return answers.map((answer) => formatAcknowledgement(answer, receipts.get(answer.index)));
 }
 
 /** By index, for those that are published. */
 async function receiptsOf(log: Log, answers: readonly Acknowledgement[]): Promise<ReadonlyMap<number, string>> {
-  const receipts = new Map<number, string>();
   const published = answers.filter(({ state }) => state !== "durable");
+  const receipts = new Map<number, string>();
   for (let first = 0; first < published.length; first += RECEIPTS_AT_ONCE) {
     await Promise.all(
       published.slice(first, first + RECEIPTS_AT_ONCE).map(async ({ index }) => {
@@ -264,21 +263,4 @@ async function receiptsOf(log: Log, answers: readonly Acknowledgement[]): Promis
     );
   }
   return receipts;
-}
-
-function describe(
-  { id, index, leafHash, leaf, state, duplicate }: Acknowledgement,
-  loggedAt: string,
-  receipt: string | undefined,
-): unknown {
-  return {
-    id,
-    index,
-    loggedAt,
-    leafHash: base64Of(leafHash),
-    leaf: base64Of(leaf),
-    state,
-    ...(duplicate === undefined ? {} : { duplicate }),
-    ...(receipt === undefined ? {} : { receipt }),
-  };
 }

@@ -13,7 +13,7 @@ import { PROBLEMS, codeOf, problemReply } from "./problem.ts";
 import { PublicReads } from "./public-reads.ts";
 import { type RateLimit, RateLimiter } from "./rate-limit.ts";
 import type { Reply, ServerRequest } from "./request.ts";
-import { type Match, answersValue, findRoute, matchRoute, queryOf } from "./routing.ts";
+import { type Match, findRoute, matchRoute, queryOf } from "./routing.ts";
 import { BODY_BYTES_MAX } from "./submission.ts";
 import type { TokenFinder } from "./tokens.ts";
 import { WebRequest, responseOf } from "./web-request.ts";
@@ -74,6 +74,7 @@ export function webApp(server: ServerApp): Hono<ServerEnvironment> {
 
 /** What is seen of a request in the metrics. */
 interface Seen {
+  readonly beganMs: number;
   /** Of a fixed set, whatever is asked for. */
   route: string;
   code?: string;
@@ -118,10 +119,10 @@ export class ServerApp {
   }
 
   async respond(request: ServerRequest, known: Known): Promise<Reply> {
-    const began = this.#monotonic();
-    const seen: Seen = { route: "none" };
+    const seen: Seen = { beganMs: this.#monotonic(), route: "none" };
     const { status, headers, body } = await this.#answer(request, known, seen);
-    this.#metrics.observe({ ...seen, status, seconds: (this.#monotonic() - began) / 1000 });
+    const seconds = (this.#monotonic() - seen.beganMs) / 1000;
+    this.#metrics.observe({ route: seen.route, code: seen.code, status, seconds });
     const all = {
       ...headers,
       ...SECURITY,
@@ -160,15 +161,15 @@ export class ServerApp {
     }
     const found = match ?? findRoute(path, request.method, this.#options.logs);
     seen.route = found.route.path;
-    return this.#call(request, found);
+    return this.#call(request, found, seen);
   }
 
-  async #call(request: ServerRequest, { hosted, route, parameter }: Match): Promise<Reply> {
+  async #call(request: ServerRequest, { hosted, route, parameter }: Match, seen: Seen): Promise<Reply> {
     const credential = authorize({ hosted, route, request, tokens: this.#options.tokens });
-    if (credential !== undefined) this.#limiter.take(credential.id, this.#monotonic());
+    if (credential !== undefined) this.#limiter.take(credential.id, seen.beganMs);
     const query = queryOf(route, request.search);
     // Before anything is done: a client that cannot read the answer must not have caused something.
-    const format = answersValue(route) ? acceptedFormat(request.header("accept")) : "json";
+    const format = route.answersValue ? acceptedFormat(request.header("accept")) : "json";
     const log = this.#openedLog(hosted);
     const body = this.#bodies.open(request.body);
     const readBody = async (): Promise<Uint8Array> => body.read();

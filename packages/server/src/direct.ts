@@ -79,7 +79,7 @@ class NodeRequest implements ServerRequest, BodySource {
     let value: string | undefined;
     for (let at = 0; at < rawHeaders.length; at += 2) {
       const other = rawHeaders[at] ?? "";
-      if (other.length !== name.length || other.toLowerCase() !== name) continue;
+      if (other.length !== name.length || (other !== name && other.toLowerCase() !== name)) continue;
       value = value === undefined ? rawHeaders[at + 1] : `${value}, ${rawHeaders[at + 1]}`;
     }
     return value;
@@ -97,7 +97,10 @@ class NodeRequest implements ServerRequest, BodySource {
     this.#incoming
       .on("data", (part: Buffer) => sink.part(part))
       .on("end", () => sink.end())
-      .on("close", () => sink.fail(new Error("the client went away")));
+      .on("close", () => {
+        // Asked first: it comes after the end too, and an error is expensive to make.
+        if (!this.#incoming.readableEnded) sink.fail(new Error("the client went away"));
+      });
     // What still comes goes on being read, to nowhere: the connection ends after the answer, or takes the next request.
     return () => undefined;
   }

@@ -55,7 +55,7 @@ export class ServerMetrics {
     readonly route: string;
     readonly status: number;
     readonly seconds: number;
-    readonly code?: string;
+    readonly code: string | undefined;
   }): void {
     this.#requests.inc({ route, status: String(status) });
     this.#duration.observe({ route }, seconds);

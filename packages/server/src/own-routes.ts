@@ -36,7 +36,7 @@ export async function ownReply(call: OwnCall): Promise<Reply> {
       if (!call.local) requireRole(authenticate(request, call.tokens), ["operator"]);
       return { status: 200, headers: { ...NO_STORE, "content-type": metrics.contentType }, body: await metrics.text() };
     default:
-      return jsonReply(openApiDocument(), { "cache-control": "no-cache" });
+      return documentReply(openApiDocument(), { "cache-control": "no-cache" });
   }
 }
 
@@ -48,9 +48,9 @@ function readiness(call: OwnCall): Reply {
     return { name: log.name, state, reasons: all ? reasons : reasons.map(toldReason) };
   });
   const ready = logs.every(({ state }) => state === "ok" || state === "degraded");
-  return { ...jsonReply({ ready, logs }, NO_STORE), status: ready ? 200 : 503 };
+  return { ...documentReply({ ready, logs }, NO_STORE), status: ready ? 200 : 503 };
 }
 
-function jsonReply(value: unknown, headers: Readonly<Record<string, string>>): Reply {
+function documentReply(value: unknown, headers: Readonly<Record<string, string>>): Reply {
   return { status: 200, headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify(value) };
 }

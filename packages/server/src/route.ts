@@ -28,7 +28,7 @@ export interface Answer {
   readonly schema?: z.ZodType;
 }
 
-export interface Route<Query = unknown> {
+export interface RouteDefinition<Query> {
   readonly method: "GET" | "POST";
   /** Below the log's prefix; a parameter in braces stands for the rest of the path. */
   readonly path: string;
@@ -44,7 +44,20 @@ export interface Route<Query = unknown> {
   readonly handle: (call: RouteCall<Query>) => Promise<Reply>;
 }
 
+export interface Route extends RouteDefinition<unknown> {
+  /** Whether its answer is a value, in JSON or CBOR, rather than bytes. */
+  readonly answersValue: boolean;
+  /** What it is asked where there is no query at all; `undefined` where there has to be one. */
+  readonly noQuery: { readonly data: unknown } | undefined;
+}
+
 /** Keeps the type of a route's query between its schema and its handler. */
-export function route<Query>(definition: Route<Query>): Route {
-  return definition as unknown as Route;
+export function route<Query>(definition: RouteDefinition<Query>): Route {
+  const { answers, query } = definition;
+  const { success, data } = query.safeParse({});
+  return {
+    ...(definition as unknown as RouteDefinition<unknown>),
+    answersValue: Object.values(answers).some(({ schema }) => schema !== undefined),
+    noQuery: success ? { data } : undefined,
+  };
 }

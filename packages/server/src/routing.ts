@@ -69,6 +69,7 @@ export function notAllowed(allow: string): ServerError {
  * @throws {ServerError} `request-malformed`: names the parameter.
  */
 export function queryOf(route: Route, search: string): unknown {
+  if (search === "" && route.noQuery !== undefined) return route.noQuery.data;
   const parameters = [...new URLSearchParams(search)];
   if (new Set(parameters.map(([name]) => name)).size < parameters.length)
     throw new ServerError("request-malformed", "a query parameter stands there twice");
@@ -77,9 +78,4 @@ export function queryOf(route: Route, search: string): unknown {
   const [issue] = parsed.error.issues;
   const name = issue?.path.join(".") ?? "";
   throw new ServerError("request-malformed", `query${name === "" ? "" : ` ${name}`}: ${issue?.message ?? "not valid"}`);
-}
-
-/** Whether a route answers with a value, in JSON or CBOR, rather than with bytes. */
-export function answersValue({ answers }: Route): boolean {
-  return Object.values(answers).some(({ schema }) => schema !== undefined);
 }
