@@ -48,9 +48,14 @@ export function encryptMessages(from: usize, lengths: usize, count: u32): void {
   turnKeys(from, lengths, count);
   addKeyStreams(from, lengths, count);
   tag(from, lengths, count);
-  memory.fill(STATE, 0, 256);
-  memory.fill(PERMUTED, 0, 256);
-  memory.fill(KEY_STREAM, 0, LANES * BLOCK_BYTES);
+  clear(STATE, 256);
+  clear(PERMUTED, 256);
+  clear(KEY_STREAM, LANES * BLOCK_BYTES);
+}
+
+/** A multiple of 16 bytes. The engine's own memory.fill takes longer to be called than this to be done. */
+@inline function clear(from: usize, bytes: u32): void {
+  for (let at: usize = 0; at < bytes; at += 16) v128.store(from + at, i32x4.splat(0));
 }
 
 /** HChaCha20: replaces each key by the one for its nonce. */
@@ -108,7 +113,7 @@ function addKeyStreams(from: usize, lengths: usize, count: u32): void {
     const dataBytes = load<u32>(lengths + (done << 3));
     const textBytes = load<u32>(lengths + (done << 3), 4);
     const text = message + DATA_AT + padded(dataBytes);
-    memory.fill(message + TAG_KEY_AT, 0, KEY_BYTES);
+    clear(message + TAG_KEY_AT, KEY_BYTES);
     lane = takeBlock(lane, message, 0, message + TAG_KEY_AT, KEY_BYTES);
     let counter: u32 = 1;
     for (let at: u32 = 0; at < textBytes; at += BLOCK_BYTES, counter += 1) {
@@ -173,12 +178,12 @@ function tag(from: usize, lengths: usize, count: u32): void {
     const data = message + DATA_AT;
     const text = data + padded(dataBytes);
     const end = text + padded(textBytes);
-    memory.fill(data + dataBytes, 0, padded(dataBytes) - dataBytes);
-    memory.fill(text + textBytes, 0, padded(textBytes) - textBytes);
+    for (let at = data + dataBytes; at < text; at += 1) store<u8>(at, 0);
+    for (let at = text + textBytes; at < end; at += 1) store<u8>(at, 0);
     store<u64>(end, dataBytes);
     store<u64>(end, textBytes, 8);
     authenticate(message + TAG_KEY_AT, data, end + LENGTHS_BYTES, text + textBytes);
-    memory.fill(message, 0, DATA_AT);
+    clear(message, DATA_AT);
     message = end + LENGTHS_BYTES;
   }
 }

@@ -75,7 +75,7 @@ function pad(start: usize, bytes: usize): usize {
   const end = start + ((size + 9 + 63) & ~63);
   store<u8>(start, 0);
   store<u8>(start + size, 0x80);
-  memory.fill(start + size + 1, 0, end - 8 - (start + size + 1));
+  for (let at = start + size + 1; at < end - 8; at += 8) store<u64>(at, 0);
   store<u64>(end - 8, bswap<u64>(<u64>size << 3));
   return end;
 }

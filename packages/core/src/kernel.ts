@@ -124,40 +124,40 @@ export class Kernel {
   encryptAll(inputs: readonly AeadInput[]): Uint8Array[] {
     const encrypted: Uint8Array[] = [];
     while (encrypted.length < inputs.length) {
-      const from = encrypted.length;
-      const count = this.#takeTexts(inputs, from);
-      if (count === 0) encrypted.push(encryptPortably(inputs[from] as AeadInput));
-      this.#exports.encrypt(count);
-      let at = this.#input;
-      for (const { associatedData, plaintext } of inputs.slice(from, from + count)) {
-        at += AEAD_HEADER_BYTES + padded(associatedData.length);
-        encrypted.push(this.#bytes.slice(at, at + plaintext.length + AEAD_TAG_BYTES));
-        at += padded(plaintext.length) + AEAD_TAG_BYTES;
-      }
+      const { texts, end } = this.#takeTexts(inputs, encrypted.length);
+      if (texts.length === 0) encrypted.push(encryptPortably(inputs[encrypted.length] as AeadInput));
+      this.#exports.encrypt(texts.length);
+      // One copy of all, and a view of each: that takes a third of the time that a copy of each takes.
+      const bytes = this.#bytes.slice(this.#input, end);
+      for (const [start, textEnd] of texts) encrypted.push(bytes.subarray(start, textEnd + AEAD_TAG_BYTES));
     }
     return encrypted;
   }
 
-  /** Copies texts to where they are encrypted. Returns how many; none if the first one is too long. */
-  #takeTexts(inputs: readonly AeadInput[], from: number): number {
-    let taken = 0;
+  /**
+   * Copies texts to where they are encrypted.
+   *
+   * @returns where each starts and ends, from the start of the input on; none if the first one is too long.
+   */
+  #takeTexts(inputs: readonly AeadInput[], from: number): { texts: (readonly [number, number])[]; end: number } {
+    const texts: (readonly [number, number])[] = [];
+    const inputEnd = this.#input + this.#inputBytes;
     let at = this.#input;
-    const end = this.#input + this.#inputBytes;
-    for (let i = from; i < inputs.length && 2 * taken < this.#entriesMax; i += 1) {
+    for (let i = from; i < inputs.length && 2 * texts.length < this.#entriesMax; i += 1) {
       const { key, nonce, associatedData, plaintext } = inputs[i] as AeadInput;
       const text = at + AEAD_HEADER_BYTES + padded(associatedData.length);
       const next = text + padded(plaintext.length) + AEAD_TAG_BYTES;
-      if (next > end) break;
+      if (next > inputEnd) break;
       this.#bytes.set(key, at);
       this.#bytes.set(nonce, at + AEAD_KEY_BYTES);
       this.#bytes.set(associatedData, at + AEAD_HEADER_BYTES);
       this.#bytes.set(plaintext, text);
-      this.#view.setUint32(this.#lengths + 8 * taken, associatedData.length, true);
-      this.#view.setUint32(this.#lengths + 8 * taken + 4, plaintext.length, true);
-      taken += 1;
+      this.#view.setUint32(this.#lengths + 8 * texts.length, associatedData.length, true);
+      this.#view.setUint32(this.#lengths + 8 * texts.length + 4, plaintext.length, true);
+      texts.push([text - this.#input, text - this.#input + plaintext.length]);
       at = next;
     }
-    return taken;
+    return { texts, end: at };
   }
 }
 
