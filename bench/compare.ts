@@ -93,12 +93,17 @@ function* figures(
         "p50 ms": here(({ latencyMs }) => latencyMs.p50),
         "p99 ms": here(({ latencyMs }) => latencyMs.p99),
         ...(at === 0 ? {} : { "p99 ours/theirs": Math.round(ratio(({ latencyMs }) => latencyMs.p99) * 100) / 100 }),
-        "server CPU us/event": here(({ serverCpuMicrosPerEvent }) => serverCpuMicrosPerEvent ?? 0),
+        "server CPU us/event": here(cpuOf),
+        ...(at === 0 ? {} : { "CPU ours/theirs": Math.round(ratio(cpuOf) * 100) / 100 }),
         "generator CPU us/request": here(({ generatorCpuMicrosPerRequest }) => generatorCpuMicrosPerRequest),
         rounds: rounds.map((reports) => formatValue(valueAt(reports, at, words.of))).join(" / "),
       },
     };
   }
+}
+
+function cpuOf({ serverCpuMicrosPerEvent }: LoadReport): number {
+  return serverCpuMicrosPerEvent ?? 0;
 }
 
 function valueAt(reports: readonly LoadReport[], at: number, of: (report: LoadReport) => number): number {
