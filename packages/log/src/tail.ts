@@ -25,6 +25,15 @@ export interface TailsOptions {
   readonly closing: AbortSignal;
 }
 
+interface Following {
+  /** The next entry's index. */
+  readonly next: number;
+  /** The note of the head that was there before. */
+  readonly shown: string | undefined;
+  readonly reader: string;
+  readonly ended: AbortSignal;
+}
+
 export class Tails {
   readonly #options: TailsOptions;
   /** Reader → when its last log.read was, in ms of a clock that cannot be set. */
@@ -65,11 +74,23 @@ export class Tails {
   }
 
   async *#follow(from: number | undefined, reader: string, ended: AbortSignal): AsyncGenerator<TailItem> {
-    const { sequencer, published, news } = this.#options;
-    let next = from ?? sequencer.range.size;
-    let shown = published.head?.note;
+    const { sequencer, published } = this.#options;
+    // As they are now: what comes while the read is recorded is shown.
+    const next = from ?? sequencer.range.size;
+    const shown = published.head?.note;
     // What is not recorded is not shown: this throws where nothing can be appended.
     await this.#record(reader);
+    try {
+      yield* this.#items({ next, shown, reader, ended });
+    } catch (error) {
+      // What it reads from is closed with the log: that is its end, and no failure.
+      if (!ended.aborted) throw error;
+    }
+  }
+
+  async *#items({ next: first, shown: before, reader, ended }: Following): AsyncGenerator<TailItem> {
+    let [next, shown] = [first, before];
+    const { sequencer, published, news } = this.#options;
     while (!ended.aborted) {
       for (; next < sequencer.range.size && !ended.aborted; next += 1) {
         await this.#record(reader);

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
+import type { LogStorage } from "@tallystick/storage";
 import type { Log, TailItem } from "../src/index.ts";
+import { TABLE } from "../src/rows.ts";
 import { createSite, hanging, login, published, until } from "./site.ts";
 
 /** Follows a log in the background. */
@@ -23,6 +25,37 @@ const entries = (items: readonly TailItem[]) => items.filter((item) => item.kind
 const heads = (items: readonly TailItem[]) => items.filter((item) => item.kind === "checkpoint");
 
 describe("tail", () => {
+  test("ends without an error when the log closes while it reads", async () => {
+    const site = await createSite();
+    const held = Promise.withResolvers<void>();
+    let reading = false;
+    const getRow = site.storage.getRow.bind(site.storage);
+    const storage: LogStorage = Object.assign(Object.create(site.storage) as LogStorage, {
+      getRow: async (table: string, key: string) => {
+        if (table === TABLE.sealed && reading) {
+          reading = false;
+          await held.promise;
+        }
+        return getRow(table, key);
+      },
+    });
+    for (const name of ["readHead", "commit", "getRows", "scanRows", "putRows", "getBlob"] as const)
+      Object.assign(storage, { [name]: (site.storage[name] as () => unknown).bind(site.storage) });
+    const log = await site.open({ storage });
+    await until(() => log.status().state === "ok");
+    await log.appendEvents({ writer: "app", events: [login(0), login(1)] });
+    const tail = log.tail({ from: 0, reader: "auditor", signal: new AbortController().signal });
+    const items = tail[Symbol.asyncIterator]();
+    expect((await items.next()).value).toMatchObject({ index: 0 });
+    reading = true;
+    const step = items.next();
+    await until(() => !reading);
+    await log.close();
+    await site.keyStore.close();
+    held.resolve();
+    expect(await step).toEqual({ done: true, value: undefined });
+  });
+
   test("gives entries in order with their events, and heads as they are published", async () => {
     const site = await createSite({ witnesses: 1 });
     const log = await site.open();
