@@ -2,7 +2,7 @@
  * Compiles the kernel, packages/core/assembly, into packages/core/src/kernel-wasm.ts: a module as text, which works from
  * source, in a package and in a browser's bundle alike. Done again only where a source or the compiler has changed.
  *
- * `node .config/kernel.mjs FILE` writes the bare module to FILE instead, whatever there is already.
+ * `node .config/kernel.mjs FILE [SOURCE]` writes the bare module to FILE instead, or that of a single source.
  */
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
@@ -13,7 +13,7 @@ const sources = new URL("packages/core/assembly/", root);
 const target = new URL("packages/core/src/kernel-wasm.ts", root);
 
 /** A module that imports nothing: no runtime that allocates, no assertions that trap. */
-const options = `index.ts --outFile kernel.wasm --runtime stub --initialMemory 8 --maximumMemory 8 --use abort= --noAssert --enable simd --optimizeLevel 3`;
+const options = `--outFile kernel.wasm --runtime stub --initialMemory 8 --maximumMemory 8 --use abort= --noAssert --enable simd --optimizeLevel 3`;
 
 /** Whether {@link target} is there and made of the sources and the compiler that are there. */
 export function isKernelCompiled() {
@@ -31,13 +31,13 @@ async function writeKernel() {
   renameSync(fresh, target);
 }
 
-async function compile() {
+async function compile(source = "index.ts") {
   const { default: asc } = await import("assemblyscript/asc");
   let module;
   const writeFile = (_name, contents) => {
     module = contents;
   };
-  const args = [...options.split(" "), "--baseDir", fileURLToPath(sources)];
+  const args = [source, ...options.split(" "), "--baseDir", fileURLToPath(sources)];
   const { error } = await asc.main(args, { writeFile, stderr: process.stderr });
   if (error !== null || module === undefined) throw new Error("the kernel does not compile", { cause: error });
   return module;
@@ -61,6 +61,6 @@ function textOf(url) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  if (process.argv[2] !== undefined) writeFileSync(process.argv[2], await compile());
+  if (process.argv[2] !== undefined) writeFileSync(process.argv[2], await compile(process.argv[3]));
   else if (!isKernelCompiled()) await writeKernel();
 }

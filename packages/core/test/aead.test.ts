@@ -8,10 +8,8 @@ import { Kernel } from "../src/kernel.ts";
 import { errorCode } from "../../../test/support/errors.ts";
 
 const kernel = Kernel.create();
-if (kernel === undefined) throw new Error("Node has WebAssembly with vectors");
-
 const implementations = [
-  { name: "the kernel", encryptAll: kernel.encryptAll.bind(kernel) },
+  ...(kernel === undefined ? [] : [{ name: "the kernel", encryptAll: kernel.encryptAll.bind(kernel) }]),
   { name: "portable code", encryptAll: (inputs: readonly AeadInput[]) => inputs.map(encryptPortably) },
   { name: "what core exports", encryptAll },
 ];

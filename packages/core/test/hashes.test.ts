@@ -8,10 +8,13 @@ import { concatBytes, hashLeaf, hashLeaves, hashNode, hashNodes } from "../src/i
 import { errorCode } from "../../../test/support/errors.ts";
 
 const kernel = Kernel.create();
-if (kernel === undefined) throw new Error("Node has WebAssembly with vectors");
-
+const byKernel = kernel && {
+  name: "the kernel",
+  hashLeaves: kernel.hashLeaves.bind(kernel),
+  hashNodes: kernel.hashNodes.bind(kernel),
+};
 const implementations = [
-  { name: "the kernel", hashLeaves: kernel.hashLeaves.bind(kernel), hashNodes: kernel.hashNodes.bind(kernel) },
+  ...(byKernel === undefined ? [] : [byKernel]),
   { name: "portable code", hashLeaves: hashLeavesSingly, hashNodes: hashNodesSingly },
   { name: "what core exports", hashLeaves, hashNodes },
 ];

@@ -1,0 +1,18 @@
+/** The tests of all that the kernel speeds up, once more on a platform without WebAssembly. */
+import { describe, expect, test, vi } from "vitest";
+
+vi.stubGlobal("WebAssembly", undefined);
+
+describe("without WebAssembly", async () => {
+  const { sharedKernel } = await import("../src/kernel.ts");
+
+  test("there is no kernel", () => {
+    expect(sharedKernel()).toBeUndefined();
+  });
+
+  await import("./compact-range.test.ts");
+  await import("./tile.test.ts");
+  await import("./entry-bundle.test.ts");
+  await import("./hashes.test.ts");
+  await import("./aead.test.ts");
+});
