@@ -11,9 +11,9 @@ import { diskWords, measureLoad } from "./measure.ts";
 import { record } from "./record.ts";
 import { type Figure, formatFigure, formatValue } from "./scenario.ts";
 import { STEADY } from "./scenarios/steady-rate.ts";
-import { LEAF_BYTES, LEAVES, leavesPerSecond } from "./scenarios/tree.ts";
+import { LEAF_BYTES, LEAVES, leavesPerCpuSecond } from "./scenarios/tree.ts";
 import { TallystickServer } from "./servers/tallystick-server.ts";
-import { TesseraServer, goLeavesPerSecond, whyNoTessera } from "./servers/tessera-server.ts";
+import { TesseraServer, goLeavesPerCpuSecond, whyNoTessera } from "./servers/tessera-server.ts";
 
 const { names, settings, record: isRecorded } = parseBenchArguments(process.argv.slice(2), { rounds: 3 });
 
@@ -138,16 +138,16 @@ async function* tree(): AsyncGenerator<Figure> {
   const [ours, theirs]: [number[], number[]] = [[], []];
   const { seconds } = settings;
   for (let round = 0; round < settings.rounds; round += 1) {
-    ours.push(await leavesPerSecond(seconds));
-    theirs.push(await goLeavesPerSecond({ leafBytes: LEAF_BYTES, leaves: LEAVES, seconds }));
+    ours.push(await leavesPerCpuSecond(seconds));
+    theirs.push(await goLeavesPerCpuSecond({ leafBytes: LEAF_BYTES, leaves: LEAVES, seconds }));
   }
   const ratio = median(ours.map((value, round) => value / (theirs[round] ?? Number.NaN)));
   const name = `tree over leaves of ${LEAF_BYTES} bytes, one core`;
-  yield { name: `${name}: Tallystick`, value: median(ours), unit: "leaves/s" };
+  yield { name: `${name}: Tallystick`, value: median(ours), unit: "leaves/CPU s" };
   yield {
     name: `${name}: Go merkle/compact`,
     value: median(theirs),
-    unit: "leaves/s",
+    unit: "leaves/CPU s",
     details: { "ours/theirs": Math.round(ratio * 100) / 100 },
   };
 }

@@ -15,11 +15,15 @@ import {
 import { BATCH_MEDIA_TYPE } from "@tallystick/events";
 import { fillLog } from "../fill.ts";
 import { senderKeyOf } from "../load/signed-batches.ts";
+import { median } from "../load/latencies.ts";
 import { measureLoad } from "../measure.ts";
+import { onceByCpu } from "../repeat.ts";
 import type { Scenario } from "../scenario.ts";
 import { ORIGIN, TallystickServer } from "../servers/tallystick-server.ts";
 
 const TILE_WIDTH = 256;
+/** For the compiler. */
+const WARMUP_ROUNDS = 1;
 const SIGNED_CONNECTIONS = 4;
 const SIGNED_BATCH = 1000;
 
@@ -36,38 +40,21 @@ export const auditWholeLog: Scenario = {
       const policy = parsePolicy(await readFile(server.made.policyPath, "utf8"));
       const overHttp = createHttpLogReader({ url: server.url, token: server.made.tokens.auditor });
       const { reader, audited } = await readOnce(overHttp, policy);
-      yield { name: `audit over HTTP, every rule, ${audited.size} leaves`, ...audited.rate };
+      yield { name: `audit over HTTP, every rule, ${audited.size} leaves`, value: audited.perSecond, unit: "leaves/s" };
       await server.stop();
-      const hashes = [];
-      const rules = [];
-      for (let round = 0; round < rounds + 1; round += 1) {
-        hashes.push(await rateOf(async () => rebuild(reader, policy)));
-        rules.push(await rateOf(async () => audit(reader, policy)));
+      const [hashes, rules]: [number[], number[]] = [[], []];
+      for (let round = 0; round < rounds + WARMUP_ROUNDS; round += 1) {
+        hashes.push(await onceByCpu(async () => rebuild(reader, policy)));
+        rules.push(await onceByCpu(async () => audit(reader, policy)));
       }
-      // The first of each was for the compiler.
-      const best = (rates: readonly Rate[]): Rate =>
-        rates.slice(1).toSorted((a, b) => a.value - b.value)[Math.floor((rates.length - 1) / 2)] ?? {
-          value: 0,
-          unit: "leaves/s",
-        };
-      yield { name: "audit from memory, hashes only", ...best(hashes) };
-      yield { name: "audit from memory, every rule", ...best(rules) };
+      const unit = "leaves/CPU s";
+      yield { name: "audit from memory, hashes only", value: median(hashes.slice(WARMUP_ROUNDS)), unit };
+      yield { name: "audit from memory, every rule", value: median(rules.slice(WARMUP_ROUNDS)), unit };
     } finally {
       await server.remove();
     }
   },
 };
-
-interface Rate {
-  readonly value: number;
-  readonly unit: "leaves/s";
-}
-
-async function rateOf(work: () => Promise<number>): Promise<Rate> {
-  const began = performance.now();
-  const leaves = await work();
-  return { value: leaves / ((performance.now() - began) / 1000), unit: "leaves/s" };
-}
 
 async function fillSigned(server: TallystickServer, events: number, seed: string): Promise<void> {
   const target = server.target(BATCH_MEDIA_TYPE);
@@ -86,7 +73,7 @@ async function fillSigned(server: TallystickServer, events: number, seed: string
 async function readOnce(
   source: LogReader,
   policy: Policy,
-): Promise<{ reader: LogReader; audited: { size: number; rate: Rate } }> {
+): Promise<{ reader: LogReader; audited: { size: number; perSecond: number } }> {
   const kept = new Map<string, Uint8Array>();
   const note = await source.checkpoint();
   const remember = async (path: string, read: () => Promise<Uint8Array>): Promise<Uint8Array> => {
@@ -101,9 +88,9 @@ async function readOnce(
     tile: async (tile) => remember(tilePath(tile), async () => source.tile(tile)),
     entryBundle: async (bundle) => remember(entriesPath(bundle), async () => source.entryBundle(bundle)),
   };
-  let size = 0;
-  const rate = await rateOf(async () => (size = await audit(reader, policy)));
-  return { reader, audited: { size, rate } };
+  const began = performance.now();
+  const size = await audit(reader, policy);
+  return { reader, audited: { size, perSecond: size / ((performance.now() - began) / 1000) } };
 }
 
 async function audit(reader: LogReader, policy: Policy): Promise<number> {

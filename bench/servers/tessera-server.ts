@@ -26,8 +26,8 @@ export function whyNoTessera(): string | undefined {
   return goToolchain() === undefined ? "no Go on the PATH that is new enough: Tessera cannot be built" : undefined;
 }
 
-/** Leaves a second that transparency-dev/merkle's compact range takes, on one core. */
-export async function goLeavesPerSecond(options: {
+/** Leaves a CPU second that transparency-dev/merkle's compact range takes, on one core. */
+export async function goLeavesPerCpuSecond(options: {
   readonly leafBytes: number;
   readonly leaves: number;
   readonly seconds: number;
