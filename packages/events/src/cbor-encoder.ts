@@ -51,7 +51,7 @@ function canonicalKeys(map: CborMap): string[] {
 }
 
 /** The order of two keys' encodings, without encoding them: the shorter one's head is lower, so length comes first. */
-function compareKeys(a: string, b: string): number {
+export function compareKeys(a: string, b: string): number {
   const difference = utf8Size(a) - utf8Size(b);
   if (difference !== 0) return difference;
   for (let i = 0; i < a.length && i < b.length; i += 1) {

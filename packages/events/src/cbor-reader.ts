@@ -4,7 +4,7 @@
  * What is not of that form fails: everything that is read from then on is worthless, and isDone stays false. To say
  * what is wrong is the decoder's business.
  */
-import { MAJOR } from "./cbor-value.ts";
+import { MAJOR, SIMPLE } from "./cbor-value.ts";
 import { SHORT_TEXT_BYTES, shortText } from "./short-text.ts";
 
 const TWO_32 = 2 ** 32;
@@ -31,6 +31,19 @@ export class CborReader {
     this.#at = this.#bytes.length + 1;
   }
 
+  get hasFailed(): boolean {
+    return this.#at > this.#bytes.length;
+  }
+
+  /** Whether this comes next, such as a key that was encoded before; it is read then. */
+  takes(encoded: Uint8Array): boolean {
+    const bytes = this.#bytes;
+    const at = this.#at;
+    for (let i = 0; i < encoded.length; i += 1) if (bytes[at + i] !== encoded[i]) return false;
+    this.#at = at + encoded.length;
+    return true;
+  }
+
   /** Whether null comes next; it is read then. */
   null(): boolean {
     if (this.#bytes[this.#at] !== NULL) return false;
@@ -43,6 +56,14 @@ export class CborReader {
     return this.#argument(MAJOR.unsigned);
   }
 
+  /** Of any sign. */
+  signedInteger(): number {
+    if (majorOf(this.#bytes[this.#at] ?? 0) !== MAJOR.negative) return this.#argument(MAJOR.unsigned);
+    const argument = this.#argument(MAJOR.negative);
+    if (argument === Number.MAX_SAFE_INTEGER) this.fail();
+    return -1 - argument;
+  }
+
   /** The number of items that follow. */
   array(): number {
     return this.#argument(MAJOR.array);
@@ -53,9 +74,21 @@ export class CborReader {
     return this.#argument(MAJOR.map);
   }
 
-  /** A copy. */
-  byteString(): Uint8Array {
+  /** The kind of the item that comes next. */
+  major(): number {
+    return majorOf(this.#bytes[this.#at] ?? 0);
+  }
+
+  boolean(): boolean {
+    const info = this.#argument(MAJOR.simple);
+    if (info !== SIMPLE.true && info !== SIMPLE.false) this.fail();
+    return info === SIMPLE.true;
+  }
+
+  /** A copy. @param expected - Its size; any where absent. */
+  byteString(expected?: number): Uint8Array {
     const size = this.#argument(MAJOR.bytes);
+    if (expected !== undefined && size !== expected) this.fail();
     const start = this.#take(size);
     const bytes = this.#bytes;
     if (size > SMALL_BYTES) return bytes.slice(start, start + size);
@@ -111,6 +144,10 @@ export class CborReader {
     this.fail();
     return 0;
   }
+}
+
+function majorOf(byte: number): number {
+  return byte >> 5;
 }
 
 function uint16(bytes: Uint8Array, at: number): number {

@@ -8,8 +8,10 @@ import { type CborMap, type CborValue, EVENT_BYTES_MAX, decodeCbor, encodeCbor }
 import { encodeWith } from "./cbor-writer.ts";
 import { Defects, type Path, describe } from "./defects.ts";
 import { type TallyEvent, isHashedSessionId } from "./event.ts";
+import { readEventView } from "./event-reader.ts";
 import { writeEvent } from "./event-writer.ts";
 import { formatUuid, parseUuid } from "./event-id.ts";
+import { readFitEvent } from "./fit-event.ts";
 import { readShape } from "./parse-event.ts";
 
 /**
@@ -72,6 +74,16 @@ function toCbor(value: unknown): CborValue {
  * @throws {EventError} `event-invalid`: not the shape of an event.
  */
 export function decodeEvent(bytes: Uint8Array): TallyEvent {
+  return readFitBytes(bytes) ?? decodeGenerally(bytes);
+}
+
+function readFitBytes(bytes: Uint8Array): TallyEvent | undefined {
+  const view = bytes.length <= EVENT_BYTES_MAX ? readEventView(bytes) : undefined;
+  return view === undefined ? undefined : readFitEvent(view, { refuseSecrets: false });
+}
+
+/** Whatever the bytes hold: tells what is wrong with them. */
+export function decodeGenerally(bytes: Uint8Array): TallyEvent {
   const value = decodeCbor(bytes, { bytesMax: EVENT_BYTES_MAX });
   const defects = new Defects();
   if (!isMap(value)) return refuse([], { expected: "a map", got: describe(value) });

@@ -1,6 +1,6 @@
 /** Ids of events: UUIDs of version 7, which begin with the time and so sort by it. RFC 9562 §5.7. */
-import { concatBytes, encodeHex, sha256, utf8 } from "@tallystick/core";
-import { uuidBytes } from "./hex-bytes.ts";
+import { concatBytes, sha256, utf8 } from "@tallystick/core";
+import { formatUuidBytes, uuidBytes } from "./hex.ts";
 
 const UUID_BYTES = 16;
 const TIME_MAX = 2 ** 48 - 1;
@@ -58,6 +58,5 @@ export function parseUuid(text: string): Uint8Array {
 /** A UUID's text in lower case. @throws {RangeError} not 16 bytes. */
 export function formatUuid(bytes: Uint8Array): string {
   if (bytes.length !== UUID_BYTES) throw new RangeError(`id: expected 16 bytes, got ${bytes.length}`);
-  const hex = encodeHex(bytes);
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+  return formatUuidBytes(bytes);
 }

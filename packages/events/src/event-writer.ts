@@ -7,7 +7,7 @@
 import { writeItem } from "./cbor-encoder.ts";
 import type { CborWriter } from "./cbor-writer.ts";
 import type { EventFields, Subject, TallyEvent } from "./event.ts";
-import { hexBytes, uuidBytes } from "./hex-bytes.ts";
+import { hexBytes, uuidBytes } from "./hex.ts";
 
 /** Writes `event`; gives `false` where only the general way will do. What was written is worthless then. */
 export function writeEvent(to: CborWriter, event: TallyEvent): boolean {

@@ -2,7 +2,7 @@
 import { encodeHex } from "@tallystick/core";
 import { namespaceOf } from "./catalogue.ts";
 import type { Context } from "./context.ts";
-import { isHex } from "./hex-bytes.ts";
+import { isHex } from "./hex.ts";
 import { formatTime } from "./time.ts";
 
 export type Outcome = "success" | "failure" | "denied" | "unknown";

@@ -7,7 +7,7 @@
 import { type Context, copyFitContext, isPlainObject } from "./context.ts";
 import type { Actor, EventFields, EventInput, Outcome, Subject, TallyEvent, Target } from "./event.ts";
 import { EVENT_LIMITS, OUTCOMES, TIME_MAX_MS, TIME_MIN_MS, WORDS } from "./event-schema.ts";
-import { isHex, isUuid } from "./hex-bytes.ts";
+import { isHex, isUuid } from "./hex.ts";
 import { KnownWords } from "./known-words.ts";
 import { isTextOf } from "./text.ts";
 import { parseTime } from "./time.ts";

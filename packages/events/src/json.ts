@@ -40,6 +40,8 @@ function parseNatively(text: string): JsonValue | undefined {
 
 /** Whether no name overwrote another and nothing is too deep, as far as counting can tell: what is left is scanned. */
 function hasEveryName(value: JsonValue, text: string): boolean {
+  // Somebody gave every object a name; to count own ones only takes four times as long.
+  if (countNames({}, 1) > 0) return false;
   const names = countNames(value, 1);
   return names === countColonsAtMost(text) || names === countColons(text);
 }
@@ -52,7 +54,7 @@ function countNames(value: JsonValue, depth: number): number {
   if (Array.isArray(value)) {
     for (const member of value) count += countNames(member, depth + 1);
   } else {
-    for (const name of Object.keys(value)) count += 1 + countNames(value[name] ?? null, depth + 1);
+    for (const name in value) count += 1 + countNames(value[name] ?? null, depth + 1);
   }
   return count;
 }

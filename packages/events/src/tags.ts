@@ -7,7 +7,7 @@ import { decodeHex, u32 } from "@tallystick/core";
 import { assertBytes, assertInteger } from "./assert.ts";
 import { domainHash, domainPrefix } from "./domain.ts";
 import type { TallyEvent } from "./event.ts";
-import { hexBytes } from "./hex-bytes.ts";
+import { hexBytes } from "./hex.ts";
 
 export const TAG_BYTES = 16;
 
