@@ -20,6 +20,7 @@ import {
   type StreamEnd,
   TABLE,
   batchKey,
+  commitmentCheck,
   decodeChainEnd,
   decodeKnownId,
   decodePlacedBatch,
@@ -404,7 +405,11 @@ export class Draft {
     for (const [key, end] of chains) rows.push({ table: TABLE.chain, key, value: encodeChainEnd(end) });
     for (const [key, { candidate, index }] of this.#ids) {
       if (index >= this.#base.size)
-        rows.push({ table: TABLE.id, key, value: encodeKnownId({ commitment: candidate.commitment, index }) });
+        rows.push({
+          table: TABLE.id,
+          key,
+          value: encodeKnownId({ check: commitmentCheck(candidate.commitment), index }),
+        });
     }
     for (const [key, end] of this.#streams) rows.push({ table: TABLE.stream, key, value: encodeStreamEnd(end) });
     for (const [key, { firstIndex, candidates }] of this.#batches) {

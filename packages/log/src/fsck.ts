@@ -29,7 +29,7 @@ export interface FsckOptions {
 }
 
 /**
- * Walks the whole log. Memory: one bit an entry, and a few dozen bytes for each session, person and day, tenant, and
+ * Walks the whole log. Memory: five bytes an entry, and a few dozen bytes for each session, person and day, tenant, and
  * stream.
  *
  * @throws {StorageError} `storage-unavailable`: it could not be read at all.

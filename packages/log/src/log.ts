@@ -492,13 +492,16 @@ class OpenLog implements Log {
       return { ...base, state: "stopped", reasons: [{ code: stopped.code, message: stopped.message }] };
     if (this.#startReasons !== undefined) return { ...base, state: "starting", reasons: this.#startReasons };
     const reasons = this.#troubles();
+    const reading = this.#clock.read();
+    if (!reading.ok) {
+      const jumped = { code: "clock-jumped", message: reading.message };
+      return { ...base, state: "stopped", reasons: [jumped, ...reasons] };
+    }
     return { ...base, state: reasons.length === 0 ? "ok" : "degraded", reasons };
   }
 
   #troubles(): Reason[] {
     const reasons: Reason[] = [];
-    const reading = this.#clock.read();
-    if (!reading.ok) reasons.push({ code: "clock-jumped", message: reading.message });
     const trouble = this.#clock.trouble();
     if (trouble !== undefined) reasons.push(trouble);
     const { quorumMissing, headTrouble, lateMs, workers } = this.#publisher;

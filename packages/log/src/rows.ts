@@ -2,7 +2,7 @@
 import { hash } from "node:crypto";
 import { type Hash, encodeHex } from "@tallystick/core";
 import { decodeCbor, encodeCbor } from "@tallystick/events";
-import { bytesOf, listOf, numberOf } from "./heads.ts";
+import { listOf, numberOf } from "./heads.ts";
 
 export const TABLE = {
   /** Index → entry. */
@@ -39,7 +39,8 @@ export interface ChainEnd {
 }
 
 export interface KnownId {
-  readonly commitment: Uint8Array;
+  /** By {@link commitmentCheck}: tells a row of another entry, in four bytes. The commitment itself is in the leaf. */
+  readonly check: number;
   readonly index: number;
 }
 
@@ -64,9 +65,14 @@ export function writerSender(stream: Uint8Array): string {
   return `writer:${encodeHex(stream)}`;
 }
 
-/** Sender and id hashed, so that a key has one length whatever they are: 16 bytes in hex. */
+/** Sender and id hashed, so that a key has one length whatever they are: 12 bytes in base64url. */
 export function idKey(sender: string, id: string): string {
-  return hash("sha256", `${sender}\0${id}`, "hex").slice(0, 32);
+  return hash("sha256", `${sender}\0${id}`, "base64url").slice(0, 16);
+}
+
+/** The first four bytes of a commitment, as a number. */
+export function commitmentCheck(commitment: Uint8Array): number {
+  return new DataView(commitment.buffer, commitment.byteOffset).getUint32(0);
 }
 
 export function chainKey(kind: ChainKind, tag: Uint8Array): string {
@@ -86,13 +92,13 @@ export function decodeChainEnd(bytes: Uint8Array): ChainEnd {
   return { count: numberOf(count, "chain count"), last: numberOf(last, "chain last") };
 }
 
-export function encodeKnownId({ commitment, index }: KnownId): Uint8Array {
-  return encodeCbor([commitment, index]);
+export function encodeKnownId({ check, index }: KnownId): Uint8Array {
+  return encodeCbor([check, index]);
 }
 
 export function decodeKnownId(bytes: Uint8Array): KnownId {
-  const [commitment, index] = listOf(decodeCbor(bytes), "id");
-  return { commitment: bytesOf(commitment, "id commitment"), index: numberOf(index, "id index") };
+  const [check, index] = listOf(decodeCbor(bytes), "id");
+  return { check: numberOf(check, "id check"), index: numberOf(index, "id index") };
 }
 
 export function encodeStreamEnd({ next, lastIndex }: StreamEnd): Uint8Array {

@@ -250,7 +250,7 @@ describe("appendEvents", () => {
     expect(back?.loggedAt).toBe(START_MS);
     site.clock.nowMs = START_MS + 365 * 86_400_000;
     expect(await rejectionCode(log.appendEvents({ writer: "app", events: [login(2)] }))).toBe("clock-jumped");
-    expect(log.status()).toMatchObject({ state: "degraded", reasons: [{ code: "clock-jumped" }] });
+    expect(log.status()).toMatchObject({ state: "stopped", reasons: [{ code: "clock-jumped" }] });
     site.clock.nowMs = START_MS + 1000;
     const [on] = await log.appendEvents({ writer: "app", events: [login(2)] });
     expect(on).toMatchObject({ index: 2, loggedAt: START_MS + 1000 });

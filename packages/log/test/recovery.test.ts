@@ -514,7 +514,7 @@ describe("the clock at start", () => {
     site.clock.nowMs += DAY;
     const waiting = await started(await site.open());
     await expect(append(waiting, 1)).rejects.toMatchObject({ code: "clock-jumped" });
-    expect(waiting.status()).toMatchObject({ state: "degraded", reasons: [{ code: "clock-jumped" }] });
+    expect(waiting.status()).toMatchObject({ state: "stopped", reasons: [{ code: "clock-jumped" }] });
     await waiting.close();
     await append(await started(await site.open({ confirmClock: true })), 1);
   });

@@ -1,47 +1,55 @@
 /**
- * A run of rows as one value: count, then for each row its length plus one (0 where it was deleted), all as LEB128, then
- * the rows' bytes.
+ * A run of rows as one value: count, then each row. A row is its length plus one (0 where it was deleted), how many bytes
+ * it begins with as the row before it does, and the rest of its bytes. Numbers are LEB128.
+ *
+ * Entries of one commit begin alike: version, time and sender are stored once, not with each.
  */
 import { StorageError } from "./error.ts";
 
 /** Decoded, a deleted row is `undefined`. */
 export type RunValues = readonly (Uint8Array | undefined)[];
 
+const VARINT_BYTES_MAX = 5;
+
 export function encodeRun(values: RunValues): Uint8Array {
-  let size = varintBytes(values.length);
-  for (const value of values) size += value === undefined ? 1 : varintBytes(value.length + 1) + value.length;
-  const bytes = new Uint8Array(size);
+  let room = VARINT_BYTES_MAX;
+  for (const value of values) room += 2 * VARINT_BYTES_MAX + (value?.length ?? 0);
+  const bytes = new Uint8Array(room);
   let at = writeVarint(bytes, 0, values.length);
-  for (const value of values) at = writeVarint(bytes, at, value === undefined ? 0 : value.length + 1);
+  let before: Uint8Array = new Uint8Array();
   for (const value of values) {
+    at = writeVarint(bytes, at, value === undefined ? 0 : value.length + 1);
     if (value === undefined) continue;
-    bytes.set(value, at);
-    at += value.length;
+    const shared = sharedBytes(before, value);
+    at = writeVarint(bytes, at, shared);
+    bytes.set(shared === 0 ? value : value.subarray(shared), at);
+    at += value.length - shared;
+    before = value;
   }
-  return bytes;
+  return bytes.slice(0, at);
 }
 
 /** @throws {StorageError} `storage-corrupt`: not what encodeRun() gives. */
 export function decodeRun(bytes: Uint8Array): RunValues {
-  const reader = new VarintReader(bytes);
-  const count = reader.next();
+  const reader = new RunReader(bytes);
+  const count = reader.varint();
   if (count > bytes.length) throw malformed();
-  const lengths = Array.from({ length: count }, () => reader.next());
-  let at = reader.at;
-  const values = lengths.map((length) => {
-    if (length === 0) return undefined;
-    const from = at;
-    at += length - 1;
-    return bytes.subarray(from, at);
-  });
-  if (at !== bytes.length) throw malformed();
+  const values: (Uint8Array | undefined)[] = [];
+  let before: Uint8Array = new Uint8Array();
+  for (let row = 0; row < count; row += 1) {
+    const length = reader.varint() - 1;
+    if (length >= 0) before = reader.row(length, before);
+    values.push(length >= 0 ? before : undefined);
+  }
+  if (!reader.isAtEnd) throw malformed();
   return values;
 }
 
-function varintBytes(value: number): number {
-  let bytes = 1;
-  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes += 1;
-  return bytes;
+function sharedBytes(a: Uint8Array, b: Uint8Array): number {
+  const max = Math.min(a.length, b.length);
+  let shared = 0;
+  while (shared < max && a[shared] === b[shared]) shared += 1;
+  return shared;
 }
 
 /** Gives where the next one goes. */
@@ -53,23 +61,39 @@ function writeVarint(bytes: Uint8Array, from: number, value: number): number {
   return at + 1;
 }
 
-class VarintReader {
+class RunReader {
   readonly #bytes: Uint8Array;
-  at = 0;
+  #at = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
   }
 
-  next(): number {
+  get isAtEnd(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
+  varint(): number {
     let value = 0;
-    for (let scale = 1; scale < 2 ** 35; scale *= 128) {
-      const byte = this.#bytes[this.at++];
+    for (let [scale, left] = [1, VARINT_BYTES_MAX]; left > 0; [scale, left] = [scale * 128, left - 1]) {
+      const byte = this.#bytes[this.#at++];
       if (byte === undefined) throw malformed();
       value += (byte % 128) * scale;
       if (byte < 128) return value;
     }
     throw malformed();
+  }
+
+  /** The rest of a row of `length` bytes, behind what it shares with the one before. */
+  row(length: number, before: Uint8Array): Uint8Array {
+    const shared = this.varint();
+    const end = this.#at + length - shared;
+    if (shared > length || shared > before.length || end > this.#bytes.length) throw malformed();
+    const row = new Uint8Array(length);
+    row.set(before.subarray(0, shared));
+    row.set(this.#bytes.subarray(this.#at, end), shared);
+    this.#at = end;
+    return row;
   }
 }
 

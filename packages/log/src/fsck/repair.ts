@@ -15,6 +15,7 @@ import {
   type ChainKind,
   TABLE,
   batchKey,
+  commitmentCheck,
   chainKey,
   decodeKnownId,
   encodeChainEnd,
@@ -189,7 +190,7 @@ class Repair {
     const id = this.#idOf(leaf, sealed);
     const sender = stream === undefined ? writerSender(leaf.stream) : this.#senderOf(stream);
     if (id !== undefined && sender !== undefined)
-      this.#want(TABLE.id, idKey(sender, id), encodeKnownId({ commitment: leaf.commitment, index }));
+      this.#want(TABLE.id, idKey(sender, id), encodeKnownId({ check: commitmentCheck(leaf.commitment), index }));
   }
 
   #wantBatch(index: number, stream: string, sequence: number, count: number): void {
@@ -250,13 +251,13 @@ class Repair {
   async #mayStay(table: string, value: Uint8Array): Promise<boolean> {
     if (table !== TABLE.id) return false;
     try {
-      const { commitment, index } = decodeKnownId(value);
+      const { check, index } = decodeKnownId(value);
       if (!Number.isSafeInteger(index) || index < 0 || index >= this.#entries.head.size) return false;
       const leaf = await this.#options.storage.getRow(TABLE.leaf, indexKey(index));
       const row = await this.#reader.row(TABLE.sealed, indexKey(index));
       if (leaf === undefined) return false;
       const decoded = decodeLeaf(leaf);
-      return equalBytes(decoded.commitment, commitment) && this.#idOf(decoded, row) === undefined;
+      return commitmentCheck(decoded.commitment) === check && this.#idOf(decoded, row) === undefined;
     } catch (error) {
       if (!(error instanceof TallystickError)) throw error;
       return false;

@@ -12,12 +12,14 @@ import {
   TABLE,
   batchKey,
   chainKey,
+  commitmentCheck,
   decodeChainEnd,
   decodeKnownId,
   decodePlacedBatch,
   decodeStreamEnd,
 } from "../rows.ts";
 import type { DamagedReader, Stored } from "./reader.ts";
+import { CheckTable } from "./check-table.ts";
 import { IndexSet } from "./index-set.ts";
 import type { Findings, FsckCode } from "./report.ts";
 
@@ -39,6 +41,8 @@ export class RowsCheck {
   readonly #own: OwnStream;
   /** Entries that no id row has been seen for. Those of the log itself have none. */
   readonly #withoutId = new IndexSet();
+  /** Of entries that were believed. */
+  readonly #checks = new CheckTable();
   /** Streams met so far, and whether they are the log's own. */
   readonly #isOwnStream = new Map<string, boolean>();
   readonly #pins = new Map<string, string>();
@@ -66,6 +70,7 @@ export class RowsCheck {
     await this.#readStreams(leaves);
     for (const { index, leaf, event } of leaves) {
       const isOwn = this.#isOwn(leaf);
+      this.#checks.set(index, commitmentCheck(leaf.commitment));
       if (!isOwn) this.#withoutId.add(index);
       else if (event?.type === "log.key") this.#notePin(event);
       if (leaf.signature !== null && !isOwn) await this.#checkBatch(index, leaf);
@@ -145,16 +150,17 @@ export class RowsCheck {
   }
 
   async #checkIdRows(): Promise<void> {
-    await this.#withLeaves({
-      table: TABLE.id,
-      decode: decodeKnownId,
-      indexOf: ({ index }) => index,
-      check: (_key, { commitment, index }, leaf) => {
-        const fits = leaf !== undefined && equalBytes(leaf.commitment, commitment) && this.#withoutId.has(index);
-        if (fits) this.#withoutId.delete(index);
-        else this.#findings.add("id-row-mismatch", index, `index ${index}: an id row names it that is not its own`);
-      },
-    });
+    for await (const { value } of this.#reader.scan(TABLE.id)) {
+      const known = this.#decoded(TABLE.id, undefined, () => decodeKnownId(value));
+      if (known === undefined) continue;
+      const { check, index } = known;
+      const isEntry = Number.isSafeInteger(index) && index >= 0 && index < this.#size;
+      const believed = isEntry ? this.#checks.get(index) : undefined;
+      // A leaf that does not read has been reported.
+      if (isEntry && believed === undefined) continue;
+      if (believed === check && this.#withoutId.has(index)) this.#withoutId.delete(index);
+      else this.#findings.add("id-row-mismatch", index, `index ${index}: an id row names it that is not its own`);
+    }
     for (const index of this.#withoutId) {
       this.#findings.add("id-row-mismatch", index, `index ${index}: no id row names it, so it could be logged twice`);
     }
