@@ -14,7 +14,7 @@ const TOKENS_FILE = "/tokens.json";
 const QUEUE_ENTRIES_MAX = 32;
 const UNPUBLISHED_ENTRIES_MAX = 100;
 /** What ends a log that is as it should be, on a machine that is not. */
-const EXPECTED_STOPS = new Set(["log-stopped"]);
+const EXPECTED_STOPS = new Set(["clock-jumped", "log-stopped"]);
 const LOOK_MS = 2000;
 
 export class LogHost {
@@ -90,11 +90,12 @@ export class LogHost {
     this.#hasTokens = true;
   }
 
-  /** A log that stopped is started again, by whoever runs it. */
+  /** A log that stopped is started again, by whoever runs it; one whose clock jumped goes on by itself. */
   async #watch(life: Life, log: Log): Promise<void> {
     while (!life.isOver) {
       await sleep(LOOK_MS);
-      if (log.status().state === "stopped") {
+      const { state, reasons } = log.status();
+      if (state === "stopped" && reasons[0]?.code !== "clock-jumped") {
         restart(this.host);
         return;
       }
