@@ -11,7 +11,6 @@ describe("without WebAssembly", async () => {
   });
 
   await import("./compact-range.test.ts");
-  await import("./tile.test.ts");
   await import("./entry-bundle.test.ts");
   await import("./hashes.test.ts");
   await import("./aead.test.ts");
