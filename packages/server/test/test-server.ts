@@ -8,15 +8,8 @@ import { type Log, type LogOptions, type WitnessTarget, openLog } from "@tallyst
 import { createMemoryKeyStore, createMemoryStorage, openLevelStorage } from "@tallystick/storage";
 import { ed25519PublicKey } from "../../core/src/index.ts";
 import { addLog, createWitnessApp, initWitness, openWitness } from "../../witness/src/index.ts";
-import {
-  type HostedLog,
-  ROLES,
-  type Role,
-  type ServerAppOptions,
-  Tokens,
-  createServerApp,
-  createToken,
-} from "../src/index.ts";
+import { type HostedLog, ROLES, type Role, type ServerAppOptions, Tokens, createToken } from "../src/index.ts";
+import { ServerApp, webApp } from "../src/app.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 export const ORIGIN = "log.example/app";
@@ -63,20 +56,22 @@ export class TestServer {
   readonly warnings: string[];
   /** Whether the witnesses answer. */
   readonly network: { up: boolean };
-  readonly #app: ReturnType<typeof createServerApp>;
+  readonly app: ServerApp;
+  readonly #webApp: ReturnType<typeof webApp>;
 
   private constructor(parts: {
     log: Log;
     tokens: Record<Role | "stranger", string>;
     warnings: string[];
     network: { up: boolean };
-    app: ReturnType<typeof createServerApp>;
+    app: ServerApp;
   }) {
     this.log = parts.log;
     this.tokens = parts.tokens;
     this.warnings = parts.warnings;
     this.network = parts.network;
-    this.#app = parts.app;
+    this.app = parts.app;
+    this.#webApp = webApp(parts.app);
   }
 
   static async start(options: TestServerOptions = {}): Promise<TestServer> {
@@ -88,7 +83,7 @@ export class TestServer {
     for (const role of ROLES) tokens[role] = (await createToken(path, { log: LOG, role })).token;
     tokens.stranger = (await createToken(path, { log: "other", role: "auditor" })).token;
     const warnings: string[] = [];
-    const app = createServerApp({
+    const app = new ServerApp({
       logs: [{ name: LOG, publicEntries, log: opened, failure: undefined }, ...logs],
       tokens: await Tokens.read(path),
       logger: { warn: (message, details) => warnings.push(`${message} ${JSON.stringify(details)}`) },
@@ -127,7 +122,7 @@ export class TestServer {
     };
     const local = { host: "127.0.0.1:7420", ...headers };
     const incoming = { socket: { remoteAddress: from }, headers: local, httpVersionMinor };
-    return this.#app.request(path, init, from === undefined ? {} : { incoming });
+    return this.#webApp.request(path, init, from === undefined ? {} : { incoming });
   }
 
   /** Reports events as a writer. */
