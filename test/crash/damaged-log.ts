@@ -1,13 +1,14 @@
 /** A stopped log of a few thousand events in a server's folder, its state of the day before, and damage done to copies of it. */
 import { randomBytes } from "node:crypto";
-import { cp, readFile, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
-import { basename, dirname, join, relative } from "node:path";
+import { cp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { newEventId, parseEvent } from "@tallystick/events";
 import { createToken, initServer, layoutOf, serveLogs } from "@tallystick/server";
 import { removeFolder, temporaryFolder } from "../support/processes.ts";
 import type { Inspection, Noticer, Step } from "./inspection.ts";
 import { Inspector } from "./inspector.ts";
 import { readFilesInUse } from "./level-manifest.ts";
+import { WorkingCopy, filesIn } from "./working-copy.ts";
 
 export const NAME = "app";
 const BATCH_EVENTS = 100;
@@ -44,12 +45,14 @@ export class DamagedLog {
   readonly #folder: string;
   readonly #inspector = new Inspector();
   readonly #size: number;
-  #copies = 0;
-  #whole: Inspection | undefined;
+  readonly #copy: WorkingCopy;
+  /** What the folder says before any damage, by the steps of the inspection. */
+  readonly #whole = new Map<string, Inspection["picture"]>();
 
   private constructor(folder: string, size: number) {
     this.#folder = folder;
     this.#size = size;
+    this.#copy = new WorkingCopy(join(folder, "today"), join(folder, "copy"));
   }
 
   /** Makes the log: most of it in table files, the end in the write-ahead log. */
@@ -70,14 +73,11 @@ export class DamagedLog {
    */
   async files(): Promise<readonly LogFile[]> {
     const dir = join(this.#folder, "today");
-    const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-    const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
     const inUse = await readFilesInUse(join(dir, LEVEL_FOLDER));
     return Promise.all(
-      paths.toSorted().map(async (file) => {
-        const path = relative(dir, file);
+      filesIn(dir).map(async (path) => {
         const isObsolete = dirname(path) === LEVEL_FOLDER && !inUse.has(basename(path));
-        return { path, bytes: (await stat(file)).size, isRead: !UNREAD.test(path) && !isObsolete };
+        return { path, bytes: (await stat(join(dir, path))).size, isRead: !UNREAD.test(path) && !isObsolete };
       }),
     );
   }
@@ -93,20 +93,28 @@ export class DamagedLog {
   /** Does the damage to a copy, and tells who noticed. Where LevelDB ended the process, the next start has to. */
   async try(file: LogFile, damage: Damage): Promise<Outcome> {
     const { path } = file;
-    this.#whole ??= await this.#inspect(async () => undefined, ["start", "fsck"]);
-    if (this.#whole.noticed !== undefined) throw new Error(`the log is not whole: ${this.#whole.noticed.message}`);
     // What fsck reads beyond what a start reads is in the database.
     const steps: readonly Step[] = path.includes("/leveldb/") ? ["start", "fsck"] : ["start"];
-    const damageCopy = async (dir: string): Promise<void> => this.#damage(dir, path, damage);
+    const whole = await this.#wholeAt(steps);
+    const damageCopy = async (): Promise<void> => this.#damage(path, damage);
     const first = await this.#inspect(damageCopy, steps);
     // What was written over since may be gone when the log has run: fsck is asked before it.
     const unseen = first.noticed === undefined && steps.includes("fsck");
     const noticed = first.noticed ?? (unseen ? (await this.#inspect(damageCopy, ["fsck"])).noticed : undefined);
     const { picture } = first;
     if (noticed !== undefined) return { file, damage, ...noticed };
-    const changed = Object.keys(this.#whole.picture).filter((part) => picture[part] !== this.#whole?.picture[part]);
+    const changed = Object.keys(whole).filter((part) => picture[part] !== whole[part]);
     if (changed.length === 0) return { file, damage, by: "nobody", code: "", message: "" };
     return { file, damage, by: "unnoticed", code: "", message: `changed: ${changed.join(", ")}` };
+  }
+
+  async #wholeAt(steps: readonly Step[]): Promise<Inspection["picture"]> {
+    const known = this.#whole.get(steps.join());
+    if (known !== undefined) return known;
+    const { noticed, picture } = await this.#inspect(async () => undefined, steps);
+    if (noticed !== undefined) throw new Error(`the log is not whole: ${noticed.message}`);
+    this.#whole.set(steps.join(), picture);
+    return picture;
   }
 
   async close(): Promise<void> {
@@ -114,34 +122,31 @@ export class DamagedLog {
     await removeFolder(this.#folder);
   }
 
-  async #inspect(damage: (dir: string) => Promise<void>, steps: readonly Step[]): Promise<Inspection> {
-    const dir = join(this.#folder, `copy-${(this.#copies += 1)}`);
-    await cp(join(this.#folder, "today"), dir, { recursive: true });
-    try {
-      await damage(dir);
-      const order = { dir, size: this.#size, name: NAME, steps };
-      const inspection = await this.#inspector.inspect(order);
-      if (inspection.noticed?.by !== "end") return inspection;
-      // The next start finds that the process before it did not end in order, and reads all tables first.
-      const { noticed, picture } = await this.#inspector.inspect({ ...order, steps: ["start"] });
-      return { picture, ...(noticed === undefined ? {} : { noticed: { ...noticed, by: "end" } }) };
-    } finally {
-      await rm(dir, { recursive: true, force: true });
-    }
+  async #inspect(damage: () => Promise<void>, steps: readonly Step[]): Promise<Inspection> {
+    this.#copy.restore();
+    await damage();
+    const order = { dir: this.#copy.dir, size: this.#size, name: NAME, steps };
+    const inspection = await this.#inspector.inspect(order);
+    if (inspection.noticed?.by !== "end") return inspection;
+    // The next start finds that the process before it did not end in order, and reads all tables first.
+    const { noticed, picture } = await this.#inspector.inspect({ ...order, steps: ["start"] });
+    return { picture, ...(noticed === undefined ? {} : { noticed: { ...noticed, by: "end" } }) };
   }
 
-  async #damage(dir: string, path: string, damage: Damage): Promise<void> {
-    const file = join(dir, path);
+  async #damage(path: string, damage: Damage): Promise<void> {
+    const from = join(this.#folder, damage.kind === "older" ? "yesterday" : "today", path);
+    const file = join(this.#copy.dir, path);
     if (damage.kind === "removed") await rm(file);
-    if (damage.kind === "truncated") await truncate(file, damage.bytes);
-    if (damage.kind === "older") await cp(join(this.#folder, "yesterday", path), file);
-    if (damage.kind === "bit") {
-      const bytes = await readFile(file);
-      const at = Math.floor(damage.bit / 8);
-      bytes[at] = (bytes[at] ?? 0) ^ (1 << (damage.bit % 8));
-      await writeFile(file, bytes);
-    }
+    else await writeFile(file, damaged(await readFile(from), damage));
   }
+}
+
+function damaged(bytes: Buffer, damage: Damage): Buffer {
+  if (damage.kind === "truncated") return bytes.subarray(0, damage.bytes);
+  if (damage.kind !== "bit") return bytes;
+  const at = Math.floor(damage.bit / 8);
+  bytes[at] = (bytes[at] ?? 0) ^ (1 << (damage.bit % 8));
+  return bytes;
 }
 
 /** Starts the log, logs events, stops it; gives its size. */
