@@ -5,7 +5,7 @@
  */
 import { HASH_BYTES, encodeHex, equalBytes, hashLeaf, hashLeaves } from "@tallystick/core";
 import { type Leaf, dayOf, decodeLeaf, decodeOpening, encodeCbor, encodeLeaf, streamId } from "@tallystick/events";
-import { type LogStorage, type Row, type Run, indexKey } from "@tallystick/storage";
+import { type LogStorage, type Row, type Run, StorageError, indexKey } from "@tallystick/storage";
 import { type Candidate, type OwnContext, type OwnEvent, type SentCandidate, ownCandidate } from "./candidate.ts";
 import { LogError } from "./error.ts";
 import type { OwnStream } from "./heads.ts";
@@ -50,6 +50,11 @@ export interface DraftBase {
   readonly now: number;
 }
 
+interface StoredEntry {
+  readonly leaf: Uint8Array | undefined;
+  readonly sealed: Uint8Array | undefined;
+}
+
 interface Placed {
   readonly candidate: Candidate;
   readonly index: number;
@@ -79,6 +84,8 @@ export class Draft {
   readonly #answers: Answer[] = [];
   readonly #ids = new Map<string, Placed>();
   readonly #storedIds = new Map<string, KnownId>();
+  /** By index: what is there under ids and numbers that were sent again. */
+  readonly #storedEntries = new Map<number, StoredEntry>();
   readonly #streams = new Map<string, StreamEnd>();
   readonly #batches = new Map<string, { readonly firstIndex: number; readonly candidates: readonly Candidate[] }>();
   readonly #pinned = new Map<string, Uint8Array>();
@@ -96,13 +103,32 @@ export class Draft {
     return this.#placed.length;
   }
 
-  /** Reads in one go which ids of these submissions are known already. */
+  /** Reads in one go which ids of these submissions are known already, and what stands under those. */
   async prefetch(submissions: readonly Submission[]): Promise<void> {
     const keys = submissions.flatMap(idKeysOf);
     const rows = keys.length === 0 ? [] : await this.#context.storage.getRows(TABLE.id, keys);
+    const indexes: number[] = [];
     for (const [at, row] of rows.entries()) {
       const key = keys[at];
-      if (row !== undefined && key !== undefined) this.#storedIds.set(key, decodeKnownId(row));
+      if (row === undefined || key === undefined) continue;
+      const known = decodeKnownId(row);
+      this.#storedIds.set(key, known);
+      indexes.push(known.index);
+    }
+    await this.#readEntries(indexes);
+  }
+
+  async #readEntries(indexes: readonly number[]): Promise<void> {
+    if (indexes.length === 0) return;
+    const { storage } = this.#context;
+    const keys = indexes.map(indexKey);
+    try {
+      const [leaves, sealed] = [await storage.getRows(TABLE.leaf, keys), await storage.getRows(TABLE.sealed, keys)];
+      for (const [at, index] of indexes.entries())
+        this.#storedEntries.set(index, { leaf: leaves[at], sealed: sealed[at] });
+    } catch (error) {
+      // Who sent these again is refused for it, by what asks for the entries; others are not.
+      if (!(error instanceof StorageError) || error.code !== "storage-corrupt") throw error;
     }
   }
 
@@ -164,8 +190,8 @@ export class Draft {
     }
     const stored = this.#storedIds.get(candidate.idKey);
     if (stored === undefined) return undefined;
-    const { leaf, bytes } = await this.#storedLeaf(stored.index);
-    const row = await this.#context.storage.getRow(TABLE.sealed, indexKey(stored.index));
+    const { leaf, bytes } = this.#storedLeaf(stored.index);
+    const row = this.#storedEntries.get(stored.index)?.sealed;
     if (row === undefined)
       throw new LogError(
         "erased",
@@ -248,9 +274,10 @@ export class Draft {
     if (row === undefined) return undefined;
     const { firstIndex, count } = decodePlacedBatch(row);
     if (count !== candidates.length) return undefined;
+    await this.#readEntries(candidates.map((_, at) => firstIndex + at));
     const answers: Acknowledgement[] = [];
     for (const [at, candidate] of candidates.entries()) {
-      const { leaf, bytes } = await this.#storedLeaf(firstIndex + at);
+      const { leaf, bytes } = this.#storedLeaf(firstIndex + at);
       if (!equalBytes(leaf.commitment, candidate.commitment)) return undefined;
       answers.push(duplicateOf(candidate.id, firstIndex + at, bytes, leaf));
     }
@@ -324,10 +351,11 @@ export class Draft {
     return { id: candidate.id, index, loggedAt: this.#loggedAt, leaf, leafHash, state: "durable" };
   }
 
-  async #storedLeaf(index: number): Promise<{ readonly leaf: Leaf; readonly bytes: Uint8Array }> {
-    const bytes = await this.#context.storage.getRow(TABLE.leaf, indexKey(index));
+  /** Of an entry that was read before. */
+  #storedLeaf(index: number): { readonly leaf: Leaf; readonly bytes: Uint8Array } {
+    const bytes = this.#storedEntries.get(index)?.leaf;
     if (bytes === undefined)
-      throw new LogError("log-corrupt", `index ${index}: the entry is missing from the storage: run fsck`, {
+      throw new LogError("log-corrupt", `index ${index}: the entry is missing from the storage, or damaged: run fsck`, {
         details: { index },
       });
     return { leaf: decodeLeaf(bytes), bytes };

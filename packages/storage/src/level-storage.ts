@@ -394,7 +394,13 @@ class LevelStorage implements LogStorage {
     this.#assertNotFailed();
     if (operations.length === 0) return;
     try {
-      await this.#database.batch(operations, { sync: true });
+      // Put by put: half of the time that an array of objects takes, whose every field is fetched through the binding.
+      const batch = this.#database.batch();
+      for (const operation of operations) {
+        if (operation.type === "put") batch.put(operation.key, operation.value);
+        else batch.del(operation.key);
+      }
+      await batch.write({ sync: true });
     } catch (cause) {
       throw this.#fail("could not write to the database", cause);
     }
