@@ -4,12 +4,18 @@
  */
 import { runKills } from "./kill-run.ts";
 
+const TELL_EVERY = 50;
 const kills = wholeNumber("how many kills", process.argv[2] ?? process.env["TALLYSTICK_KILLS"] ?? "1000");
 const seed = wholeNumber("a seed", process.argv[3] ?? "1");
 const startedMs = performance.now();
-const summary = await runKills({ kills, seed });
+const summary = await runKills({ kills, seed, onKill });
 const seconds = Math.round((performance.now() - startedMs) / 1000);
 process.stdout.write(`${JSON.stringify({ ...summary, seconds }, undefined, 2)}\n`);
+
+function onKill(count: number): void {
+  const seconds = Math.round((performance.now() - startedMs) / 1000);
+  if (count % TELL_EVERY === 0) process.stderr.write(`${count} of ${kills} after ${seconds} s\n`);
+}
 
 function wholeNumber(what: string, text: string): number {
   const number = Number(text);

@@ -20,9 +20,13 @@ export interface KillOptions {
   /** Gives whether there is another kill to be done, and counts it. */
   readonly next: () => boolean;
   readonly random: Random;
+  /** Resolves when the others have come as far: it works on until then. */
+  readonly turn: () => Promise<void>;
+  /** Told of each process: whoever gives up on this ends it. */
+  readonly onRun: (running: Running) => void;
 }
 
-/** How long a process lives at most once it is ready. */
+/** How long a process lives at most once it is ready and its turn has come. */
 const LIFE_MS = 300;
 /** One in so many dies while it starts, within so long. */
 const EARLY_ONE_IN = 5;
@@ -32,17 +36,16 @@ const START_MS = 800;
 export const COMPLAINT_MAX = 4000;
 
 /** Starts the process and kills it at a random moment, until there are no more kills; leaves it running. */
-export async function killAgainAndAgain(victim: Victim, { next, random }: KillOptions): Promise<Running> {
+export async function killAgainAndAgain(victim: Victim, { next, random, turn, onRun }: KillOptions): Promise<void> {
   for (;;) {
     const running = run(victim);
-    if (!next()) {
-      await running.ready;
-      return running;
-    }
+    onRun(running);
+    if (!next()) return running.ready;
     if (random.below(EARLY_ONE_IN) === 0) {
       await Promise.race([sleep(random.below(START_MS)), running.ready]);
     } else {
       await running.ready;
+      await turn();
       await sleep(random.below(LIFE_MS));
     }
     await running.kill();
