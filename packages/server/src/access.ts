@@ -35,7 +35,7 @@ export function requireRole(credential: Credential, roles: readonly Role[]): Cre
 /** @throws {ServerError} `unauthenticated` */
 export function authenticate(request: ServerRequest, tokens: TokenFinder): Credential {
   const token = tokenOf(request);
-  const credential = token === undefined ? undefined : tokens.find(token);
+  const credential = token === undefined ? undefined : tokens.find(token, request.connection);
   if (credential !== undefined) return credential;
   throw new ServerError(
     "unauthenticated",

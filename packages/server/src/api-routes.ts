@@ -192,7 +192,7 @@ function indexOf(text: string): number {
 async function submit(call: SubmitCall): Promise<Reply> {
   const { log, request, credential, query, format } = call;
   const mediaType = mediaTypeOf(request);
-  const submitted = readSubmission(await call.readBody(), mediaType);
+  const submitted = readSubmission(await call.body.read(), mediaType);
   const writer = credential?.id ?? "";
   const timeoutMs = query.timeout ?? WAIT_DEFAULT_MS;
   const wait: Wait = { wait: query.wait ?? "durable", timeoutMs, request };

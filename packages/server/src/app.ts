@@ -135,9 +135,9 @@ export class ServerApp {
     return { status, headers: all, body: undefined };
   }
 
-  async #answer(request: ServerRequest, known: Known, seen: Seen): Promise<Reply> {
+  async #answer(request: ServerRequest, { isLocal = false, match }: Known, seen: Seen): Promise<Reply> {
     try {
-      return await this.#handle(request, known, seen);
+      return await (match === undefined ? this.#find(request, isLocal, seen) : this.#call(request, match, seen));
     } catch (error) {
       const code = codeOf(error);
       const id = randomUUID();
@@ -148,9 +148,9 @@ export class ServerApp {
     }
   }
 
-  async #handle(request: ServerRequest, { isLocal: local = false, match }: Known, seen: Seen): Promise<Reply> {
-    const { path } = request;
-    if (request.method === "OPTIONS") {
+  async #find(request: ServerRequest, local: boolean, seen: Seen): Promise<Reply> {
+    const { path, method } = request;
+    if (method === "OPTIONS") {
       seen.route = "preflight";
       return { status: 204, headers: PREFLIGHT, body: undefined };
     }
@@ -159,12 +159,11 @@ export class ServerApp {
       const { logs, tokens } = this.#options;
       return ownReply({ path, request, local, logs, tokens, metrics: this.#metrics });
     }
-    const found = match ?? findRoute(path, request.method, this.#options.logs);
-    seen.route = found.route.path;
-    return this.#call(request, found, seen);
+    return this.#call(request, findRoute(path, method, this.#options.logs), seen);
   }
 
   async #call(request: ServerRequest, { hosted, route, parameter }: Match, seen: Seen): Promise<Reply> {
+    seen.route = route.path;
     const credential = authorize({ hosted, route, request, tokens: this.#options.tokens });
     if (credential !== undefined) this.#limiter.take(credential.id, seen.beganMs);
     const query = queryOf(route, request.search);
@@ -172,9 +171,8 @@ export class ServerApp {
     const format = route.answersValue ? acceptedFormat(request.header("accept")) : "json";
     const log = this.#openedLog(hosted);
     const body = this.#bodies.open(request.body);
-    const readBody = async (): Promise<Uint8Array> => body.read();
     try {
-      const call = { hosted, log, credential, request, query, parameter, format, readBody };
+      const call = { hosted, log, credential, request, query, parameter, format, body };
       if (credential !== undefined) return await route.handle(call);
       return await this.#publicReads.with(async () => route.handle(call));
     } finally {

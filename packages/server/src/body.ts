@@ -65,7 +65,7 @@ interface Shared {
 }
 
 /** One request's body. Its bytes count from when it is read until it is released. */
-class Body implements BodySink {
+export class Body implements BodySink {
   readonly #source: BodySource;
   readonly #shared: Shared;
   readonly #parts: Uint8Array[] = [];

@@ -105,6 +105,10 @@ class NodeRequest implements ServerRequest, BodySource {
     return () => undefined;
   }
 
+  get connection(): object {
+    return this.#incoming.socket;
+  }
+
   get signal(): AbortSignal {
     return (this.#signal ??= goneSignal(this.#outgoing));
   }

@@ -8,6 +8,8 @@ export interface ServerRequest {
   /** The query with its question mark, or empty. */
   readonly search: string;
   readonly body: BodySource;
+  /** The same object for all requests over one connection, where that is known. */
+  readonly connection: object | undefined;
   /** Fires when the client goes away before it has its answer. */
   readonly signal: AbortSignal;
   /** By its name in lower case; headers that stand there twice are joined by `, `. */

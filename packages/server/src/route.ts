@@ -2,6 +2,7 @@
 import type { Log } from "@tallystick/log";
 import type * as z from "zod";
 import type { Format } from "./accept.ts";
+import type { Body } from "./body.ts";
 import type { HostedLog } from "./hosted-log.ts";
 import type { ProblemCode } from "./problem.ts";
 import type { Reply, ServerRequest } from "./request.ts";
@@ -18,8 +19,7 @@ export interface RouteCall<Query> {
   readonly parameter: string;
   /** Of answers that are values. */
   readonly format: Format;
-  /** @throws {ServerError} `body-too-large`, `body-too-slow`, `request-malformed` @throws {LogError} `log-overloaded`, `log-closed` */
-  readonly readBody: () => Promise<Uint8Array>;
+  readonly body: Body;
 }
 
 export interface Answer {

@@ -32,8 +32,8 @@ export class TokenFile implements TokenFinder {
     return new TokenFile(path, { tokens: await Tokens.read(path), seen }, options);
   }
 
-  find(token: string): Credential | undefined {
-    return this.#tokens.find(token);
+  find(token: string, connection?: object): Credential | undefined {
+    return this.#tokens.find(token, connection);
   }
 
   close(): void {

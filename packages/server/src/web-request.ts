@@ -5,6 +5,8 @@ import type { Reply, ServerRequest } from "./request.ts";
 export class WebRequest implements ServerRequest {
   readonly method: string;
   readonly body: BodySource;
+  /** A request over the web's types does not say where it comes from. */
+  readonly connection = undefined;
   readonly #request: Request;
   #url: URL | undefined;
 

@@ -44,6 +44,30 @@ test("a token with one character changed is nobody's", async () => {
     expect(tokens.find(text)).toBeUndefined();
 });
 
+test("over one connection each request is its own token's, whatever came before it", async () => {
+  const path = tokensPath();
+  const [first, second] = [
+    await createToken(path, { log: "app", role: "writer" }),
+    await createToken(path, { log: "app", role: "auditor" }),
+  ];
+  const tokens = await Tokens.read(path);
+  const connection = {};
+  const changed = `${first.token.slice(0, -1)}${first.token.endsWith("A") ? "B" : "A"}`;
+  for (const text of [
+    first.token,
+    first.token,
+    changed,
+    second.token,
+    "",
+    `${first.token}A`,
+    first.token,
+    `${changed}é`,
+  ])
+    expect([text, tokens.find(text, connection)]).toEqual([text, tokens.find(text)]);
+  const once = await Tokens.read(path);
+  for (const text of [changed, first.token, changed]) expect(once.find(text, connection)).toEqual(tokens.find(text));
+});
+
 describe("revokeToken", () => {
   test("takes one token away, and no other", async () => {
     const path = tokensPath();
