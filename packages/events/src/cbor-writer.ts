@@ -88,7 +88,8 @@ export class CborWriter {
   #shortAscii(value: string): boolean {
     const { length } = value;
     const headBytes = length < 24 ? 1 : 2;
-    this.#reserve(headBytes + length);
+    // Room for the longest head, or to write the head would move what is written here to another buffer, and lose it.
+    this.#reserve(HEAD_BYTES_MAX + length);
     const bytes = this.#bytes;
     const start = this.#size + headBytes;
     let units = 0;

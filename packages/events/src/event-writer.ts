@@ -47,7 +47,9 @@ function writeTexts(to: CborWriter, field: string, values: readonly string[] | u
   if (values === undefined) return 0;
   if (!Array.isArray(values)) return UNFIT;
   to.text(field);
-  return writeItem(to, values, 2) ? 1 : UNFIT;
+  to.array(values.length);
+  for (const value of values) if (typeof value !== "string" || !to.text(value)) return UNFIT;
+  return 1;
 }
 
 function writeBytes(to: CborWriter, field: string, value: Uint8Array | undefined): number {
@@ -91,6 +93,7 @@ function writeTargets(to: CborWriter, targets: EventFields["targets"]): number {
 }
 
 function writeNamed(to: CborWriter, part: Subject): number {
+  if (!isObject(part)) return UNFIT;
   const size = writeMapHead(to, part);
   return oneIf(
     size === writeText(to, "id", part.id) + writeText(to, "name", part.name) + writeText(to, "type", part.type),
@@ -99,6 +102,7 @@ function writeNamed(to: CborWriter, part: Subject): number {
 
 function writeSession(to: CborWriter, session: EventFields["session"]): number {
   if (session === undefined) return 0;
+  if (!isObject(session)) return UNFIT;
   to.text("session");
   const size = writeMapHead(to, session);
   return oneIf(size === writeBytes(to, "id", hexBytes(session.id, 32)));
@@ -106,6 +110,7 @@ function writeSession(to: CborWriter, session: EventFields["session"]): number {
 
 function writeSource(to: CborWriter, source: EventFields["source"]): number {
   if (source === undefined) return 0;
+  if (!isObject(source)) return UNFIT;
   to.text("source");
   const size = writeMapHead(to, source);
   return oneIf(
@@ -118,6 +123,7 @@ function writeSource(to: CborWriter, source: EventFields["source"]): number {
 
 function writeAuth(to: CborWriter, auth: EventFields["auth"]): number {
   if (auth === undefined) return 0;
+  if (!isObject(auth)) return UNFIT;
   to.text("auth");
   const size = writeMapHead(to, auth);
   return oneIf(
@@ -128,14 +134,19 @@ function writeAuth(to: CborWriter, auth: EventFields["auth"]): number {
   );
 }
 
+/** What the types say already, but not every caller has types. */
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
+}
+
 function oneIf(fit: boolean): number {
   return fit ? 1 : UNFIT;
 }
 
-/** Writes the head of a map of all fields that are there, known or not. Gives their number; UNFIT for no plain object. */
+/** Writes the head of a map of all own fields that are there, known or not, and gives their number. */
 function writeMapHead(to: CborWriter, fields: object): number {
   let size = 0;
-  for (const field in fields) if ((fields as Readonly<Record<string, unknown>>)[field] !== undefined) size += 1;
+  for (const field of Object.keys(fields)) if (fields[field as keyof object] !== undefined) size += 1;
   to.map(size);
   // An empty one may be an empty list.
   return size === 0 ? UNFIT : size;

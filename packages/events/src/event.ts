@@ -110,7 +110,7 @@ export function personalId(party: Pick<Subject, "type" | "id"> | undefined): str
 
 /** Whether a session id is one that can be logged: 64 lower-case hex digits, the keyed hash of the application's own. */
 export function isHashedSessionId(id: string): boolean {
-  return id.length === 64 && isHex(id);
+  return typeof id === "string" && id.length === 64 && isHex(id);
 }
 
 /**

@@ -38,7 +38,7 @@ export function isHex(text: string): boolean {
 
 /** The bytes of exactly `2 * size` lower-case hex digits; `undefined` for any other text. */
 export function hexBytes(text: string, size: number): Uint8Array | undefined {
-  if (text.length !== 2 * size || !isHex(text)) return undefined;
+  if (typeof text !== "string" || text.length !== 2 * size || !isHex(text)) return undefined;
   const bytes = new Uint8Array(size);
   decodeDigits(text, 0, bytes, 0, size);
   return bytes;
@@ -46,7 +46,7 @@ export function hexBytes(text: string, size: number): Uint8Array | undefined {
 
 /** Whether `text` is a UUID in lower case. RFC 9562 §4. */
 export function isUuid(text: string): boolean {
-  if (text.length !== UUID_CHARS) return false;
+  if (typeof text !== "string" || text.length !== UUID_CHARS) return false;
   for (let at = 8; at < 24; at += 5) if (text.charCodeAt(at) !== DASH) return false;
   const values =
     joinedValues(text, 0, 8) |

@@ -3,7 +3,7 @@
  *
  * Decoding checks all that one leaf can show by itself; what leaves must keep among each other is for an audit.
  */
-import type { CborValue } from "./cbor.ts";
+import { type CborValue, encodeCbor } from "./cbor.ts";
 import { CborReader } from "./cbor-reader.ts";
 import { type CborWriter, encodeWith } from "./cbor-writer.ts";
 import { FieldReader } from "./field-reader.ts";
@@ -66,9 +66,14 @@ const reader = new FieldReader("leaf-malformed");
  * @throws {EventError} `leaf-malformed`: a leaf that {@link decodeLeaf} would refuse. Such bytes must not come to be.
  */
 export function encodeLeaf(leaf: Leaf): Uint8Array {
-  // What does not keep the rules is read part by part, which says where.
-  if (!isFit(leaf)) readLeaf(partsOf(leaf));
-  return encodeWith(writeLeaf, leaf);
+  return isFit(leaf) ? encodeWith(writeLeaf, leaf) : encodeLeafGenerally(leaf);
+}
+
+/** Part by part, which says what is wrong with one. */
+export function encodeLeafGenerally(leaf: Leaf): Uint8Array {
+  const parts = partsOf(leaf);
+  readLeaf(parts);
+  return encodeCbor(parts);
 }
 
 /**
@@ -77,7 +82,12 @@ export function encodeLeaf(leaf: Leaf): Uint8Array {
  * @throws {EventError} `cbor-malformed`: not canonical CBOR; `leaf-malformed`: not a leaf of version 1.
  */
 export function decodeLeaf(bytes: Uint8Array): Leaf {
-  return readFit(bytes) ?? readLeaf(reader.versioned(bytes, "leaf", { length: PARTS }));
+  return readFit(bytes) ?? decodeLeafGenerally(bytes);
+}
+
+/** Part by part, which says what is wrong with one. */
+export function decodeLeafGenerally(bytes: Uint8Array): Leaf {
+  return readLeaf(reader.versioned(bytes, "leaf", { length: PARTS }));
 }
 
 /** Whether every part of a leaf is what its type says and keeps the rules of one leaf. */
