@@ -92,7 +92,8 @@ export class Journal {
       if (end < (mark?.end ?? 0)) throw cutOff(path, { end, synced: mark?.end ?? 0 });
       await file.truncate(end);
       await file.sync();
-      await mark?.set(end);
+      // Where it cannot be written, the mark says less than it could.
+      await mark?.settle(end).catch(() => undefined);
       await syncFolder(dirname(path));
       return new Journal({ path, file, end, mark });
     } catch (error) {
@@ -169,6 +170,7 @@ export class Journal {
     // What was refused must not come back at the next open; where even that fails, it may.
     if (this.#broken) await this.#repair().catch(() => undefined);
     await Promise.allSettled(this.#reads);
+    if (!this.#broken) await this.#mark?.settle(this.#end).catch(() => undefined);
     await this.#mark?.close();
     await this.#file.close();
   }
