@@ -39,16 +39,14 @@ export {
 export { type Opening, decodeOpening, encodeOpening } from "./opening.ts";
 export {
   NONCE_BYTES,
-  type SealCipher,
-  type SealCipherInput,
   type SealInput,
   type SealedEvent,
   decodeSealed,
   keyFingerprint,
   openSealed,
-  portableSealCipher,
   sealKey,
   sealOpening,
+  sealOpenings,
 } from "./sealed-event.ts";
 export { STREAM_ID_BYTES, type Sender, streamId, writerStreamId } from "./stream.ts";
 export {

@@ -366,14 +366,13 @@ export class Draft {
     const tags = this.#placed.map(({ candidate }) => this.#context.secrets.tagsOf(candidate));
     const chains = await this.#chainEnds(tags);
     const leaves: Uint8Array[] = [];
-    const sealed: Uint8Array[] = [];
-    const day = dayOf(this.#loggedAt);
-    for (const [at, { candidate, index }] of this.#placed.entries()) {
+    for (const [at, { candidate, index }] of this.#placed.entries())
       leaves.push(encodeLeaf(this.#leafOf(candidate, extend(chains, tags[at] ?? NO_TAGS, index))));
-      sealed.push(this.#context.secrets.seal(candidate, day, this.#context.random(24)));
-    }
+    const { secrets, random } = this.#context;
+    const candidates = this.#placed.map(({ candidate }) => candidate);
+    const sealed = secrets.sealAll(candidates, dayOf(this.#loggedAt), random);
     const first = this.#base.size;
-    const types = this.#placed.map(({ candidate }) => candidate.type);
+    const types = candidates.map(({ type }) => type);
     return {
       leaves,
       leafHashes: hashLeaves(leaves),

@@ -1,16 +1,15 @@
 /** The keys behind tags and seals, from the key store, with the derived ones kept for a while. */
 import { TallystickError, concatBytes, encodeHex, equalBytes, sha256, utf8 } from "@tallystick/core";
 import {
-  type SealCipher,
+  NONCE_BYTES,
   actorTag,
   decodeCbor,
   decodeSealed,
   encodeCbor,
   openSealed,
   personDayKey,
-  portableSealCipher,
   sealKey,
-  sealOpening,
+  sealOpenings,
   subjectTag,
   tenantTag,
 } from "@tallystick/events";
@@ -81,16 +80,13 @@ interface Reference {
 
 export class LogSecrets {
   readonly #store: KeyStore;
-  readonly #cipher: SealCipher;
   readonly #dayKeys: Lru<Uint8Array> = new Lru(DERIVED_MAX);
   readonly #chainTags: Lru<ChainTag> = new Lru(DERIVED_MAX);
   readonly #sealers: Lru<Sealer> = new Lru(DERIVED_MAX);
   readonly #references: Lru<Reference> = new Lru(DERIVED_MAX);
 
-  /** `cipher` seals; what only opens needs no fast one. */
-  constructor(store: KeyStore, cipher: SealCipher = portableSealCipher) {
+  constructor(store: KeyStore) {
     this.#store = store;
-    this.#cipher = cipher;
   }
 
   /** The tags of an event. Makes keys where there are none; they have to be synced before the leaf is acknowledged. */
@@ -117,17 +113,19 @@ export class LogSecrets {
   }
 
   /**
-   * Seals the contents of an event that is logged on `day`: what the row beside the leaf holds.
+   * Seals the contents of events that are logged on `day`: what the rows beside their leaves hold.
    *
    * A sealed event does not say whose it is. So that its key can be found, the name under which the key store has the
    * person stands beside it, masked by the key of class and day: without that key no two rows can be linked by it.
    */
-  seal(candidate: Candidate, day: number, nonce: Uint8Array): Uint8Array {
-    const { commitment, opening, person } = candidate;
-    const { key, reference, padInput } = this.#sealerOf(candidate.class, day, person);
-    const cipher = this.#cipher;
-    const sealed = sealOpening({ class: candidate.class, day, nonce, key, commitment, opening, cipher });
-    return encodeCbor([sealed, reference === null ? null : masked(reference, padInput, commitment)]);
+  sealAll(candidates: readonly Candidate[], day: number, random: (bytes: number) => Uint8Array): Uint8Array[] {
+    const masks: (Uint8Array | null)[] = [];
+    const inputs = candidates.map(({ class: retentionClass, commitment, opening, person }) => {
+      const { key, reference, padInput } = this.#sealerOf(retentionClass, day, person);
+      masks.push(reference === null ? null : masked(reference, padInput, commitment));
+      return { class: retentionClass, day, nonce: random(NONCE_BYTES), key, commitment, opening };
+    });
+    return sealOpenings(inputs).map((sealed, at) => encodeCbor([sealed, masks[at] ?? null]));
   }
 
   #sealerOf(retentionClass: string, day: number, person: string | undefined): Sealer {

@@ -46,7 +46,6 @@ import { LogReader } from "./reader.ts";
 import { askWitnesses, assertKeyStore, recoverState } from "./recovery.ts";
 import type { ChainEnd } from "./rows.ts";
 import { scrub } from "./scrub.ts";
-import { loadSealCipher } from "./seal-cipher.ts";
 import { Sequencer } from "./sequencer.ts";
 import { Tails } from "./tail.ts";
 import { thinHeads } from "./thinning.ts";
@@ -72,7 +71,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const resolved = resolveOptions(options);
   const policy = parsePolicy(resolved.policyText);
   assertOptions(resolved, policy);
-  const secrets = new LogSecrets(resolved.keyStore, await loadSealCipher());
+  const secrets = new LogSecrets(resolved.keyStore);
   const heads = await readHeads(resolved.storage);
   const state = await recoverState({ ...resolved, signed: heads.signed.head, published: heads.published.head });
   await assertKeyStore({ ...resolved, secrets, signed: heads.signed.head, size: state.tree.range.size });

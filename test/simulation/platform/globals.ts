@@ -1,10 +1,6 @@
 /** Clocks, timers and randomness of the host whose code is running, in place of the machine's. For a whole process. */
-import { loadSealCipher } from "../../../packages/log/src/seal-cipher.ts";
 import { currentLife, currentWorld } from "../engine/world.ts";
 import { randomBytes } from "./random-bytes.ts";
-
-// What a log loads when it opens is there already: the clock of a world does not wait for the machine's files.
-await loadSealCipher();
 
 /** A timer, as Node's. */
 class Timer {
