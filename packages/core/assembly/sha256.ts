@@ -37,9 +37,10 @@ export const HASH_BYTES: u32 = 32;
   return v128.or(i32x4.shr_u(x, bits), i32x4.shl(x, 32 - bits));
 }
 
-// The six functions of FIPS 180-4 §4.1.2.
+// The functions of FIPS 180-4 §4.1.2.
 @inline function choose(e: v128, f: v128, g: v128): v128 { return v128.bitselect(f, g, e); }
-@inline function majority(a: v128, b: v128, c: v128): v128 { return v128.bitselect(c, b, v128.xor(a, b)); }
+/** Of a, b and c, by the difference of the first two and that of the last two: the next round has need of the first again. */
+@inline function majority(b: v128, ab: v128, bc: v128): v128 { return v128.xor(b, v128.and(ab, bc)); }
 @inline function sum0(a: v128): v128 { return v128.xor(v128.xor(turn(a, 2), turn(a, 13)), turn(a, 22)); }
 @inline function sum1(e: v128): v128 { return v128.xor(v128.xor(turn(e, 6), turn(e, 11)), turn(e, 25)); }
 @inline function sigma0(w: v128): v128 { return v128.xor(v128.xor(turn(w, 7), turn(w, 18)), i32x4.shr_u(w, 3)); }
@@ -53,8 +54,6 @@ export const HASH_BYTES: u32 = 32;
 @inline function t1(e: v128, f: v128, g: v128, h: v128, kw: v128): v128 {
   return add(add(h, kw), add(sum1(e), choose(e, f, g)));
 }
-
-@inline function t2(a: v128, b: v128, c: v128): v128 { return add(sum0(a), majority(a, b, c)); }
 
 /** Big-endian words from where they lie. */
 @inline function loadWords(from: usize): v128 {
@@ -89,55 +88,57 @@ export function compress(words: usize): void {
   let g = v128.load(STATE, 96);
   let h = v128.load(STATE, 112);
   let t: v128;
-  t = t1(e, f, g, h, add(w0, v128.load32_splat(at, 0))); d = add(d, t); h = add(t, t2(a, b, c));
-  t = t1(d, e, f, g, add(w1, v128.load32_splat(at, 4))); c = add(c, t); g = add(t, t2(h, a, b));
-  t = t1(c, d, e, f, add(w2, v128.load32_splat(at, 8))); b = add(b, t); f = add(t, t2(g, h, a));
-  t = t1(b, c, d, e, add(w3, v128.load32_splat(at, 12))); a = add(a, t); e = add(t, t2(f, g, h));
-  t = t1(a, b, c, d, add(w4, v128.load32_splat(at, 16))); h = add(h, t); d = add(t, t2(e, f, g));
-  t = t1(h, a, b, c, add(w5, v128.load32_splat(at, 20))); g = add(g, t); c = add(t, t2(d, e, f));
-  t = t1(g, h, a, b, add(w6, v128.load32_splat(at, 24))); f = add(f, t); b = add(t, t2(c, d, e));
-  t = t1(f, g, h, a, add(w7, v128.load32_splat(at, 28))); e = add(e, t); a = add(t, t2(b, c, d));
-  t = t1(e, f, g, h, add(w8, v128.load32_splat(at, 32))); d = add(d, t); h = add(t, t2(a, b, c));
-  t = t1(d, e, f, g, add(w9, v128.load32_splat(at, 36))); c = add(c, t); g = add(t, t2(h, a, b));
-  t = t1(c, d, e, f, add(w10, v128.load32_splat(at, 40))); b = add(b, t); f = add(t, t2(g, h, a));
-  t = t1(b, c, d, e, add(w11, v128.load32_splat(at, 44))); a = add(a, t); e = add(t, t2(f, g, h));
-  t = t1(a, b, c, d, add(w12, v128.load32_splat(at, 48))); h = add(h, t); d = add(t, t2(e, f, g));
-  t = t1(h, a, b, c, add(w13, v128.load32_splat(at, 52))); g = add(g, t); c = add(t, t2(d, e, f));
-  t = t1(g, h, a, b, add(w14, v128.load32_splat(at, 56))); f = add(f, t); b = add(t, t2(c, d, e));
-  t = t1(f, g, h, a, add(w15, v128.load32_splat(at, 60))); e = add(e, t); a = add(t, t2(b, c, d));
+  let ab: v128;
+  let bc = v128.xor(b, c);
+  t = t1(e, f, g, h, add(w0, v128.load32_splat(at, 0))); d = add(d, t); ab = v128.xor(a, b); h = add(t, add(sum0(a), majority(b, ab, bc)));
+  t = t1(d, e, f, g, add(w1, v128.load32_splat(at, 4))); c = add(c, t); bc = v128.xor(h, a); g = add(t, add(sum0(h), majority(a, bc, ab)));
+  t = t1(c, d, e, f, add(w2, v128.load32_splat(at, 8))); b = add(b, t); ab = v128.xor(g, h); f = add(t, add(sum0(g), majority(h, ab, bc)));
+  t = t1(b, c, d, e, add(w3, v128.load32_splat(at, 12))); a = add(a, t); bc = v128.xor(f, g); e = add(t, add(sum0(f), majority(g, bc, ab)));
+  t = t1(a, b, c, d, add(w4, v128.load32_splat(at, 16))); h = add(h, t); ab = v128.xor(e, f); d = add(t, add(sum0(e), majority(f, ab, bc)));
+  t = t1(h, a, b, c, add(w5, v128.load32_splat(at, 20))); g = add(g, t); bc = v128.xor(d, e); c = add(t, add(sum0(d), majority(e, bc, ab)));
+  t = t1(g, h, a, b, add(w6, v128.load32_splat(at, 24))); f = add(f, t); ab = v128.xor(c, d); b = add(t, add(sum0(c), majority(d, ab, bc)));
+  t = t1(f, g, h, a, add(w7, v128.load32_splat(at, 28))); e = add(e, t); bc = v128.xor(b, c); a = add(t, add(sum0(b), majority(c, bc, ab)));
+  t = t1(e, f, g, h, add(w8, v128.load32_splat(at, 32))); d = add(d, t); ab = v128.xor(a, b); h = add(t, add(sum0(a), majority(b, ab, bc)));
+  t = t1(d, e, f, g, add(w9, v128.load32_splat(at, 36))); c = add(c, t); bc = v128.xor(h, a); g = add(t, add(sum0(h), majority(a, bc, ab)));
+  t = t1(c, d, e, f, add(w10, v128.load32_splat(at, 40))); b = add(b, t); ab = v128.xor(g, h); f = add(t, add(sum0(g), majority(h, ab, bc)));
+  t = t1(b, c, d, e, add(w11, v128.load32_splat(at, 44))); a = add(a, t); bc = v128.xor(f, g); e = add(t, add(sum0(f), majority(g, bc, ab)));
+  t = t1(a, b, c, d, add(w12, v128.load32_splat(at, 48))); h = add(h, t); ab = v128.xor(e, f); d = add(t, add(sum0(e), majority(f, ab, bc)));
+  t = t1(h, a, b, c, add(w13, v128.load32_splat(at, 52))); g = add(g, t); bc = v128.xor(d, e); c = add(t, add(sum0(d), majority(e, bc, ab)));
+  t = t1(g, h, a, b, add(w14, v128.load32_splat(at, 56))); f = add(f, t); ab = v128.xor(c, d); b = add(t, add(sum0(c), majority(d, ab, bc)));
+  t = t1(f, g, h, a, add(w15, v128.load32_splat(at, 60))); e = add(e, t); bc = v128.xor(b, c); a = add(t, add(sum0(b), majority(c, bc, ab)));
   for (at += 64; at < K + 256; at += 64) {
     w0 = next(w0, w1, w9, w14);
-    t = t1(e, f, g, h, add(w0, v128.load32_splat(at, 0))); d = add(d, t); h = add(t, t2(a, b, c));
+    t = t1(e, f, g, h, add(w0, v128.load32_splat(at, 0))); d = add(d, t); ab = v128.xor(a, b); h = add(t, add(sum0(a), majority(b, ab, bc)));
     w1 = next(w1, w2, w10, w15);
-    t = t1(d, e, f, g, add(w1, v128.load32_splat(at, 4))); c = add(c, t); g = add(t, t2(h, a, b));
+    t = t1(d, e, f, g, add(w1, v128.load32_splat(at, 4))); c = add(c, t); bc = v128.xor(h, a); g = add(t, add(sum0(h), majority(a, bc, ab)));
     w2 = next(w2, w3, w11, w0);
-    t = t1(c, d, e, f, add(w2, v128.load32_splat(at, 8))); b = add(b, t); f = add(t, t2(g, h, a));
+    t = t1(c, d, e, f, add(w2, v128.load32_splat(at, 8))); b = add(b, t); ab = v128.xor(g, h); f = add(t, add(sum0(g), majority(h, ab, bc)));
     w3 = next(w3, w4, w12, w1);
-    t = t1(b, c, d, e, add(w3, v128.load32_splat(at, 12))); a = add(a, t); e = add(t, t2(f, g, h));
+    t = t1(b, c, d, e, add(w3, v128.load32_splat(at, 12))); a = add(a, t); bc = v128.xor(f, g); e = add(t, add(sum0(f), majority(g, bc, ab)));
     w4 = next(w4, w5, w13, w2);
-    t = t1(a, b, c, d, add(w4, v128.load32_splat(at, 16))); h = add(h, t); d = add(t, t2(e, f, g));
+    t = t1(a, b, c, d, add(w4, v128.load32_splat(at, 16))); h = add(h, t); ab = v128.xor(e, f); d = add(t, add(sum0(e), majority(f, ab, bc)));
     w5 = next(w5, w6, w14, w3);
-    t = t1(h, a, b, c, add(w5, v128.load32_splat(at, 20))); g = add(g, t); c = add(t, t2(d, e, f));
+    t = t1(h, a, b, c, add(w5, v128.load32_splat(at, 20))); g = add(g, t); bc = v128.xor(d, e); c = add(t, add(sum0(d), majority(e, bc, ab)));
     w6 = next(w6, w7, w15, w4);
-    t = t1(g, h, a, b, add(w6, v128.load32_splat(at, 24))); f = add(f, t); b = add(t, t2(c, d, e));
+    t = t1(g, h, a, b, add(w6, v128.load32_splat(at, 24))); f = add(f, t); ab = v128.xor(c, d); b = add(t, add(sum0(c), majority(d, ab, bc)));
     w7 = next(w7, w8, w0, w5);
-    t = t1(f, g, h, a, add(w7, v128.load32_splat(at, 28))); e = add(e, t); a = add(t, t2(b, c, d));
+    t = t1(f, g, h, a, add(w7, v128.load32_splat(at, 28))); e = add(e, t); bc = v128.xor(b, c); a = add(t, add(sum0(b), majority(c, bc, ab)));
     w8 = next(w8, w9, w1, w6);
-    t = t1(e, f, g, h, add(w8, v128.load32_splat(at, 32))); d = add(d, t); h = add(t, t2(a, b, c));
+    t = t1(e, f, g, h, add(w8, v128.load32_splat(at, 32))); d = add(d, t); ab = v128.xor(a, b); h = add(t, add(sum0(a), majority(b, ab, bc)));
     w9 = next(w9, w10, w2, w7);
-    t = t1(d, e, f, g, add(w9, v128.load32_splat(at, 36))); c = add(c, t); g = add(t, t2(h, a, b));
+    t = t1(d, e, f, g, add(w9, v128.load32_splat(at, 36))); c = add(c, t); bc = v128.xor(h, a); g = add(t, add(sum0(h), majority(a, bc, ab)));
     w10 = next(w10, w11, w3, w8);
-    t = t1(c, d, e, f, add(w10, v128.load32_splat(at, 40))); b = add(b, t); f = add(t, t2(g, h, a));
+    t = t1(c, d, e, f, add(w10, v128.load32_splat(at, 40))); b = add(b, t); ab = v128.xor(g, h); f = add(t, add(sum0(g), majority(h, ab, bc)));
     w11 = next(w11, w12, w4, w9);
-    t = t1(b, c, d, e, add(w11, v128.load32_splat(at, 44))); a = add(a, t); e = add(t, t2(f, g, h));
+    t = t1(b, c, d, e, add(w11, v128.load32_splat(at, 44))); a = add(a, t); bc = v128.xor(f, g); e = add(t, add(sum0(f), majority(g, bc, ab)));
     w12 = next(w12, w13, w5, w10);
-    t = t1(a, b, c, d, add(w12, v128.load32_splat(at, 48))); h = add(h, t); d = add(t, t2(e, f, g));
+    t = t1(a, b, c, d, add(w12, v128.load32_splat(at, 48))); h = add(h, t); ab = v128.xor(e, f); d = add(t, add(sum0(e), majority(f, ab, bc)));
     w13 = next(w13, w14, w6, w11);
-    t = t1(h, a, b, c, add(w13, v128.load32_splat(at, 52))); g = add(g, t); c = add(t, t2(d, e, f));
+    t = t1(h, a, b, c, add(w13, v128.load32_splat(at, 52))); g = add(g, t); bc = v128.xor(d, e); c = add(t, add(sum0(d), majority(e, bc, ab)));
     w14 = next(w14, w15, w7, w12);
-    t = t1(g, h, a, b, add(w14, v128.load32_splat(at, 56))); f = add(f, t); b = add(t, t2(c, d, e));
+    t = t1(g, h, a, b, add(w14, v128.load32_splat(at, 56))); f = add(f, t); ab = v128.xor(c, d); b = add(t, add(sum0(c), majority(d, ab, bc)));
     w15 = next(w15, w0, w8, w13);
-    t = t1(f, g, h, a, add(w15, v128.load32_splat(at, 60))); e = add(e, t); a = add(t, t2(b, c, d));
+    t = t1(f, g, h, a, add(w15, v128.load32_splat(at, 60))); e = add(e, t); bc = v128.xor(b, c); a = add(t, add(sum0(b), majority(c, bc, ab)));
   }
   v128.store(STATE, add(a, v128.load(STATE, 0)), 0);
   v128.store(STATE, add(b, v128.load(STATE, 16)), 16);
@@ -206,17 +207,19 @@ export function compressScheduled(row0: usize, row1: usize, row2: usize, row3: u
   let g = v128.load(STATE, 96);
   let h = v128.load(STATE, 112);
   let t: v128;
+  let ab: v128;
+  let bc = v128.xor(b, c);
   for (let at: usize = 0; at < 256; at += 32) {
     transpose(v128.load(row0 + at, 0), v128.load(row1 + at, 0), v128.load(row2 + at, 0), v128.load(row3 + at, 0), WORDS, 16);
-    t = t1(e, f, g, h, v128.load(WORDS, 0)); d = add(d, t); h = add(t, t2(a, b, c));
-    t = t1(d, e, f, g, v128.load(WORDS, 16)); c = add(c, t); g = add(t, t2(h, a, b));
-    t = t1(c, d, e, f, v128.load(WORDS, 32)); b = add(b, t); f = add(t, t2(g, h, a));
-    t = t1(b, c, d, e, v128.load(WORDS, 48)); a = add(a, t); e = add(t, t2(f, g, h));
+    t = t1(e, f, g, h, v128.load(WORDS, 0)); d = add(d, t); ab = v128.xor(a, b); h = add(t, add(sum0(a), majority(b, ab, bc)));
+    t = t1(d, e, f, g, v128.load(WORDS, 16)); c = add(c, t); bc = v128.xor(h, a); g = add(t, add(sum0(h), majority(a, bc, ab)));
+    t = t1(c, d, e, f, v128.load(WORDS, 32)); b = add(b, t); ab = v128.xor(g, h); f = add(t, add(sum0(g), majority(h, ab, bc)));
+    t = t1(b, c, d, e, v128.load(WORDS, 48)); a = add(a, t); bc = v128.xor(f, g); e = add(t, add(sum0(f), majority(g, bc, ab)));
     transpose(v128.load(row0 + at, 16), v128.load(row1 + at, 16), v128.load(row2 + at, 16), v128.load(row3 + at, 16), WORDS, 16);
-    t = t1(a, b, c, d, v128.load(WORDS, 0)); h = add(h, t); d = add(t, t2(e, f, g));
-    t = t1(h, a, b, c, v128.load(WORDS, 16)); g = add(g, t); c = add(t, t2(d, e, f));
-    t = t1(g, h, a, b, v128.load(WORDS, 32)); f = add(f, t); b = add(t, t2(c, d, e));
-    t = t1(f, g, h, a, v128.load(WORDS, 48)); e = add(e, t); a = add(t, t2(b, c, d));
+    t = t1(a, b, c, d, v128.load(WORDS, 0)); h = add(h, t); ab = v128.xor(e, f); d = add(t, add(sum0(e), majority(f, ab, bc)));
+    t = t1(h, a, b, c, v128.load(WORDS, 16)); g = add(g, t); bc = v128.xor(d, e); c = add(t, add(sum0(d), majority(e, bc, ab)));
+    t = t1(g, h, a, b, v128.load(WORDS, 32)); f = add(f, t); ab = v128.xor(c, d); b = add(t, add(sum0(c), majority(d, ab, bc)));
+    t = t1(f, g, h, a, v128.load(WORDS, 48)); e = add(e, t); bc = v128.xor(b, c); a = add(t, add(sum0(b), majority(c, bc, ab)));
   }
   v128.store(STATE, add(a, v128.load(STATE, 0)), 0);
   v128.store(STATE, add(b, v128.load(STATE, 16)), 16);

@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Kernel } from "../src/kernel.ts";
 import { hashLeavesSingly, hashNodesSingly } from "../src/hashes.ts";
-import { concatBytes, hashLeaf, hashLeaves, hashNode, hashNodes } from "../src/index.ts";
+import { concatBytes, hashLeaf, hashLeaves, hashNode, hashNodes, splitHashes } from "../src/index.ts";
 import { errorCode } from "../../../test/support/errors.ts";
 
 const kernel = Kernel.create();
@@ -87,6 +87,37 @@ describe.each(implementations)("hashes by $name", ({ hashLeaves, hashNodes }) =>
     const pairs = Array.from({ length: 5001 }, (_, i) => bytesOf(64, i));
     expect(Buffer.compare(hashNodes(concatBytes(...pairs)), digestAll(1, pairs))).toBe(0);
   });
+
+  test("are right for Buffers, views, shared and resizable memory", () => {
+    const bytes = bytesOf(200, 1);
+    const shared = new Uint8Array(new SharedArrayBuffer(200));
+    shared.set(bytes);
+    const resizable = new Uint8Array(new ArrayBuffer(200, { maxByteLength: 300 }));
+    resizable.set(bytes);
+    const entries = [Buffer.from(bytes), concatBytes(bytes, bytes).subarray(200), shared, resizable];
+    expect(hashLeaves(entries)).toEqual(digestAll(0, [bytes, bytes, bytes, bytes]));
+    const pairs = [bytes.subarray(0, 64), bytes.subarray(64, 128)];
+    expect(hashNodes(Buffer.from(bytes.subarray(0, 128)))).toEqual(digestAll(1, pairs));
+  });
+
+  test("are refused for what is no byte string, and right in the next call", () => {
+    const entries = [bytesOf(70, 1), bytesOf(70, 2), bytesOf(70, 3)];
+    const memory = new ArrayBuffer(70);
+    const detached = new Uint8Array(memory);
+    structuredClone(memory, { transfer: [memory] });
+    const wrong = [undefined, null, new BigUint64Array(3), detached] as unknown as Uint8Array[];
+    for (const each of wrong) {
+      expect(errorCode(() => hashLeaves([...entries, each]))).toBe("TypeError");
+      expect(hashLeaves(entries)).toEqual(digestAll(0, entries));
+    }
+  });
+});
+
+test("splitHashes gives a view of each hash, and refuses what is not whole hashes", () => {
+  const hashes = bytesOf(96, 1);
+  expect(splitHashes(hashes)).toEqual([hashes.subarray(0, 32), hashes.subarray(32, 64), hashes.subarray(64)]);
+  expect(splitHashes(hashes)[1]?.buffer).toBe(hashes.buffer);
+  expect(errorCode(() => splitHashes(hashes.subarray(1)))).toBe("TypeError");
 });
 
 test("hashNodes refuses half a pair and pieces of hashes", () => {
