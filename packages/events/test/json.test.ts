@@ -120,4 +120,51 @@ describe("parseJson", () => {
       }),
     );
   });
+
+  test("sees a name that stands twice however it is written, whatever its strings and white space look like", () => {
+    const name = fc.constantFrom('"a"', '"\\u0061"', '"b"', '"a:"', '"\\":"', '" :"', '"__proto__"', '""', '"1"');
+    const value = fc.constantFrom(
+      "1",
+      '"x:y"',
+      '"\\":"',
+      '" : "',
+      '"a\\\\"',
+      "[]",
+      "null",
+      "-0",
+      "1e3",
+      "123456789012345678901",
+    );
+    const space = fc.constantFrom("", "", " ", "\n", "\t ", "\r\n");
+    const member = fc
+      .tuple(space, name, space, space, value, space)
+      .map(([a, name, b, c, value, d]) => `${a}${name}${b}:${c}${value}${d}`);
+    const object = fc.array(member, { maxLength: 3 }).map((members) => `{${members.join(",")}}`);
+    const text = fc
+      .array(fc.tuple(name, object), { maxLength: 3 })
+      .map((members) => `{${members.map(([name, inner]) => `${name}:${inner}`).join(",")}}`);
+    let refused = 0;
+    fc.assert(
+      fc.property(fc.oneof(object, text), (text) => {
+        const defect = scanJson(text, JSON_DEPTH_MAX);
+        expect(defectOf(text).replace(/^line \d+, column \d+: /, "")).toBe(defect?.message ?? "none");
+        expect(defect ?? parseJson(text)).toEqual(defect ?? JSON.parse(text));
+        if (defect !== undefined) refused += 1;
+      }),
+      { numRuns: 5_000 },
+    );
+    expect(refused).toBeGreaterThan(500);
+  });
+
+  test("refuses a name twice and takes the rest also where somebody gave every object a property", () => {
+    const everyObject = Object.getPrototypeOf({}) as { everywhere?: number };
+    everyObject.everywhere = 1;
+    let seen: unknown;
+    try {
+      seen = [JSON.stringify(parseJson('{"a":{"b":":"}}')), defectOf('{"a":1,"a":1}')];
+    } finally {
+      delete everyObject.everywhere;
+    }
+    expect(seen).toEqual(['{"a":{"b":":"}}', "line 1, column 8: a name stands twice in one object"]);
+  });
 });

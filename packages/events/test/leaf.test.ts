@@ -12,7 +12,9 @@ import {
   encodeCbor,
   encodeLeaf,
 } from "../src/index.ts";
+import { decodeLeafGenerally, encodeLeafGenerally } from "../src/leaf.ts";
 import { flippedBits } from "./flipped-bits.ts";
+import { outcomeOf } from "./outcome.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
@@ -189,6 +191,102 @@ describe("decodeLeaf", () => {
       const other = decodeLeaf(flipped);
       expect(other).not.toEqual(leaf);
       expect(encodeLeaf(other)).toEqual(flipped);
+    }
+  });
+});
+
+describe("the quick way to read and write a leaf", () => {
+  const odd: readonly CborValue[] = [
+    null,
+    true,
+    0,
+    1,
+    -1,
+    1000,
+    1001,
+    MAX,
+    "",
+    "auth",
+    "Auth",
+    "a".repeat(32),
+    "a".repeat(33),
+    "é",
+    ...[15, 16, 17, 31, 32, 33, 48, 63, 64, 65].map((length) => bytes(length)),
+    [],
+    [bytes(16), 0, null],
+    [bytes(16), 0, 0],
+    [bytes(16), 1, null],
+    [bytes(16), 1, 0],
+    [bytes(15), 1, 0],
+    [bytes(16), MAX, MAX],
+    [bytes(16), -1, 0],
+    [bytes(16), 1, 0, 0],
+    [1, bytes(64)],
+    [0, bytes(64)],
+    [1000, bytes(64)],
+    [1001, bytes(64)],
+    [1, bytes(63)],
+    {},
+  ];
+
+  function expectAgreement(encoded: Uint8Array): void {
+    expect(outcomeOf(() => decodeLeaf(encoded))).toEqual(outcomeOf(() => decodeLeafGenerally(encoded)));
+  }
+
+  test("reads what the general way reads, with any part in the place of another", () => {
+    for (const leaf of [signed, first, unsigned]) {
+      for (let at = 0; at < 11; at += 1) for (const part of odd) expectAgreement(withPart(leaf, at, part));
+      for (let size = 0; size < 11; size += 1) expectAgreement(encodeCbor(partsOf(leaf).slice(0, size)));
+      expectAgreement(encodeCbor([...partsOf(leaf), null]));
+    }
+  });
+
+  test("reads what the general way reads, with any byte changed, added or left out", () => {
+    fc.assert(
+      fc.property(leaves, fc.nat(), fc.nat(255), fc.nat(2), (leaf, place, byte, kind) => {
+        const encoded = [...encodeLeaf(leaf)];
+        encoded.splice(place % encoded.length, kind === 0 ? 0 : 1, ...(kind === 1 ? [] : [byte]));
+        expectAgreement(Uint8Array.from(encoded));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test("reads what the general way reads, with integers of every size in any form", () => {
+    const heads = ["00", "17", "1817", "1818", "1900ff", "190100", "1a0000ffff", "1a00010000", "1b00000000ffffffff"];
+    const long = [
+      "1b0000000100000000",
+      "1b001fffffffffffff",
+      "1b0020000000000000",
+      "1bffffffffffffffff",
+      "1f",
+      "f6",
+      "19ff",
+    ];
+    for (const head of [...heads, ...long]) {
+      const [before, after] = [encodeLeaf(unsigned).subarray(0, 2), encodeLeaf(unsigned).subarray(11)];
+      expectAgreement(Uint8Array.from([...before, ...Buffer.from(head, "hex"), ...after]));
+    }
+  });
+
+  test("writes what the general way writes, and refuses what it refuses", () => {
+    const values: readonly unknown[] = [
+      ...odd,
+      undefined,
+      1.5,
+      Number.NaN,
+      2 ** 53,
+      chain,
+      { ...chain, n: 0 },
+      signed.signature,
+    ];
+    for (const leaf of [signed, first, unsigned]) {
+      for (const field of Object.keys(leaf)) {
+        for (const value of values) {
+          const changed = { ...leaf, [field]: value } as Leaf;
+          expect(outcomeOf(() => encodeLeaf(changed))).toEqual(outcomeOf(() => encodeLeafGenerally(changed)));
+        }
+      }
     }
   });
 });
