@@ -40,8 +40,7 @@ export interface Resource {
 
 /** Bytes with an entity tag: 304 where the client has them, 206 for a part. RFC 9110 §13, §14 */
 export function resourceReply(request: ServerRequest, { body, contentType, cacheControl }: Resource): Reply {
-  const bytes = typeof body === "string" ? Buffer.from(body) : body;
-  const etag = `"${hash("sha256", bytes, "hex").slice(0, 32)}"`;
+  const { bytes, etag } = typeof body === "string" ? texts.of(body) : taggedBytes(body);
   const headers = { etag, "cache-control": cacheControl };
   if (isKnown(request.header("if-none-match"), etag)) return { status: 304, headers, body: undefined };
   const described = { ...headers, "content-type": contentType, "accept-ranges": "bytes" };
@@ -59,6 +58,34 @@ export function resourceReply(request: ServerRequest, { body, contentType, cache
     body: bytes.subarray(first, last + 1),
   };
 }
+
+interface TaggedBytes {
+  readonly bytes: Uint8Array;
+  readonly etag: string;
+}
+
+function taggedBytes(bytes: Uint8Array): TaggedBytes {
+  return { bytes, etag: `"${hash("sha256", bytes, "hex").slice(0, 32)}"` };
+}
+
+/** The texts that were asked for last: a head or a policy is asked for again and again, and is one string all the time. */
+class Texts {
+  readonly #known = new Map<string, TaggedBytes>();
+
+  of(text: string): TaggedBytes {
+    const known = this.#known.get(text);
+    if (known !== undefined) return known;
+    const made = taggedBytes(Buffer.from(text));
+    this.#known.set(text, made);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > TEXTS_MAX && oldest !== undefined) this.#known.delete(oldest);
+    return made;
+  }
+}
+
+/** Of some kilobytes each. */
+const TEXTS_MAX = 32;
+const texts = new Texts();
 
 function isKnown(tags: string | undefined, etag: string): boolean {
   if (tags === undefined) return false;

@@ -247,8 +247,9 @@ function statusFor(answers: readonly Acknowledgement[], wait: EntryState): 200 |
 
 /** Each answer as JSON. */
 async function formatAll(log: Log, answers: readonly Acknowledgement[]): Promise<readonly string[]> {
-  const receipts = await receiptsOf(log, answers);
-  return answers.map((answer) => formatAcknowledgement(answer, receipts.get(answer.index)));
+  const isAnyPublished = answers.some(({ state }) => state !== "durable");
+  const receipts = isAnyPublished ? await receiptsOf(log, answers) : undefined;
+  return answers.map((answer) => formatAcknowledgement(answer, receipts?.get(answer.index)));
 }
 
 /** By index, for those that are published. */

@@ -146,6 +146,9 @@ export class Body implements BodySink {
 }
 
 function joined(parts: readonly Uint8Array[], size: number): Uint8Array {
+  const [first] = parts;
+  // Most bodies come in one part. Not as the Buffer that it may be, whose slice() copies nothing.
+  if (first !== undefined && parts.length === 1) return new Uint8Array(first.buffer, first.byteOffset, first.length);
   const bytes = new Uint8Array(size);
   let offset = 0;
   for (const part of parts) {

@@ -32,8 +32,7 @@ export const EVENT_MEDIA_TYPES: readonly EventMediaType[] = [
 /** @throws {ServerError} `media-type-unsupported` */
 export function mediaTypeOf(request: ServerRequest): EventMediaType {
   const text = request.header("content-type") ?? "";
-  const mediaType = text.split(";", 1)[0]?.trim().toLowerCase();
-  const known = EVENT_MEDIA_TYPES.find((each) => each === mediaType);
+  const known = EVENT_MEDIA_TYPES.find((each) => each === text) ?? parseMediaType(text);
   if (known === undefined) {
     const got = JSON.stringify(text.slice(0, 80));
     throw new ServerError("media-type-unsupported", `expected one of ${EVENT_MEDIA_TYPES.join(", ")}, got ${got}`);
@@ -42,6 +41,11 @@ export function mediaTypeOf(request: ServerRequest): EventMediaType {
   if (encoding !== "identity")
     throw new ServerError("media-type-unsupported", "expected a body without Content-Encoding");
   return known;
+}
+
+function parseMediaType(text: string): EventMediaType | undefined {
+  const mediaType = text.split(";", 1)[0]?.trim().toLowerCase();
+  return EVENT_MEDIA_TYPES.find((each) => each === mediaType);
 }
 
 /**
