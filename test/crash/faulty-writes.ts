@@ -12,12 +12,15 @@ const LATE_MS = 20;
 export class FaultPlan {
   readonly fault: Fault;
   readonly #at: number;
+  readonly #dies: boolean;
   /** Writes so far. */
   count = 0;
 
-  constructor(fault: Fault, at: number) {
+  /** @param dies - Nothing lands after it, as if the process had ended there. */
+  constructor(fault: Fault, at: number, { dies = false }: { readonly dies?: boolean } = {}) {
     this.fault = fault;
     this.#at = at;
+    this.#dies = dies;
   }
 
   get isOver(): boolean {
@@ -27,13 +30,18 @@ export class FaultPlan {
   /** Does a write, or what is left of it. @param tear - Lets half of it land. */
   async run<T>(write: () => Promise<T>, tear: () => Promise<unknown> = write): Promise<T> {
     this.count += 1;
+    if (this.count - 1 > this.#at && this.#dies) throw injected();
     if (this.count - 1 !== this.#at) return write();
     if (this.fault === "late") await sleep(LATE_MS);
     if (this.fault === "late") return write();
     if (this.fault === "after") await write();
     if (this.fault === "torn") await tear();
-    throw Object.assign(new Error("EIO: injected"), { code: "EIO" });
+    throw injected();
   }
+}
+
+function injected(): Error {
+  return Object.assign(new Error("EIO: injected"), { code: "EIO" });
 }
 
 export function faultyFileSystem(plan: FaultPlan): FileSystem {

@@ -1,6 +1,6 @@
 /** Files that survive a crash: whole under their name, or not there. */
 import { randomBytes } from "node:crypto";
-import { link, open, readFile, rm } from "node:fs/promises";
+import { type FileHandle, link, open, readFile, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Makes a rename or a new file in this folder durable. */
@@ -13,7 +13,7 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Makes a file with this text, for its owner alone. False, and nothing changed, where the name is taken. */
+/** Makes a file with this text, for its owner alone. False, and nothing changed, where the name is taken. Where it throws, too. */
 export async function createFile(path: string, text: string): Promise<boolean> {
   const beside = `${path}.${randomBytes(6).toString("hex")}`;
   const file = await open(beside, "wx", 0o600);
@@ -26,11 +26,19 @@ export async function createFile(path: string, text: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false;
+    // The link may have landed all the same: nothing is left of what is said to have failed.
+    if (await isAt(path, file).catch(() => false)) await rm(path, { force: true });
     throw error;
   } finally {
     await file.close();
     await rm(beside, { force: true });
   }
+}
+
+/** Whether this very file is under the name. */
+export async function isAt(path: string, file: FileHandle): Promise<boolean> {
+  const [{ dev, ino }, named] = await Promise.all([file.stat(), stat(path)]);
+  return dev === named.dev && ino === named.ino;
 }
 
 /** The text of a file; `undefined` where there is none. */

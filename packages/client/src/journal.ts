@@ -11,7 +11,7 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import { ClientError } from "./error.ts";
-import { codeOf, syncFolder } from "./files.ts";
+import { codeOf, isAt, syncFolder } from "./files.ts";
 import { FRAME_BYTES_MAX, RECORD_HEADER_BYTES, encodeFrame } from "./journal-frame.ts";
 import { JournalMark } from "./journal-mark.ts";
 import { replayFrames } from "./journal-replay.ts";
@@ -199,8 +199,18 @@ export class Journal {
     for (const { reject } of [...refused, ...this.#rewrites.splice(0)]) reject(failure);
   }
 
+  /** A rename that says that it failed may have landed. */
+  async #replaceBy(file: FileHandle, path: string): Promise<void> {
+    try {
+      await rename(path, this.#path);
+    } catch (cause) {
+      if (!(await isAt(this.#path, file))) throw cause;
+    }
+  }
+
   /** Cuts off what a failed write left behind the last frame that is synced. */
   async #repair(): Promise<void> {
+    if (!(await isAt(this.#path, this.#file))) throw new Error("another file is under its name");
     await this.#file.truncate(this.#end);
     await this.#file.sync();
     await syncFolder(dirname(this.#path));
@@ -249,9 +259,10 @@ export class Journal {
       written = await writeNew(path, records());
       // From here until the rename is noted, the end of either file will do.
       await this.#mark?.announce({ end: this.#end, next: written.end });
-      await rename(path, this.#path);
+      await this.#replaceBy(written.file, path);
     } catch (cause) {
-      // Nothing has changed: the old file is still the one under the name.
+      // The old file is still the one under the name, which is looked at before it is written to again.
+      this.#broken = true;
       await written?.file.close().catch(() => undefined);
       await rm(path, { force: true }).catch(() => undefined);
       reject(cause instanceof ClientError ? cause : unwritable(path, cause));
