@@ -6,6 +6,7 @@
  * are made, four at a time, whichever message they are for; then all tags.
  */
 import { PERMUTED, STATE, permute } from "./chacha20";
+import { clear } from "./clear";
 import { authenticate } from "./poly1305";
 import { transpose } from "./transpose";
 
@@ -51,11 +52,6 @@ export function encryptMessages(from: usize, lengths: usize, count: u32): void {
   clear(STATE, 256);
   clear(PERMUTED, 256);
   clear(KEY_STREAM, LANES * BLOCK_BYTES);
-}
-
-/** A multiple of 16 bytes. The engine's own memory.fill takes longer to be called than this to be done. */
-@inline function clear(from: usize, bytes: u32): void {
-  for (let at: usize = 0; at < bytes; at += 16) v128.store(from + at, i32x4.splat(0));
 }
 
 /** HChaCha20: replaces each key by the one for its nonce. */

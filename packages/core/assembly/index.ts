@@ -1,6 +1,8 @@
 /** What the kernel is asked for, and the memory through which it is asked. */
-import { hashEntries } from "./leaves";
+import { clear } from "./clear";
+import { LEAF_PREFIX_BYTES, hashMessages } from "./messages";
 import { hashPairs, makeTails } from "./nodes";
+import { forget } from "./sha256";
 import { encryptMessages } from "./aead";
 
 /** What there is to hash. */
@@ -12,9 +14,16 @@ export const ENTRIES_MAX: u32 = 2048;
 export const LENGTHS = memory.data(4 * ENTRIES_MAX, 64);
 export const OUTPUT = memory.data(32 * ENTRIES_MAX, 64);
 
-/** Entries lie in INPUT each in a whole number of blocks: the first byte is left free, and the 9 after the entry. */
+/** Messages lie in INPUT each in a whole number of blocks: the 9 bytes after it are left free. They are overwritten. */
+export function hash(count: u32): void {
+  const end = hashMessages(INPUT, LENGTHS, count, OUTPUT, 0);
+  clear(INPUT, end - INPUT);
+  forget();
+}
+
+/** The same with entries: the byte before it is left free too. */
 export function hashLeaves(count: u32): void {
-  hashEntries(INPUT, LENGTHS, count, OUTPUT);
+  hashMessages(INPUT, LENGTHS, count, OUTPUT, LEAF_PREFIX_BYTES);
 }
 
 /** Pairs of hashes lie in INPUT one after the other. */
@@ -22,7 +31,7 @@ export function hashNodes(count: u32): void {
   hashPairs(INPUT, OUTPUT, count);
 }
 
-/** Messages lie in INPUT: see aead.ts. */
+/** Texts lie in INPUT: see aead.ts. */
 export function encrypt(count: u32): void {
   encryptMessages(INPUT, LENGTHS, count);
 }

@@ -4,6 +4,7 @@
  * A compression takes a vector where the standard has a word. What one message leaves idle, another uses: see leaves.ts.
  */
 
+import { clear } from "./clear";
 import { transpose } from "./transpose";
 
 /** FIPS 180-4 §4.2.2. */
@@ -229,4 +230,10 @@ export function compressScheduled(row0: usize, row1: usize, row2: usize, row3: u
   v128.store(STATE, add(f, v128.load(STATE, 80)), 80);
   v128.store(STATE, add(g, v128.load(STATE, 96)), 96);
   v128.store(STATE, add(h, v128.load(STATE, 112)), 112);
+}
+
+/** Forgets what was hashed. */
+export function forget(): void {
+  clear(STATE, 8 * 16);
+  clear(WORDS, 16 * 16);
 }

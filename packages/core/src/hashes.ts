@@ -1,13 +1,25 @@
 /**
- * Many hashes at once: of entries, and of a level of the tree. By the kernel, where the platform can run it.
+ * Many hashes at once: of messages, of entries, and of a level of the tree. By the kernel, where the platform can run it.
  *
  * Hashes here lie one after the other in one byte string, as in a tile.
  */
+import { sha256 } from "#crypto";
 import { HASH_BYTES, type Hash, hashLeaf, hashNode } from "./hash.ts";
 import { sharedKernel } from "./kernel.ts";
 
 /** One alone leaves three lanes idle: the platform's own SHA-256 is faster. */
 const KERNEL_MIN = 2;
+
+/**
+ * SHA-256 of messages, one after the other. FIPS 180-4.
+ *
+ * @example
+ * sha256All([new Uint8Array(), Uint8Array.of(1)]).length; // 64
+ */
+export function sha256All(messages: readonly Uint8Array[]): Uint8Array {
+  const kernel = messages.length < KERNEL_MIN ? undefined : sharedKernel();
+  return kernel?.sha256All(messages) ?? hashSingly(messages, sha256);
+}
 
 /**
  * The leaf hashes of entries, one after the other.
@@ -17,7 +29,7 @@ const KERNEL_MIN = 2;
  */
 export function hashLeaves(entries: readonly Uint8Array[]): Uint8Array {
   const kernel = entries.length < KERNEL_MIN ? undefined : sharedKernel();
-  return kernel?.hashLeaves(entries) ?? hashLeavesSingly(entries);
+  return kernel?.hashLeaves(entries) ?? hashSingly(entries, hashLeaf);
 }
 
 /**
@@ -57,10 +69,10 @@ export function splitHashes(hashes: Uint8Array): Hash[] {
   );
 }
 
-/** {@link hashLeaves} without the kernel. */
-export function hashLeavesSingly(entries: readonly Uint8Array[]): Uint8Array {
-  const hashes = new Uint8Array(entries.length * HASH_BYTES);
-  for (const [i, entry] of entries.entries()) hashes.set(hashLeaf(entry), i * HASH_BYTES);
+/** {@link sha256All} or {@link hashLeaves} without the kernel. */
+export function hashSingly(messages: readonly Uint8Array[], hash: (message: Uint8Array) => Hash): Uint8Array {
+  const hashes = new Uint8Array(messages.length * HASH_BYTES);
+  for (const [i, message] of messages.entries()) hashes.set(hash(message), i * HASH_BYTES);
   return hashes;
 }
 

@@ -34,7 +34,7 @@ export {
   utf8,
 } from "./bytes.ts";
 export { HASH_BYTES, type Hash, assertHash, emptyRootHash, hashLeaf, hashNode } from "./hash.ts";
-export { hashLeaves, hashNodes, splitHashes } from "./hashes.ts";
+export { hashLeaves, hashNodes, sha256All, splitHashes } from "./hashes.ts";
 export type { AeadInput } from "./aead-portable.ts";
 export { encryptAll } from "./aead.ts";
 export type { NodeId } from "./node.ts";

@@ -4,9 +4,10 @@
  *
  * This file moves bytes in and out of its memory, whose size is fixed: what does not fit at once goes in parts.
  */
+import { sha256 } from "#crypto";
 import { AEAD_KEY_BYTES, AEAD_TAG_BYTES, type AeadInput, encryptPortably } from "./aead-portable.ts";
 import { decodeBase64 } from "./bytes.ts";
-import { HASH_BYTES, hashLeaf } from "./hash.ts";
+import { HASH_BYTES, type Hash, hashLeaf } from "./hash.ts";
 import { KERNEL_WASM } from "./kernel-wasm.ts";
 
 /** What is used of it: TypeScript has its types among those of a browser's window only. */
@@ -18,6 +19,7 @@ declare const WebAssembly: {
 /** The addresses and bounds of assembly/index.ts. */
 interface Exports extends Readonly<Record<"INPUT" | "INPUT_BYTES" | "LENGTHS" | "ENTRIES_MAX" | "OUTPUT", Global>> {
   readonly memory: { readonly buffer: ArrayBuffer };
+  hash(count: number): void;
   hashLeaves(count: number): void;
   hashNodes(count: number): void;
   encrypt(count: number): void;
@@ -29,8 +31,9 @@ interface Global {
 
 const SHA256_BLOCK_BYTES = 64;
 const PAIR_BYTES = 2 * HASH_BYTES;
-/** What SHA-256 needs of a leaf beside the entry: the prefix in front, and at least a bit and the length behind. */
-const AROUND_ENTRY_BYTES = 1 + 9;
+/** Behind a message: a bit, and its length. FIPS 180-4 §5.1.1. */
+const PADDING_BYTES_MIN = 9;
+const LEAF_PREFIX_BYTES = 1;
 
 /** What assembly/aead.ts keeps in front of a text and its associated data: the key, the nonce, and the tag's key. */
 const AEAD_HEADER_BYTES = 96;
@@ -67,36 +70,55 @@ export class Kernel {
     }
   }
 
+  /** SHA-256 of each, one after the other. No message and no hash is left in the kernel's memory. */
+  sha256All(messages: readonly Uint8Array[]): Uint8Array {
+    const hash = (count: number): void => this.#exports.hash(count);
+    return this.#overwritingAfterErrors(() => {
+      const hashes = this.#hashAll(messages, 0, hash, sha256);
+      this.#bytes.fill(0, this.#output, this.#output + Math.min(hashes.length, this.#entriesMax * HASH_BYTES));
+      return hashes;
+    });
+  }
+
   /** What {@link hashLeaf} gives of each, one after the other. */
   hashLeaves(entries: readonly Uint8Array[]): Uint8Array {
-    const hashes = new Uint8Array(entries.length * HASH_BYTES);
+    return this.#hashAll(entries, LEAF_PREFIX_BYTES, (count) => this.#exports.hashLeaves(count), hashLeaf);
+  }
+
+  #hashAll(
+    messages: readonly Uint8Array[],
+    prefixBytes: number,
+    hash: (count: number) => void,
+    hashSingly: (message: Uint8Array) => Hash,
+  ): Uint8Array {
+    const hashes = new Uint8Array(messages.length * HASH_BYTES);
     let from = 0;
-    while (from < entries.length) {
-      const count = this.#takeEntries(entries, from);
+    while (from < messages.length) {
+      const count = this.#takeMessages(messages, from, prefixBytes);
       if (count > 0) {
-        this.#exports.hashLeaves(count);
+        hash(count);
         this.#give(hashes, from, count);
         from += count;
       } else {
-        hashes.set(hashLeaf(entries[from] as Uint8Array), from * HASH_BYTES);
+        hashes.set(hashSingly(messages[from] as Uint8Array), from * HASH_BYTES);
         from += 1;
       }
     }
     return hashes;
   }
 
-  /** Copies entries to where they are hashed. Returns how many; none if the first one is too long. */
-  #takeEntries(entries: readonly Uint8Array[], from: number): number {
+  /** Copies messages to where they are hashed. Returns how many; none if the first one is too long. */
+  #takeMessages(messages: readonly Uint8Array[], from: number, prefixBytes: number): number {
     let taken = 0;
     let at = this.#input;
     const end = this.#input + this.#inputBytes;
-    for (let i = from; i < entries.length && taken < this.#entriesMax; i += 1) {
-      const entry = entries[i] as Uint8Array;
-      const { length } = entry;
-      const next = at + Math.ceil((length + AROUND_ENTRY_BYTES) / SHA256_BLOCK_BYTES) * SHA256_BLOCK_BYTES;
+    for (let i = from; i < messages.length && taken < this.#entriesMax; i += 1) {
+      const message = messages[i] as Uint8Array;
+      const size = prefixBytes + message.length + PADDING_BYTES_MIN;
+      const next = at + Math.ceil(size / SHA256_BLOCK_BYTES) * SHA256_BLOCK_BYTES;
       if (next > end) break;
-      this.#bytes.set(entry, at + 1);
-      this.#view.setUint32(this.#lengths + 4 * taken, length, true);
+      this.#bytes.set(message, at + prefixBytes);
+      this.#view.setUint32(this.#lengths + 4 * taken, message.length, true);
       taken += 1;
       at = next;
     }
@@ -122,15 +144,22 @@ export class Kernel {
 
   /** What {@link encryptPortably} gives of each. No key and no text is left in the kernel's memory. */
   encryptAll(inputs: readonly AeadInput[]): Uint8Array[] {
-    const encrypted: Uint8Array[] = [];
-    try {
+    return this.#overwritingAfterErrors(() => {
+      const encrypted: Uint8Array[] = [];
       while (encrypted.length < inputs.length) this.#encryptSome(inputs, encrypted);
+      return encrypted;
+    });
+  }
+
+  /** Where something is no byte string, others before it have been copied already. */
+  #overwritingAfterErrors<T>(work: () => T): T {
+    try {
+      return work();
     } catch (error) {
-      // Something that is no byte string stood among them, behind others that were copied already.
       this.#bytes.fill(0, this.#input, this.#input + this.#inputBytes);
+      this.#bytes.fill(0, this.#output, this.#output + this.#entriesMax * HASH_BYTES);
       throw error;
     }
-    return encrypted;
   }
 
   /** Goes on behind what is encrypted already, as far as the memory reaches. */

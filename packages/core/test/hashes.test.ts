@@ -3,20 +3,35 @@ import { sha256 as nobleSha256 } from "@noble/hashes/sha2.js";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Kernel } from "../src/kernel.ts";
-import { hashLeavesSingly, hashNodesSingly } from "../src/hashes.ts";
-import { concatBytes, hashLeaf, hashLeaves, hashNode, hashNodes, splitHashes } from "../src/index.ts";
+import { hashNodesSingly, hashSingly } from "../src/hashes.ts";
+import {
+  concatBytes,
+  hashLeaf,
+  hashLeaves,
+  hashNode,
+  hashNodes,
+  sha256,
+  sha256All,
+  splitHashes,
+} from "../src/index.ts";
 import { errorCode } from "../../../test/support/errors.ts";
 
 const kernel = Kernel.create();
 const byKernel = kernel && {
   name: "the kernel",
+  sha256All: kernel.sha256All.bind(kernel),
   hashLeaves: kernel.hashLeaves.bind(kernel),
   hashNodes: kernel.hashNodes.bind(kernel),
 };
 const implementations = [
   ...(byKernel === undefined ? [] : [byKernel]),
-  { name: "portable code", hashLeaves: hashLeavesSingly, hashNodes: hashNodesSingly },
-  { name: "what core exports", hashLeaves, hashNodes },
+  {
+    name: "portable code",
+    sha256All: (messages: readonly Uint8Array[]) => hashSingly(messages, sha256),
+    hashLeaves: (entries: readonly Uint8Array[]) => hashSingly(entries, hashLeaf),
+    hashNodes: hashNodesSingly,
+  },
+  { name: "what core exports", sha256All, hashLeaves, hashNodes },
 ];
 
 /** A byte string in which no two places look the same. */
@@ -24,30 +39,34 @@ function bytesOf(length: number, seed: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (i * 31 + seed * 17 + Math.floor(i / 256)) % 256);
 }
 
-function digestAll(prefix: number, messages: readonly Uint8Array[]): Uint8Array {
+function digestAll(prefix: readonly number[], messages: readonly Uint8Array[]): Uint8Array {
   return concatBytes(
-    ...messages.map((message) => createHash("sha256").update(Uint8Array.of(prefix)).update(message).digest()),
+    ...messages.map((message) => createHash("sha256").update(Uint8Array.from(prefix)).update(message).digest()),
   );
 }
 
-describe.each(implementations)("hashes by $name", ({ hashLeaves, hashNodes }) => {
+describe.each(implementations)("hashes by $name", ({ sha256All, hashLeaves, hashNodes }) => {
   test("are those of node:crypto for entries of every length to 400, in one batch and alone", () => {
     const entries = Array.from({ length: 401 }, (_, length) => bytesOf(length, length));
-    expect(hashLeaves(entries)).toEqual(digestAll(0, entries));
-    for (const entry of entries) expect(hashLeaves([entry])).toEqual(digestAll(0, [entry]));
+    expect(hashLeaves(entries)).toEqual(digestAll([0], entries));
+    expect(sha256All(entries)).toEqual(digestAll([], entries));
+    for (const entry of entries) {
+      expect(hashLeaves([entry])).toEqual(digestAll([0], [entry]));
+      expect(sha256All([entry])).toEqual(digestAll([], [entry]));
+    }
   });
 
   test("are those of node:crypto for every number of entries and pairs to 40", () => {
     for (let count = 0; count <= 40; count += 1) {
       const entries = Array.from({ length: count }, (_, i) => bytesOf(64, i));
-      expect(hashLeaves(entries)).toEqual(digestAll(0, entries));
-      expect(hashNodes(concatBytes(...entries))).toEqual(digestAll(1, entries));
+      expect(hashLeaves(entries)).toEqual(digestAll([0], entries));
+      expect(hashNodes(concatBytes(...entries))).toEqual(digestAll([1], entries));
     }
   });
 
   test("are right whatever the last byte of a pair", () => {
     const pairs = Array.from({ length: 256 }, (_, last) => concatBytes(bytesOf(63, last), Uint8Array.of(last)));
-    expect(hashNodes(concatBytes(...pairs))).toEqual(digestAll(1, pairs));
+    expect(hashNodes(concatBytes(...pairs))).toEqual(digestAll([1], pairs));
   });
 
   test("are those of SHA-256 by node:crypto and by noble for any entries, which are left as they are", () => {
@@ -56,7 +75,8 @@ describe.each(implementations)("hashes by $name", ({ hashLeaves, hashNodes }) =>
       fc.property(fc.array(entry, { maxLength: 30 }), (entries) => {
         const before = concatBytes(...entries);
         const hashes = hashLeaves(entries);
-        expect(hashes).toEqual(digestAll(0, entries));
+        expect(hashes).toEqual(digestAll([0], entries));
+        expect(sha256All(entries)).toEqual(digestAll([], entries));
         expect(hashes).toEqual(concatBytes(...entries.map((each) => nobleSha256(concatBytes(Uint8Array.of(0), each)))));
         expect(hashes).toEqual(concatBytes(...entries.map(hashLeaf)));
         expect(concatBytes(...entries)).toEqual(before);
@@ -83,9 +103,10 @@ describe.each(implementations)("hashes by $name", ({ hashLeaves, hashNodes }) =>
       ...Array.from({ length: 9 }, (_, i) => bytesOf(65_535 - i, i)),
     ];
     const hashes = hashLeaves(entries);
-    expect(Buffer.compare(hashes, digestAll(0, entries))).toBe(0);
+    expect(Buffer.compare(hashes, digestAll([0], entries))).toBe(0);
+    expect(Buffer.compare(sha256All(entries), digestAll([], entries))).toBe(0);
     const pairs = Array.from({ length: 5001 }, (_, i) => bytesOf(64, i));
-    expect(Buffer.compare(hashNodes(concatBytes(...pairs)), digestAll(1, pairs))).toBe(0);
+    expect(Buffer.compare(hashNodes(concatBytes(...pairs)), digestAll([1], pairs))).toBe(0);
   });
 
   test("are right for Buffers, views, shared and resizable memory", () => {
@@ -95,9 +116,9 @@ describe.each(implementations)("hashes by $name", ({ hashLeaves, hashNodes }) =>
     const resizable = new Uint8Array(new ArrayBuffer(200, { maxByteLength: 300 }));
     resizable.set(bytes);
     const entries = [Buffer.from(bytes), concatBytes(bytes, bytes).subarray(200), shared, resizable];
-    expect(hashLeaves(entries)).toEqual(digestAll(0, [bytes, bytes, bytes, bytes]));
+    expect(hashLeaves(entries)).toEqual(digestAll([0], [bytes, bytes, bytes, bytes]));
     const pairs = [bytes.subarray(0, 64), bytes.subarray(64, 128)];
-    expect(hashNodes(Buffer.from(bytes.subarray(0, 128)))).toEqual(digestAll(1, pairs));
+    expect(hashNodes(Buffer.from(bytes.subarray(0, 128)))).toEqual(digestAll([1], pairs));
   });
 
   test("are refused for what is no byte string, and right in the next call", () => {
@@ -108,7 +129,7 @@ describe.each(implementations)("hashes by $name", ({ hashLeaves, hashNodes }) =>
     const wrong = [undefined, null, new BigUint64Array(3), detached] as unknown as Uint8Array[];
     for (const each of wrong) {
       expect(errorCode(() => hashLeaves([...entries, each]))).toBe("TypeError");
-      expect(hashLeaves(entries)).toEqual(digestAll(0, entries));
+      expect(hashLeaves(entries)).toEqual(digestAll([0], entries));
     }
   });
 });
