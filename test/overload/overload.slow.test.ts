@@ -18,7 +18,7 @@ const SCENARIOS: readonly (readonly [name: string, run: () => Promise<scenarios.
 
 describe(`for ${seconds} s good clients get through, what was acknowledged is there, memory stays in bounds`, () => {
   test.skipIf(!canOpenMany)(
-    "ten thousand connections that say nothing, or begin a request (where a process may open so many files)",
+    "ten thousand connections that ask once and stay, say nothing, or begin a request (where a process may open so many files)",
     async () => expectWork(await scenarios.manyConnections({ seconds, count: 10_000 })),
     TIMEOUT_MS,
   );

@@ -10,7 +10,7 @@ const TIMEOUT_MS = 180_000;
 
 describe("under load good clients get through, what was acknowledged is there, memory stays in bounds", () => {
   test.skipIf(!canOpenMany)(
-    "ten thousand connections that say nothing, or begin a request (where a process may open so many files)",
+    "ten thousand connections that ask once and stay, say nothing, or begin a request (where a process may open so many files)",
     async () => expectWork(await scenarios.manyConnections({ ...NOW, count: MANY })),
     TIMEOUT_MS,
   );

@@ -74,31 +74,35 @@ export interface Lasting {
   readonly seconds: number;
 }
 
-/** 10,000 connections that say nothing, or begin a request and never end it. */
+/**
+ * Ten thousand connections: most ask once and stay, the others say nothing, or begin a request and never end it. Those are
+ * cut after ten seconds, and come again.
+ */
 export async function manyConnections({ seconds, count }: Lasting & { readonly count: number }): Promise<Result> {
   // Ten thousand times what a connection takes: some 20 kB.
   return run({ memoryMib: MEMORY_MIB + 400 }, async (site, clients) => {
     const { port } = site;
-    // Some are always about to be cut off, and come again.
-    const half = Math.ceil(count * 0.55);
-    await withCrowd({ port, count: half, kind: "idle" }, async () =>
-      withCrowd({ port, count: half, kind: "half-open" }, async () => {
-        await site.untilOpen(count);
-        await lasts(seconds, clients);
-      }),
-    );
+    await withCrowd({ port, count: Math.ceil(count * 0.9), kind: "kept" }, async () => {
+      await site.untilOpen(count * 0.9);
+      await withCrowd({ port, count: Math.ceil(count * 0.1), kind: "idle" }, async () =>
+        withCrowd({ port, count: Math.ceil(count * 0.1), kind: "half-open" }, async () => {
+          await site.untilOpen(count);
+          await lasts(seconds, clients);
+        }),
+      );
+    });
     for (const status of clients.readiness) assert.equal(status, 200);
   });
 }
 
 /** More connections than are allowed: some ask once and keep theirs, some say nothing. */
 export async function tooManyConnections({ seconds }: Lasting): Promise<Result> {
-  return run({ server: { connectionsMax: 60, bodyTimeoutMs: 500 } }, async (site, clients) => {
+  return run({ server: { connectionsMax: 60, bodyTimeoutMs: 1500 } }, async (site, clients) => {
     const { port } = site;
     await withCrowd({ port, count: 200, kind: "kept" }, async (kept) =>
       withCrowd({ port, count: 20, kind: "idle" }, async (idle) => {
         // Idle ones gave way, and silent ones were cut at their time: others came in their place, the good ones too.
-        await kept.until(({ closed }) => closed > 100);
+        await kept.until(({ closed }) => closed > 60);
         await idle.until(({ closed }) => closed > 20);
         await lasts(seconds, clients);
         assert.ok(site.openFiles() < 60 + 60, `the server has ${site.openFiles()} files open`);
