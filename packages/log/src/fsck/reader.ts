@@ -44,7 +44,10 @@ export class DamagedReader {
     return this.#tolerant({ table: "head", key: name }, async () => (await this.#storage.readHead(name))?.bytes);
   }
 
-  /** The rows of a table; goes on behind one that is damaged. */
+  /**
+   * The rows of a table; goes on behind one that is damaged. Where its key is damaged too and no text any more, nothing
+   * names the place behind it: there it ends, with what was reported.
+   */
   async *scan(table: string, range: ScanRange = {}): AsyncGenerator<StoredRow> {
     let from: ScanRange = range;
     for (;;) {
@@ -55,7 +58,7 @@ export class DamagedReader {
         if (!isDamage(error)) throw error;
         const { key } = error.details;
         this.#report(error, { table, key: typeof key === "string" ? key : "" });
-        if (typeof key !== "string") return;
+        if (typeof key !== "string" || key <= (from.gt ?? "")) return;
         const { lt, lte, limit } = range;
         from = { gt: key, ...(lt === undefined ? {} : { lt }), ...(lte === undefined ? {} : { lte }) };
         if (limit !== undefined) from = { ...from, limit };
