@@ -7,11 +7,11 @@ import { HASH_BYTES, encodeHex, equalBytes, hashLeaf, hashLeaves } from "@tallys
 import { type Leaf, dayOf, decodeLeaf, decodeOpening, encodeCbor, encodeLeaf, streamId } from "@tallystick/events";
 import { type LogStorage, type Row, type Run, StorageError, indexKey } from "@tallystick/storage";
 import { type Candidate, type OwnContext, type OwnEvent, type SentCandidate, ownCandidate } from "./candidate.ts";
+import { CHAIN_KINDS, type ChainEnds } from "./chain-ends.ts";
 import { LogError } from "./error.ts";
 import type { OwnStream } from "./heads.ts";
 import type { LogSecrets, Tags } from "./keys.ts";
 import type { Acknowledgement, SenderKeyRule } from "./log-api.ts";
-import type { Lru } from "./lru.ts";
 import type { Submission } from "./queue.ts";
 import {
   type ChainEnd,
@@ -21,11 +21,9 @@ import {
   TABLE,
   batchKey,
   commitmentCheck,
-  decodeChainEnd,
   decodeKnownId,
   decodePlacedBatch,
   decodeStreamEnd,
-  encodeChainEnd,
   encodeKnownId,
   encodePlacedBatch,
   encodeStreamEnd,
@@ -39,7 +37,7 @@ export interface DraftContext {
   readonly senderSeed: Uint8Array;
   readonly senderKeys: readonly SenderKeyRule[];
   readonly pinFirstSenderKey: boolean;
-  readonly chainEnds: Lru<ChainEnd>;
+  readonly chainEnds: ChainEnds;
 }
 
 export interface DraftBase {
@@ -66,7 +64,6 @@ export interface Built {
   readonly leafHashes: Uint8Array;
   readonly rows: readonly Row[];
   readonly runs: readonly Run[];
-  readonly chainEnds: ReadonlyMap<string, ChainEnd>;
   readonly loggedAt: number;
   readonly own: OwnStream;
   /** Whether anything but a log.head is among them, behind the last log.head if there is one. */
@@ -381,7 +378,6 @@ export class Draft {
         { table: TABLE.leaf, first, values: leaves },
         { table: TABLE.sealed, first, values: sealed },
       ],
-      chainEnds: chains,
       loggedAt: this.#loggedAt,
       own: { ...this.#base.own, nextSequence: this.#nextOwn },
       // What stands before a log.head in the same commit, such as the stream.start that it caused, did not come since.
@@ -391,27 +387,14 @@ export class Draft {
   }
 
   async #chainEnds(tags: readonly Tags[]): Promise<Map<string, ChainEnd>> {
-    const { chainEnds, storage } = this.#context;
-    const wanted = new Set<string>();
+    const keys = new Set<string>();
     for (const own of tags) {
       for (const kind of CHAIN_KINDS) {
         const chain = own[kind];
-        if (chain !== null) wanted.add(chain.key);
+        if (chain !== null) keys.add(chain.key);
       }
     }
-    const known = new Map<string, ChainEnd>();
-    const missing: string[] = [];
-    for (const key of wanted) {
-      const end = chainEnds.get(key);
-      if (end === undefined) missing.push(key);
-      else known.set(key, end);
-    }
-    const rows = missing.length === 0 ? [] : await storage.getRows(TABLE.chain, missing);
-    for (const [at, key] of missing.entries()) {
-      const row = rows[at];
-      if (row !== undefined) known.set(key, decodeChainEnd(row));
-    }
-    return known;
+    return this.#context.chainEnds.read(keys);
   }
 
   #leafOf(candidate: Candidate, chains: Pick<Leaf, ChainKind>): Leaf {
@@ -428,8 +411,8 @@ export class Draft {
   }
 
   #indexRows(chains: ReadonlyMap<string, ChainEnd>): Row[] {
-    const rows: Row[] = [];
-    for (const [key, end] of chains) rows.push({ table: TABLE.chain, key, value: encodeChainEnd(end) });
+    const first = this.#base.size;
+    const rows = this.#context.chainEnds.commit(chains, { first, size: first + this.#placed.length });
     for (const [key, { candidate, index }] of this.#ids) {
       if (index >= this.#base.size)
         rows.push({
@@ -452,7 +435,6 @@ export class Draft {
 }
 
 const NO_TAGS: Tags = { session: null, actor: null, subject: null, tenant: null };
-const CHAIN_KINDS: readonly ChainKind[] = ["session", "actor", "subject", "tenant"];
 
 /** Moves the ends of chains to the entry at `index`; gives its places in them. */
 function extend(ends: Map<string, ChainEnd>, tags: Tags, index: number): Pick<Leaf, ChainKind> {

@@ -109,6 +109,7 @@ class Walk {
   async run(): Promise<FsckReport> {
     const { size } = this.#head;
     await this.#tree.readEdges();
+    await this.#rows.begin();
     if (this.#heads.isDue(0)) await this.#heads.compare(this.#tree);
     for (let index = 0; index * TILE_WIDTH < size; index += 1) {
       this.#options.signal?.throwIfAborted();

@@ -18,6 +18,7 @@ import {
   unsignedCandidate,
   unsignedSender,
 } from "./candidate.ts";
+import { ChainEnds } from "./chain-ends.ts";
 import { LogClock } from "./clock.ts";
 import { keepEvidence } from "./contradiction.ts";
 import { LogError } from "./error.ts";
@@ -37,21 +38,17 @@ import type {
   TailItem,
   TailOptions,
 } from "./log-api.ts";
-import { Lru } from "./lru.ts";
 import { News } from "./news.ts";
 import { type ResolvedOptions, assertOptions, resolveOptions } from "./options.ts";
 import { Published } from "./published.ts";
 import { Publisher } from "./publisher.ts";
 import { LogReader } from "./reader.ts";
 import { askWitnesses, assertKeyStore, recoverState } from "./recovery.ts";
-import type { ChainEnd } from "./rows.ts";
 import { scrub } from "./scrub.ts";
 import { Sequencer } from "./sequencer.ts";
 import { Tails } from "./tail.ts";
 import { thinHeads } from "./thinning.ts";
 
-/** Ends of chains in memory: those of the persons and sessions that are active. */
-const CHAIN_ENDS_MAX = 50_000;
 /** Between two rounds of asking witnesses at start: it doubles, since public ones allow only so many requests a day. */
 const ASK_INTERVAL_MS = 500;
 const ASK_INTERVAL_MAX_MS = 10_000;
@@ -75,7 +72,8 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const heads = await readHeads(resolved.storage);
   const state = await recoverState({ ...resolved, signed: heads.signed.head, published: heads.published.head });
   await assertKeyStore({ ...resolved, secrets, signed: heads.signed.head, size: state.tree.range.size });
-  return new OpenLog({ options: resolved, policy, secrets, heads, state });
+  const chainEnds = await ChainEnds.open(resolved.storage, state.tree.range.size);
+  return new OpenLog({ options: resolved, policy, secrets, heads, state, chainEnds });
 }
 
 interface Parts {
@@ -84,6 +82,7 @@ interface Parts {
   readonly secrets: LogSecrets;
   readonly heads: Awaited<ReturnType<typeof readHeads>>;
   readonly state: Awaited<ReturnType<typeof recoverState>>;
+  readonly chainEnds: ChainEnds;
 }
 
 class OpenLog implements Log {
@@ -111,7 +110,7 @@ class OpenLog implements Log {
   #scrubbing: Promise<void> = Promise.resolve();
   #thinning: Promise<void> = Promise.resolve();
 
-  constructor({ options, policy, secrets, heads, state }: Parts) {
+  constructor({ options, policy, secrets, heads, state, chainEnds }: Parts) {
     const { origin, policyText, storage, keys, now } = options;
     this.#options = options;
     this.#policy = policy;
@@ -130,7 +129,7 @@ class OpenLog implements Log {
     this.#formerKey = formerKey(state.own.publicKey, ed25519PublicKey(keys.senderSeed));
     this.#warnOfKeys(heads.signed.head);
     this.#published = new Published(policy.quorum === "none" ? "published" : "witnessed", heads.published.head);
-    this.#sequencer = this.#makeSequencer(state);
+    this.#sequencer = this.#makeSequencer(state, chainEnds);
     this.#publisher = new Publisher({
       ...options,
       signers: keys.signers,
@@ -173,7 +172,7 @@ class OpenLog implements Log {
       logger.warn("the newest head was signed with keys of this log that this start does not have", { missing });
   }
 
-  #makeSequencer(state: Parts["state"]): Sequencer {
+  #makeSequencer(state: Parts["state"], chainEnds: ChainEnds): Sequencer {
     const { storage, random, origin, keys, senderKeys, pinFirstSenderKey, logger, ...limits } = this.#options;
     const { senderSeed } = keys;
     const publicKey = ed25519PublicKey(senderSeed);
@@ -191,7 +190,7 @@ class OpenLog implements Log {
         senderSeed,
         senderKeys,
         pinFirstSenderKey,
-        chainEnds: new Lru<ChainEnd>(CHAIN_ENDS_MAX),
+        chainEnds,
       },
       clock: this.#clock,
       state: { ...state, own },

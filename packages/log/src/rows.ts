@@ -9,10 +9,12 @@ export const TABLE = {
   leaf: "leaf",
   /** Index → sealed event. */
   sealed: "sealed",
-  /** Sender and event id → commitment, index. */
+  /** Sender and event id → check of the commitment, index. */
   id: "id",
   /** Kind and tag → count, last index. */
   chain: "chain",
+  /** `chain` → from which index on rows of chains may lag behind the leaves. */
+  lagging: "lagging",
   /** Stream id → next sequence, last index. */
   stream: "stream",
   /** Stream id and first sequence → first index and count of each batch. */

@@ -128,6 +128,19 @@ export class Sequencer {
     this.#rejectWaiting(new LogError("log-closed", "the log was closed before it took this: send it again later"));
     // A commit that is under way is never abandoned: its outcome must be known.
     await this.#running;
+    await this.#flush();
+  }
+
+  /** What the disk may lag behind with is written when all is well, so that the next start has nothing to replay. */
+  async #flush(): Promise<void> {
+    const { storage, draft } = this.#options;
+    if (this.#stopped !== undefined || this.#state.version === 0) return;
+    const rows = draft.chainEnds.flush(this.range.size);
+    try {
+      if (rows.length > 0) await storage.putRows(rows);
+    } catch (cause) {
+      this.stop(new LogError("log-stopped", "the log closed, and could not write all of its indexes", { cause }));
+    }
   }
 
   async #drained(): Promise<void> {
@@ -203,7 +216,6 @@ export class Sequencer {
       blobs,
     });
     this.#state = { ...next, version: version + 1 };
-    for (const [key, end] of built.chainEnds) draft.chainEnds.set(key, end);
     this.counters.entries += built.leaves.length;
     this.counters.commits += 1;
     onCommit();

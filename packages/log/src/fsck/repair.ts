@@ -7,16 +7,17 @@
 import { TILE_WIDTH, TallystickError, encodeHex, equalBytes, hashLeaves } from "@tallystick/core";
 import { type Leaf, decodeEvent, decodeLeaf, decodeOpening, streamId } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
+import { CHAIN_KINDS, decodeLaggingFrom, laggingFromRow } from "../chain-ends.ts";
 import { LogError } from "../error.ts";
 import { type FsckOptions, fsckLog } from "../fsck.ts";
 import { type IntegratedHead, decodeIntegratedHead } from "../heads.ts";
 import { LogSecrets } from "../keys.ts";
 import {
-  type ChainKind,
   TABLE,
   batchKey,
   commitmentCheck,
   chainKey,
+  decodeChainEnd,
   decodeKnownId,
   encodeChainEnd,
   encodeKnownId,
@@ -44,7 +45,6 @@ export interface RepairReport {
 
 /** Tables that are rebuilt whole: what no entry asks for is removed from them. */
 const DERIVED = [TABLE.chain, TABLE.stream, TABLE.batch, TABLE.edge] as const;
-const CHAIN_KINDS: readonly ChainKind[] = ["session", "actor", "subject", "tenant"];
 const ROWS_PER_WRITE = 1000;
 const TILES_PER_COMMIT = 64;
 
@@ -117,6 +117,8 @@ class Repair {
   /** Stream id → the public key that signs it; by what its first entry says. */
   readonly #publicKeys = new Map<string, Uint8Array>();
   readonly #ownStreams = new Set<string>();
+  /** As {@link decodeLaggingFrom} gives it. */
+  #chainsLagFrom = Infinity;
   readonly #written: Record<string, number> = {};
 
   constructor(options: FsckOptions, entries: ProvenEntries) {
@@ -133,6 +135,7 @@ class Repair {
     const { head } = this.#entries;
     for await (const { key } of this.#reader.scan(TABLE.own)) this.#ownStreams.add(key);
     this.#ownStreams.add(encodeHex(streamId({ origin, ...head.own })));
+    await this.#readLagging();
     let tree = emptyTree();
     const tiles: FullTile[] = [];
     for await (const { from, leaves, hashes } of windows(storage, head.size)) {
@@ -151,6 +154,18 @@ class Repair {
     this.#wantEdges();
     await this.#writeRows();
     return this.#written;
+  }
+
+  async #readLagging(): Promise<void> {
+    for await (const { key, value } of this.#reader.scan(TABLE.lagging)) {
+      try {
+        this.#chainsLagFrom = decodeLaggingFrom(value);
+      } catch (error) {
+        if (!(error instanceof TallystickError)) throw error;
+        this.#count(TABLE.lagging, 1);
+        await this.#options.storage.deleteRows(TABLE.lagging, [key]);
+      }
+    }
   }
 
   async #wrongTiles(tiles: readonly FullTile[]): Promise<readonly FullTile[]> {
@@ -243,8 +258,15 @@ class Repair {
       const rows: Row[] = [...wrong].map(([key, value]) => ({ table, key, value }));
       for (let at = 0; at < rows.length; at += ROWS_PER_WRITE)
         await this.#options.storage.putRows(rows.slice(at, at + ROWS_PER_WRITE));
-      if (rows.length > 0) this.#count(table, rows.length);
+      const damaged = rows.filter((row) => !this.#onlyLags(row));
+      if (damaged.length > 0) this.#count(table, damaged.length);
     }
+    if (this.#chainsLagFrom < Infinity) await this.#options.storage.putRows([laggingFromRow(this.#entries.head.size)]);
+  }
+
+  /** A row that the next start would have made too: to write it is no repair. */
+  #onlyLags({ table, value }: Row): boolean {
+    return table === TABLE.chain && value !== null && decodeChainEnd(value).last >= this.#chainsLagFrom;
   }
 
   /** The id of an event that was erased cannot be computed again: its row stays if it names an entry with its commitment. */

@@ -6,6 +6,7 @@
 import { decodeHex, encodeHex, equalBytes } from "@tallystick/core";
 import { type Leaf, type StreamState, type TallyEvent, decodeLeaf, streamId } from "@tallystick/events";
 import { indexKey } from "@tallystick/storage";
+import { CHAIN_KINDS, decodeLaggingFrom } from "../chain-ends.ts";
 import type { OwnStream } from "../heads.ts";
 import {
   type ChainKind,
@@ -23,7 +24,6 @@ import { CheckTable } from "./check-table.ts";
 import { IndexSet } from "./index-set.ts";
 import type { Findings, FsckCode } from "./report.ts";
 
-const CHAIN_KINDS: readonly ChainKind[] = ["session", "actor", "subject", "tenant"];
 /** Rows whose leaves are read in one go. */
 const GROUP = 256;
 
@@ -48,6 +48,8 @@ export class RowsCheck {
   readonly #pins = new Map<string, string>();
   readonly #ownStream: string;
   #batches = 0;
+  /** Rows of chains need not have the entries from this index on: the next start replays them. */
+  #chainsLagFrom = Infinity;
 
   constructor(input: {
     readonly reader: DamagedReader;
@@ -62,6 +64,12 @@ export class RowsCheck {
     this.#size = input.size;
     this.#own = input.own;
     this.#ownStream = encodeHex(streamId({ origin: input.origin, ...input.own }));
+  }
+
+  /** Call first. */
+  async begin(): Promise<void> {
+    for await (const { value } of this.#reader.scan(TABLE.lagging))
+      this.#chainsLagFrom = this.#decoded(TABLE.lagging, undefined, () => decodeLaggingFrom(value)) ?? Infinity;
   }
 
   /** Every leaf finds its rows. */
@@ -101,7 +109,8 @@ export class RowsCheck {
   }
 
   async #checkChains(leaves: readonly CheckedLeaf[]): Promise<void> {
-    const wanted = leaves.flatMap(({ index, leaf }) =>
+    const written = leaves.filter(({ index }) => index < this.#chainsLagFrom);
+    const wanted = written.flatMap(({ index, leaf }) =>
       CHAIN_KINDS.flatMap((kind) => {
         const chain = leaf[kind];
         return chain === null ? [] : [{ index, n: chain.n, key: chainKey(kind, chain.tag) }];
@@ -276,6 +285,7 @@ interface RowWalk<T> {
 const ROW_CODES: Readonly<Record<string, FsckCode>> = {
   [TABLE.id]: "id-row-mismatch",
   [TABLE.chain]: "chain-row-mismatch",
+  [TABLE.lagging]: "chain-row-mismatch",
   [TABLE.stream]: "stream-row-mismatch",
   [TABLE.batch]: "stream-row-mismatch",
 };
