@@ -127,7 +127,8 @@ export class DamagedLog {
     await damage();
     const order = { dir: this.#copy.dir, size: this.#size, name: NAME, steps };
     const inspection = await this.#inspector.inspect(order);
-    if (inspection.noticed?.by !== "end") return inspection;
+    // One that was ended because it hung is no good end.
+    if (inspection.noticed?.by !== "end" || inspection.noticed.code === "SIGKILL") return inspection;
     // The next start finds that the process before it did not end in order, and reads all tables first.
     const { noticed, picture } = await this.#inspector.inspect({ ...order, steps: ["start"] });
     return { picture, ...(noticed === undefined ? {} : { noticed: { ...noticed, by: "end" } }) };

@@ -5,6 +5,9 @@ import type { Inspection, Order } from "./inspection.ts";
 
 const CHILD = fileURLToPath(new URL("inspection-child.ts", import.meta.url));
 
+/** Far more than the longest inspection takes. */
+const HANG_MS = 300_000;
+
 export class Inspector {
   #child: ChildProcess | undefined;
 
@@ -13,13 +16,16 @@ export class Inspector {
     this.#child ??= fork(CHILD, { execArgv: ["--conditions=ws-source"], stdio: ["ignore", "ignore", "ignore", "ipc"] });
     const child = this.#child;
     return new Promise((resolve) => {
+      const hanging = setTimeout(() => child.kill("SIGKILL"), HANG_MS);
       const ended = (code: number | null, signal: string | null): void => {
+        clearTimeout(hanging);
         this.#child = undefined;
         const message = `the process ended: ${signal ?? code}`;
         resolve({ noticed: { by: "end", code: String(signal ?? code), message }, picture: {} });
       };
       child.once("exit", ended);
       child.once("message", (inspection: Inspection) => {
+        clearTimeout(hanging);
         child.off("exit", ended);
         resolve(inspection);
       });
