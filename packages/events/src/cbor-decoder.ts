@@ -1,6 +1,7 @@
 /** Reads canonical CBOR, and refuses every other form with the byte at which it shows. RFC 8949 §4.2.1. */
 import { type CborMap, type CborValue, MAJOR, SIMPLE } from "./cbor-value.ts";
 import { EventError } from "./error.ts";
+import { SHORT_TEXT_BYTES, shortText } from "./short-text.ts";
 
 const KINDS = [
   "an unsigned integer",
@@ -168,25 +169,13 @@ function compareEncodedKeys(a: Uint8Array, b: Uint8Array): number {
 }
 
 function decodeText(utf8: Uint8Array, at: number): string {
-  if (utf8.length <= 32) {
-    const ascii = decodeShortAscii(utf8);
-    if (ascii !== undefined) return ascii;
-  }
+  const short = utf8.length <= SHORT_TEXT_BYTES ? shortText(utf8, 0, utf8.length) : undefined;
+  if (short !== undefined) return short;
   try {
     return textDecoder.decode(utf8);
   } catch {
     return malformed(at, "text is not valid UTF-8");
   }
-}
-
-/** For short text several times as fast as the platform's decoder. */
-function decodeShortAscii(utf8: Uint8Array): string | undefined {
-  let text = "";
-  for (const byte of utf8) {
-    if (byte >= 0x80) return undefined;
-    text += String.fromCharCode(byte);
-  }
-  return text;
 }
 
 function readUint(view: DataView, at: number, size: number): number {

@@ -79,6 +79,24 @@ export class CborWriter {
     this.#size += value.length;
   }
 
+  /** Writes a byte string of `size` that `put` makes from text; gives `false` where it does. */
+  byteStringOf(text: string, size: number, put: (bytes: Uint8Array, at: number, text: string) => boolean): boolean {
+    this.head(MAJOR.bytes, size);
+    this.#reserve(size);
+    const at = this.#size;
+    this.#size = at + size;
+    return put(this.#bytes, at, text);
+  }
+
+  /** Writes an item that was encoded before. */
+  encoded(item: Uint8Array): void {
+    this.#reserve(item.length);
+    const bytes = this.#bytes;
+    const at = this.#size;
+    for (let i = 0; i < item.length; i += 1) bytes[at + i] = item[i] ?? 0;
+    this.#size = at + item.length;
+  }
+
   /** Writes text; gives `false` and writes nothing where it holds a lone surrogate. */
   text(value: string): boolean {
     return (value.length <= SHORT_TEXT && this.#shortAscii(value)) || this.#anyText(value);

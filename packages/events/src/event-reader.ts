@@ -4,12 +4,12 @@
  * It knows the fields that an event can have, and gives their view in JSON. For anything else it gives up: the decoder
  * and the schema have the say, and the words for what is wrong.
  */
-import { encodeCbor } from "./cbor.ts";
 import { compareKeys } from "./cbor-encoder.ts";
 import { CborReader } from "./cbor-reader.ts";
 import { CBOR_DEPTH_MAX, MAJOR } from "./cbor-value.ts";
 import type { Context, ContextValue } from "./context.ts";
-import { formatHash, formatUuidBytes } from "./hex.ts";
+import { KEY } from "./event-keys.ts";
+import { HASH_BYTES, UUID_BYTES, formatHash, formatUuidBytes } from "./hex.ts";
 
 /** The view in JSON of an encoded event, its shape not checked; `undefined` where the decoder has to be asked. */
 export function readEventView(bytes: Uint8Array): object | undefined {
@@ -37,36 +37,6 @@ export function readEventView(bytes: Uint8Array): object | undefined {
   return from.isDone && view.outcome !== undefined ? view : undefined;
 }
 
-const KEY = encodedKeys([
-  "id",
-  "auth",
-  "time",
-  "type",
-  "actor",
-  "amends",
-  "reason",
-  "source",
-  "tenant",
-  "context",
-  "outcome",
-  "session",
-  "subject",
-  "targets",
-  "operation",
-  "retention",
-  "name",
-  "ip",
-  "device",
-  "userAgent",
-  "method",
-  "factors",
-  "provider",
-]);
-
-function encodedKeys<Key extends string>(keys: readonly Key[]): Readonly<Record<Key, Uint8Array>> {
-  return Object.fromEntries(keys.map((key) => [key, encodeCbor(key)])) as Record<Key, Uint8Array>;
-}
-
 /** The fields of a map of `size`; it fails where there are others, which were not read. */
 function whole<Fields extends object>(from: CborReader, size: number, fields: Fields): Fields {
   let present = 0;
@@ -80,12 +50,12 @@ function readText(from: CborReader, key: Uint8Array): string | undefined {
 }
 
 function readId(from: CborReader): string | undefined {
-  return from.takes(KEY.id) ? formatUuidBytes(from.byteString(16)) : undefined;
+  return from.takes(KEY.id) ? formatUuidBytes(from.byteString(UUID_BYTES)) : undefined;
 }
 
 /** 32 bytes as hex digits. */
 function readHash(from: CborReader, key: Uint8Array): string | undefined {
-  return from.takes(key) ? formatHash(from.byteString(32)) : undefined;
+  return from.takes(key) ? formatHash(from.byteString(HASH_BYTES)) : undefined;
 }
 
 /** An actor, a subject or a target. */

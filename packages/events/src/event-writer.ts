@@ -7,28 +7,29 @@
 import { writeItem } from "./cbor-encoder.ts";
 import type { CborWriter } from "./cbor-writer.ts";
 import type { EventFields, Subject, TallyEvent } from "./event.ts";
-import { hexBytes, uuidBytes } from "./hex.ts";
+import { KEY } from "./event-keys.ts";
+import { HASH_BYTES, UUID_BYTES, putHash, putUuid } from "./hex.ts";
 
 /** Writes `event`; gives `false` where only the general way will do. What was written is worthless then. */
 export function writeEvent(to: CborWriter, event: TallyEvent): boolean {
   const size = writeMapHead(to, event);
   const written =
-    writeBytes(to, "id", uuidBytes(event.id)) +
+    writeId(to, event.id) +
     writeAuth(to, event.auth) +
     writeTime(to, event.time) +
-    writeText(to, "type", event.type) +
-    writeParty(to, "actor", event.actor) +
+    writeText(to, KEY.type, event.type) +
+    writeParty(to, KEY.actor, event.actor) +
     writeAmends(to, event.amends) +
-    writeText(to, "reason", event.reason) +
+    writeText(to, KEY.reason, event.reason) +
     writeSource(to, event.source) +
-    writeText(to, "tenant", event.tenant) +
+    writeText(to, KEY.tenant, event.tenant) +
     writeContext(to, event.context) +
-    writeText(to, "outcome", event.outcome) +
+    writeText(to, KEY.outcome, event.outcome) +
     writeSession(to, event.session) +
-    writeParty(to, "subject", event.subject) +
+    writeParty(to, KEY.subject, event.subject) +
     writeTargets(to, event.targets) +
-    writeText(to, "operation", event.operation) +
-    writeText(to, "retention", event.retention);
+    writeText(to, KEY.operation, event.operation) +
+    writeText(to, KEY.retention, event.retention);
   return written === size;
 }
 
@@ -37,55 +38,59 @@ export function writeEvent(to: CborWriter, event: TallyEvent): boolean {
 
 const UNFIT = Number.NaN;
 
-function writeText(to: CborWriter, field: string, value: string | undefined): number {
+function writeText(to: CborWriter, key: Uint8Array, value: string | undefined): number {
   if (value === undefined) return 0;
-  to.text(field);
+  to.encoded(key);
   return typeof value === "string" && to.text(value) ? 1 : UNFIT;
 }
 
-function writeTexts(to: CborWriter, field: string, values: readonly string[] | undefined): number {
+function writeTexts(to: CborWriter, key: Uint8Array, values: readonly string[] | undefined): number {
   if (values === undefined) return 0;
   if (!Array.isArray(values)) return UNFIT;
-  to.text(field);
+  to.encoded(key);
   to.array(values.length);
   for (const value of values) if (typeof value !== "string" || !to.text(value)) return UNFIT;
   return 1;
 }
 
-function writeBytes(to: CborWriter, field: string, value: Uint8Array | undefined): number {
-  if (value === undefined) return UNFIT;
-  to.text(field);
-  to.byteString(value);
-  return 1;
+function writeId(to: CborWriter, id: string): number {
+  to.encoded(KEY.id);
+  return oneIf(to.byteStringOf(id, UUID_BYTES, putUuid));
+}
+
+/** 32 bytes, from hex digits. */
+function writeHash(to: CborWriter, key: Uint8Array, value: string): number {
+  to.encoded(key);
+  return oneIf(to.byteStringOf(value, HASH_BYTES, putHash));
 }
 
 function writeTime(to: CborWriter, time: number): number {
   if (!Number.isSafeInteger(time)) return UNFIT;
-  to.text("time");
+  to.encoded(KEY.time);
   to.integer(time);
   return 1;
 }
 
 function writeAmends(to: CborWriter, amends: EventFields["amends"]): number {
-  return amends === undefined ? 0 : writeBytes(to, "amends", hexBytes(amends, 32));
+  return amends === undefined ? 0 : writeHash(to, KEY.amends, amends);
 }
 
 function writeContext(to: CborWriter, context: EventFields["context"]): number {
   if (context === undefined) return 0;
-  to.text("context");
+  to.encoded(KEY.context);
   return writeItem(to, context, 1) ? 1 : UNFIT;
 }
 
-function writeParty(to: CborWriter, field: "actor" | "subject", party: Subject | undefined): number {
+function writeParty(to: CborWriter, key: Uint8Array, party: Subject | undefined): number {
   if (party === undefined) return 0;
-  to.text(field);
+  to.encoded(key);
   return writeNamed(to, party);
 }
 
 function writeTargets(to: CborWriter, targets: EventFields["targets"]): number {
   if (targets === undefined) return 0;
   if (!Array.isArray(targets)) return UNFIT;
-  to.text("targets");
+  to.encoded(KEY.targets);
   to.array(targets.length);
   let written = 1;
   for (const target of targets) written *= writeNamed(to, target);
@@ -96,41 +101,41 @@ function writeNamed(to: CborWriter, part: Subject): number {
   if (!isObject(part)) return UNFIT;
   const size = writeMapHead(to, part);
   return oneIf(
-    size === writeText(to, "id", part.id) + writeText(to, "name", part.name) + writeText(to, "type", part.type),
+    size === writeText(to, KEY.id, part.id) + writeText(to, KEY.name, part.name) + writeText(to, KEY.type, part.type),
   );
 }
 
 function writeSession(to: CborWriter, session: EventFields["session"]): number {
   if (session === undefined) return 0;
   if (!isObject(session)) return UNFIT;
-  to.text("session");
+  to.encoded(KEY.session);
   const size = writeMapHead(to, session);
-  return oneIf(size === writeBytes(to, "id", hexBytes(session.id, 32)));
+  return oneIf(size === writeHash(to, KEY.id, session.id));
 }
 
 function writeSource(to: CborWriter, source: EventFields["source"]): number {
   if (source === undefined) return 0;
   if (!isObject(source)) return UNFIT;
-  to.text("source");
+  to.encoded(KEY.source);
   const size = writeMapHead(to, source);
   return oneIf(
     size ===
-      writeText(to, "ip", source.ip) +
-        writeText(to, "device", source.device) +
-        writeText(to, "userAgent", source.userAgent),
+      writeText(to, KEY.ip, source.ip) +
+        writeText(to, KEY.device, source.device) +
+        writeText(to, KEY.userAgent, source.userAgent),
   );
 }
 
 function writeAuth(to: CborWriter, auth: EventFields["auth"]): number {
   if (auth === undefined) return 0;
   if (!isObject(auth)) return UNFIT;
-  to.text("auth");
+  to.encoded(KEY.auth);
   const size = writeMapHead(to, auth);
   return oneIf(
     size ===
-      writeText(to, "method", auth.method) +
-        writeTexts(to, "factors", auth.factors) +
-        writeText(to, "provider", auth.provider),
+      writeText(to, KEY.method, auth.method) +
+        writeTexts(to, KEY.factors, auth.factors) +
+        writeText(to, KEY.provider, auth.provider),
   );
 }
 

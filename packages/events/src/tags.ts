@@ -7,7 +7,7 @@ import { decodeHex, u32 } from "@tallystick/core";
 import { assertBytes, assertInteger } from "./assert.ts";
 import { domainHash, domainPrefix } from "./domain.ts";
 import type { TallyEvent } from "./event.ts";
-import { hexBytes } from "./hex.ts";
+import { hashBytes } from "./hex.ts";
 
 export const TAG_BYTES = 16;
 
@@ -37,7 +37,7 @@ export function sessionTag(sessionId: Uint8Array): Uint8Array {
 
 /** The tag of an event's session; `null` where it has none. */
 export function sessionTagOf({ session }: TallyEvent): Uint8Array | null {
-  return session === undefined ? null : sessionTag(hexBytes(session.id, 32) ?? decodeHex(session.id));
+  return session === undefined ? null : sessionTag(hashBytes(session.id) ?? decodeHex(session.id));
 }
 
 /**

@@ -18,7 +18,7 @@ describe("encodeCbor", () => {
   });
 
   test("writes text of every length near a size of its head as the reference does, in every script", () => {
-    const lengths = [...Array(300).keys(), ...Array.from({ length: 8 }, (_, i) => 65_532 + i)];
+    const lengths = [...Array(300).keys(), ...Array.from({ length: 3 }, (_, i) => 65_534 + i)];
     for (const unit of ["a", "\u007f", "\u0080", "\u07ff", "\u0800", "\ufeff", "\uffff", "\u{10000}", "\u{10ffff}"]) {
       for (const length of lengths) {
         expectReference(unit.repeat(length));
@@ -27,10 +27,15 @@ describe("encodeCbor", () => {
     }
   });
 
-  test("writes byte strings, arrays and maps of every size near that of a head as the reference does", () => {
+  test("writes byte strings and arrays of every size near that of a head as the reference does", () => {
     for (const size of [0, 1, 23, 24, 25, 255, 256, 257, 1023, 1024, 1025, 65_535, 65_536]) {
       expectReference(new Uint8Array(size).fill(7));
       expectReference(Array.from({ length: size }, () => null));
+    }
+  });
+
+  test("writes maps of every size near that of a head as the reference does", () => {
+    for (const size of [0, 1, 23, 24, 25, 255, 256, 257]) {
       expectReference(Object.fromEntries(Array.from({ length: size }, (_, i) => [`k${(i * 7919) % 65_537}`, i])));
     }
   });

@@ -28,7 +28,7 @@ describe("writeEvent", () => {
       fc.property(readEvent, (event) => {
         expect(encodeWith(writeEvent, event)).toEqual(encodeGenerally(event));
       }),
-      { numRuns: 1_000 },
+      { numRuns: 500 },
     );
   });
 
@@ -39,7 +39,7 @@ describe("writeEvent", () => {
         const changed = changes.reduce<unknown>((event, [path, part]) => withValueAt(event, path, part), event);
         expectAgreement(changed as TallyEvent);
       }),
-      { numRuns: 3_000 },
+      { numRuns: 1_000 },
     );
   });
 

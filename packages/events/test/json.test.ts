@@ -151,9 +151,9 @@ describe("parseJson", () => {
         expect(defect ?? parseJson(text)).toEqual(defect ?? JSON.parse(text));
         if (defect !== undefined) refused += 1;
       }),
-      { numRuns: 5_000 },
+      { numRuns: 2_000 },
     );
-    expect(refused).toBeGreaterThan(500);
+    expect(refused).toBeGreaterThan(200);
   });
 
   test("refuses a name twice and takes the rest also where somebody gave every object a property", () => {

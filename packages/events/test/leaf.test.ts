@@ -248,7 +248,7 @@ describe("the quick way to read and write a leaf", () => {
         encoded.splice(place % encoded.length, kind === 0 ? 0 : 1, ...(kind === 1 ? [] : [byte]));
         expectAgreement(Uint8Array.from(encoded));
       }),
-      { numRuns: 5_000 },
+      { numRuns: 2_000 },
     );
   });
 
