@@ -72,6 +72,15 @@ async function refusal(): Promise<string | undefined> {
   return state === "stopped" ? reasons[0]?.code : undefined;
 }
 
+/** The start refuses, and the table at the beginning of the page leads from its code to this section. */
+async function expectRefused(code: string, section: string): Promise<void> {
+  expect(await refusal()).toBe(code);
+  const row = page.split("\n").find((line) => line.startsWith("|") && line.includes(`(#${anchorOf(section)})`));
+  expect(row?.split("|")[1]).toContain(`\`${code}\``);
+}
+
+const anchorOf = (section: string): string => section.toLowerCase().replaceAll(" ", "-");
+
 /** Runs a shell block of a section; gives what it printed. */
 async function follow(section: string, block: number, env: Readonly<Record<string, string>> = {}): Promise<string> {
   await log.stop();
@@ -105,7 +114,7 @@ describe("C-257 what the disk tells", () => {
     "an older %s alone is refused, and the whole newest folder starts",
     async (path) => {
       await putBack(path);
-      expect(await refusal()).toBe("storage-rolled-back");
+      await expectRefused("storage-rolled-back", "One part is older");
       expect(await follow("One part is older", 0)).toMatch(/^WHOLE /);
       await expectGoesOn();
     },
@@ -114,7 +123,7 @@ describe("C-257 what the disk tells", () => {
 
   test("the head record with the marks older than the database is refused too", async () => {
     for (const path of ["head", "high-water", "published"]) await putBack(`data/app/${path}`);
-    expect(await refusal()).toBe("storage-rolled-back");
+    await expectRefused("storage-rolled-back", "One part is older");
   });
 
   test.each([
@@ -126,7 +135,7 @@ describe("C-257 what the disk tells", () => {
     "an older key store (%s) is refused, and its newest copy starts",
     async (path, code) => {
       await putBack(join("keystore/app", path));
-      expect(await refusal()).toBe(code);
+      await expectRefused(code, "The key store is older");
       expect(await follow("The key store is older", 0)).toMatch(/^WHOLE /);
       await expectGoesOn();
     },
@@ -137,7 +146,7 @@ describe("C-257 what the disk tells", () => {
 describe("C-257 what only the witnesses tell", () => {
   test("an older copy of the data folder is refused, though fsck finds it whole; the newest one starts", async () => {
     await putBack("data/app");
-    expect(await refusal()).toBe("log-rolled-back");
+    await expectRefused("log-rolled-back", "All of it is older");
     expect(await follow("Something is damaged", 0)).toMatch(/^WHOLE /);
     expect(await follow("All of it is older", 0)).toMatch(/^WHOLE /);
     await expectGoesOn();
@@ -147,9 +156,12 @@ describe("C-257 what only the witnesses tell", () => {
     await rm(dir, { recursive: true });
     await cp(yesterday, dir, { recursive: true });
     expect(await openAt(Date.now() - HOUR_MS)).toEqual(["stopped", "log-rolled-back"]);
-    expect(await refusal()).toBe("log-rolled-back");
+    await expectRefused("log-rolled-back", "All of it is older");
     // Nothing was signed: the folder still says what it said.
+    await log.stop();
     expect(await sizeOf(dir)).toBe(sizes.yesterday);
+    expect(await follow("All of it is older", 0)).toMatch(/^WHOLE /);
+    await expectGoesOn();
   }, 30_000);
 
   test("an old copy that is all that is left serves on, and another log is begun beside it", async () => {
@@ -160,7 +172,7 @@ describe("C-257 what only the witnesses tell", () => {
     try {
       const env = { ORIGIN: "test.localhost/app2", WITNESS: `w9=${vkeys.join(",")}@${served.url}` };
       expect(await follow("All of it is older", 1, env)).toContain("keys of the log, for its witnesses");
-      expect(await refusal()).toBe("log-rolled-back");
+      await expectRefused("log-rolled-back", "All of it is older");
       expect((await fetch(`${log.url()}/checkpoint`)).status).toBe(200);
       expect(log.served.logs.map(({ name, failure }) => [name, failure])).toEqual([
         ["app", undefined],
@@ -203,21 +215,21 @@ describe("C-256 what is damaged", () => {
     const storage = await openLevelStorage({ path: logLayoutOf(dir, "app").data });
     await storage.deleteRows("edge", ["0"]);
     await storage.close();
-    expect(await refusal()).toBe("log-corrupt");
+    await expectRefused("log-corrupt", "Something is damaged");
     expect(await follow("Something is damaged", 1)).toMatch(/^rebuilt: 1 edge\nWHOLE /);
     await expectGoesOn();
   }, 30_000);
 
   test("what LevelDB dropped is looked at in a copy", async () => {
     await writeFile(join(dir, "data/app/leveldb/LOG"), "dropping 12 bytes; Corruption: checksum mismatch\n");
-    expect(await refusal()).toBe("storage-corrupt");
+    await expectRefused("storage-corrupt", "Something is damaged");
     expect(await follow("Something is damaged", 2)).toMatch(/^WHOLE /);
     await rm(`${dir}.try`, { recursive: true });
   }, 30_000);
 
   test("a damaged lock is removed", async () => {
     await writeFile(join(dir, "data/app/lock/CURRENT"), "MANIFEST-999999\n");
-    expect(await refusal()).toBe("storage-unavailable");
+    await expectRefused("storage-unavailable", "Something is damaged");
     await follow("Something is damaged", 3);
     await expectGoesOn();
   }, 30_000);
@@ -233,7 +245,7 @@ describe("C-256 what is damaged", () => {
         join(dir, path),
         text.replace(/[0-9a-f]\n/, (end) => (end === "a\n" ? "b\n" : "a\n")),
       );
-      expect(await refusal()).toBe(code);
+      await expectRefused(code, "A small file is damaged");
       expect(await follow("A small file is damaged", 0)).toMatch(/^WHOLE /);
       await expectGoesOn();
     },
