@@ -72,10 +72,11 @@ export interface CloseOptions {
 
 export interface TallystickStatus {
   /**
-   * `offline`: it will be tried again. `refused`: it will too, but the log answers, and says why it takes nothing, in
-   * `lastError`. `halted`: somebody has to look at `lastError`; nothing is sent, everything is queued.
+   * `opening`: the outbox is not read yet, so nothing is known of what waits in it. `offline`: it will be tried again.
+   * `refused`: it will too, but the log answers, and says why it takes nothing, in `lastError`. `halted`: somebody has to
+   * look at `lastError`; nothing is sent, everything is queued.
    */
-  readonly state: "ok" | "offline" | "refused" | "halted";
+  readonly state: "opening" | "ok" | "offline" | "refused" | "halted";
   /** Events that the log has not acknowledged. */
   readonly queued: number;
   /** Events that it acknowledged and has not proved yet. */
@@ -232,7 +233,7 @@ class Client implements Tallystick {
     const error = this.#halted ?? this.#lastError;
     const overdue = this.#overdue();
     return {
-      state: this.#halted !== undefined ? "halted" : stateOfSending(this.#unsent),
+      state: this.#state(),
       queued,
       unproved: (outbox?.size ?? 0) - queued,
       bytes: outbox?.bytes ?? 0,
@@ -240,6 +241,11 @@ class Client implements Tallystick {
       ...(overdue === undefined ? {} : { overdue }),
       ...(error === undefined ? {} : { lastError: { code: error.code, message: error.message } }),
     };
+  }
+
+  #state(): TallystickStatus["state"] {
+    if (this.#halted !== undefined) return "halted";
+    return this.#opened === undefined ? "opening" : stateOfSending(this.#unsent);
   }
 
   async flush(options: FlushOptions = {}): Promise<void> {

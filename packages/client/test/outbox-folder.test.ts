@@ -194,6 +194,23 @@ describe("the folder of an outbox", () => {
     }
   });
 
+  test("says that it opens until what waits in it is known", async () => {
+    const outbox = await createFolder();
+    const log = new LogDouble();
+    log.hooks.intercept = () => {
+      throw new TypeError("fetch failed");
+    };
+    const { client: before } = startClient(log, { outbox });
+    expect(before.status()).toMatchObject({ state: "opening", queued: 0 });
+    await before.record(login());
+    await before.close();
+    const { client } = startClient(log, { outbox });
+    expect(client.status().state).toBe("opening");
+    await client.record(login());
+    expect(client.status()).toMatchObject({ queued: 3 });
+    expect(["ok", "offline"]).toContain(client.status().state);
+  });
+
   test("whose mark has one line, as those of before, goes on, and has two then", async () => {
     const { folder, path, whole } = await filledFolder();
     const line = (await readFile(`${path}.mark`)).subarray(0, LINE_BYTES);
