@@ -1,5 +1,14 @@
 /** The keys behind tags and seals, from the key store, with the derived ones kept for a while. */
-import { TallystickError, concatBytes, encodeHex, equalBytes, sha256, utf8 } from "@tallystick/core";
+import {
+  HASH_BYTES,
+  TallystickError,
+  concatBytes,
+  encodeHex,
+  equalBytes,
+  sha256,
+  sha256All,
+  utf8,
+} from "@tallystick/core";
 import {
   NONCE_BYTES,
   actorTag,
@@ -39,8 +48,8 @@ export type Tags = Readonly<Record<ChainKind, ChainTag | null>>;
 interface Sealer {
   readonly key: Uint8Array;
   readonly reference: Uint8Array | null;
-  /** MASK_PREFIX, the key of class and day, and room for a commitment: what the pad is the hash of. */
-  readonly padInput: Uint8Array;
+  /** MASK_PREFIX and the key of class and day: what a pad is the hash of, with the commitment behind. */
+  readonly padPrefix: Uint8Array;
 }
 
 /** The row beside a leaf, and the leaf's commitment and index. */
@@ -119,13 +128,19 @@ export class LogSecrets {
    * person stands beside it, masked by the key of class and day: without that key no two rows can be linked by it.
    */
   sealAll(candidates: readonly Candidate[], day: number, random: (bytes: number) => Uint8Array): Uint8Array[] {
-    const masks: (Uint8Array | null)[] = [];
+    const sealers: Sealer[] = [];
+    const padInputs: Uint8Array[] = [];
     const inputs = candidates.map(({ class: retentionClass, commitment, opening, person }) => {
-      const { key, reference, padInput } = this.#sealerOf(retentionClass, day, person);
-      masks.push(reference === null ? null : masked(reference, padInput, commitment));
-      return { class: retentionClass, day, nonce: random(NONCE_BYTES), key, commitment, opening };
+      const sealer = this.#sealerOf(retentionClass, day, person);
+      sealers.push(sealer);
+      padInputs.push(concatBytes(sealer.padPrefix, commitment));
+      return { class: retentionClass, day, nonce: random(NONCE_BYTES), key: sealer.key, commitment, opening };
     });
-    return sealOpenings(inputs).map((sealed, at) => encodeCbor([sealed, masks[at] ?? null]));
+    const pads = sha256All(padInputs);
+    return sealOpenings(inputs).map((sealed, at) => {
+      const { reference = null } = sealers[at] ?? {};
+      return encodeCbor([sealed, reference === null ? null : masked(reference, pads.subarray(HASH_BYTES * at))]);
+    });
   }
 
   #sealerOf(retentionClass: string, day: number, person: string | undefined): Sealer {
@@ -138,7 +153,7 @@ export class LogSecrets {
     const sealer = {
       key: sealKey({ classDayKey, personKey }),
       reference: reference?.bytes ?? null,
-      padInput: padInputOf(classDayKey),
+      padPrefix: concatBytes(MASK_PREFIX, classDayKey),
     };
     this.#sealers.set(name, sealer);
     return sealer;
@@ -167,7 +182,7 @@ export class LogSecrets {
         const key = sealKey({ classDayKey: classDayKey.key, personKey: null });
         return { kind: "opened", opening: openSealed({ sealed, key, commitment }), person: null };
       }
-      const person = masked(mask, padInputOf(classDayKey.key), commitment);
+      const person = masked(mask, sha256(concatBytes(MASK_PREFIX, classDayKey.key, commitment)));
       const personKey = this.#existing("person", encodeHex(person));
       if ("kind" in personKey) return personKey;
       const key = sealKey({ classDayKey: classDayKey.key, personKey: personKey.key });
@@ -279,18 +294,10 @@ function chainTag(kind: ChainKind, tag: Uint8Array): ChainTag {
   return { tag, key: chainKey(kind, tag) };
 }
 
-function padInputOf(classDayKey: Uint8Array): Uint8Array {
-  return concatBytes(MASK_PREFIX, classDayKey, new Uint8Array(COMMITMENT_BYTES));
-}
-
-/** Masks a reference, or unmasks it: each commitment gives a pad of its own. Writes the commitment into `padInput`. */
-function masked(reference: Uint8Array, padInput: Uint8Array, commitment: Uint8Array): Uint8Array {
-  padInput.set(commitment, padInput.length - COMMITMENT_BYTES);
-  const pad = sha256(padInput);
+/** Masks a reference, or unmasks it: each commitment gives a pad of its own, of which the reference takes the start. */
+function masked(reference: Uint8Array, pad: Uint8Array): Uint8Array {
   return reference.map((byte, at) => byte ^ (pad[at] ?? 0));
 }
-
-const COMMITMENT_BYTES = 32;
 
 /** What the key store calls the key of a class and a day. */
 export function classDayName(retentionClass: string, day: number): string {
