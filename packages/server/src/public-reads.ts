@@ -20,9 +20,10 @@ export class PublicReads {
       return await work();
     } finally {
       const next = this.#waiting.shift();
-      // The place goes on to whoever has waited longest.
+      // The place goes on to whoever has waited longest, after everybody else's turn: what is read is often in memory, and
+      // thousands that wait would be done in one go.
       if (next === undefined) this.#running -= 1;
-      else next();
+      else setImmediate(next);
     }
   }
 

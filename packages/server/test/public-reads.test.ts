@@ -22,7 +22,7 @@ test("a few are done at a time, the others in their order, whether those before 
   for (const [at, end] of ended.entries()) {
     if (at % 2 === 0) end.resolve();
     else end.reject(new Error("gone"));
-    await new Promise((resolve) => setImmediate(resolve));
+    for (let turns = 0; turns < 2; turns += 1) await new Promise((resolve) => setImmediate(resolve));
     expect(begun.length).toBe(Math.min(10, atOnce + at + 1));
   }
   expect(begun).toEqual(ended.map((_, at) => at));
@@ -56,4 +56,18 @@ test("what is refused leaves no place taken", async () => {
   for (let count = 0; count < 100; count += 1)
     expect(await rejectionCode(reads.with(async () => Promise.reject(new TypeError("no"))))).toBe("TypeError");
   expect(await reads.with(async () => 7)).toBe(7);
+});
+
+test("those that wait do not keep out what is not a read, though all that they read is in memory", async () => {
+  const reads = new PublicReads();
+  const all = Promise.all(Array.from({ length: 400 }, async () => reads.with(async () => undefined)));
+  let turns = 0;
+  const count = (): void => {
+    turns += 1;
+    turn = setImmediate(count);
+  };
+  let turn = setImmediate(count);
+  await all;
+  clearImmediate(turn);
+  expect(turns).toBeGreaterThan(50);
 });
