@@ -5,6 +5,7 @@
 import {
   type Checkpoint,
   CompactRange,
+  HASH_BYTES,
   type Hash,
   type Policy,
   TallystickError,
@@ -14,7 +15,8 @@ import {
   encodeHex,
   entriesPath,
   equalBytes,
-  hashLeaf,
+  hashLeaves,
+  splitHashes,
   tilePath,
 } from "@tallystick/core";
 import { type Finding, type Leaf, LeafAudit, type StreamState, decodeLeaf, finding } from "@tallystick/events";
@@ -255,31 +257,47 @@ class LogAudit {
   }
 
   async #checkBundle(index: number, { entries, tile }: BundleAndTile): Promise<void> {
+    const first = index * TILE_WIDTH;
+    this.#append(first, entries, tile);
     for (const [at, entry] of entries.entries()) {
-      const entryIndex = index * TILE_WIDTH + at;
-      const leafHash = hashLeaf(entry);
-      if (!equalBytes(leafHash, tile.subarray(32 * at, 32 * at + 32))) {
-        this.add(finding("tile-mismatch", entryIndex, "the entry does not hash to its hash in the level 0 tile"));
-      }
-      this.#range.append(leafHash, this.#onNode);
-      const leaf = this.#checkLeaf(entryIndex, entry);
-      if (leaf !== undefined && this.#options.openingOf !== undefined) await this.#checkContents(entryIndex, leaf);
-      this.#compareHeads();
+      const leaf = this.#checkLeaf(first + at, entry);
+      if (leaf !== undefined && this.#options.openingOf !== undefined) await this.#checkContents(first + at, leaf);
     }
     for (const { level, index: tileIndex, hashes } of this.#completed.splice(0)) {
       await this.#compareTile(level, tileIndex, hashes);
     }
   }
 
-  readonly #onNode = (level: number, nodeIndex: number, hash: Hash): void => {
+  /** Appends the entries of a bundle to the tree: all at once, or one by one where a head ends among them. */
+  #append(first: number, entries: readonly Uint8Array[], tile: Uint8Array): void {
+    const hashes = hashLeaves(entries);
+    if (!equalBytes(hashes, tile)) this.#compareHashes(first, hashes, tile);
+    const [head] = this.#heads;
+    const step = head !== undefined && head.size < first + entries.length ? HASH_BYTES : hashes.length;
+    for (let from = 0; from < hashes.length; from += step) {
+      this.#range.appendAll(hashes.subarray(from, from + step), this.#onNodes);
+      this.#compareHeads();
+    }
+  }
+
+  #compareHashes(first: number, hashes: Uint8Array, tile: Uint8Array): void {
+    for (let from = 0; from < hashes.length; from += HASH_BYTES) {
+      if (equalBytes(hashes.subarray(from, from + HASH_BYTES), tile.subarray(from, from + HASH_BYTES))) continue;
+      const text = "the entry does not hash to its hash in the level 0 tile";
+      this.add(finding("tile-mismatch", first + from / HASH_BYTES, text));
+    }
+  }
+
+  readonly #onNodes = (level: number, first: number, hashes: Uint8Array): void => {
     if (level === 0 || level % TILE_HEIGHT !== 0) return;
     const tileLevel = level / TILE_HEIGHT;
-    const hashes = (this.#tiles[tileLevel] ??= []);
-    hashes.push(hash);
-    if (hashes.length < TILE_WIDTH) return;
-    const index = Math.floor(nodeIndex / TILE_WIDTH);
-    this.#completed.push({ level: tileLevel, index, hashes });
-    this.#tiles[tileLevel] = [];
+    for (const [at, hash] of splitHashes(hashes).entries()) {
+      const filled = (this.#tiles[tileLevel] ??= []);
+      filled.push(hash);
+      if (filled.length < TILE_WIDTH) continue;
+      this.#completed.push({ level: tileLevel, index: Math.floor((first + at) / TILE_WIDTH), hashes: filled });
+      this.#tiles[tileLevel] = [];
+    }
   };
 
   async #compareRightEdge(): Promise<void> {
