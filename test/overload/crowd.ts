@@ -52,7 +52,7 @@ export class Crowd {
   }
 
   /** Waits until something holds of it. */
-  async until(holds: (count: CrowdCount) => boolean, timeoutMs = 60_000): Promise<void> {
+  async until(holds: (count: CrowdCount) => boolean, timeoutMs = 120_000): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     while (!holds(this.#count)) {
       if (performance.now() > deadline || this.#child.exitCode !== null)

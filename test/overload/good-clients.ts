@@ -36,6 +36,8 @@ const AGAIN = new Set([
 /** Sooner than they are told, so that a full queue stays full. */
 const AGAIN_MS = 50;
 const PROBE_MS = 100;
+const LARGE_CHARS = 15_000;
+const LARGE_AT_ONCE = 100;
 
 export class GoodClients {
   readonly #site: OverloadSite;
@@ -61,13 +63,24 @@ export class GoodClients {
     this.#work.catch(() => (this.#isOver = true));
   }
 
+  /** Reports events of fifteen kilobytes each, until they are taken. */
+  async reportLarge(count: number): Promise<void> {
+    for (let left = count; left > 0; left -= LARGE_AT_ONCE) {
+      const events = Array.from({ length: Math.min(left, LARGE_AT_ONCE) }, () =>
+        Object.assign(login(), { context: { text: "x".repeat(LARGE_CHARS) } }),
+      );
+      for (const { id } of events) this.open.add(id);
+      while (!(await this.#post(events))) await sleep(AGAIN_MS);
+    }
+  }
+
   /** Waits until so many more events were acknowledged. */
-  async progress(count: number, timeoutMs = 60_000): Promise<void> {
+  async progress(count: number, timeoutMs = 120_000): Promise<void> {
     const target = this.acknowledged.size + count;
     await this.until(() => this.acknowledged.size >= target, timeoutMs);
   }
 
-  async until(holds: () => boolean, timeoutMs = 60_000): Promise<void> {
+  async until(holds: () => boolean, timeoutMs = 120_000): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     while (!holds()) {
       if (this.#isOver) await this.#work;

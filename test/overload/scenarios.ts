@@ -112,28 +112,33 @@ export async function tooManyConnections({ seconds }: Lasting): Promise<Result> 
   });
 }
 
+const TAILS = 4;
+
 /** Answers that nobody reads: heads, tiles, pages of heads, tails, one after the other on one connection. */
 export async function slowReaders({ seconds }: Lasting): Promise<Result> {
   const server = { answersBytesMax: 8_388_608, stallTimeoutMs: 1500 };
   const log = { publishIntervalMs: 20 };
-  return run({ server, log, memoryMib: MEMORY_MIB + 50 }, async (site, clients) => {
+  return run({ server, log, memoryMib: MEMORY_MIB + 150 }, async (site, clients) => {
     const { port } = site;
     const token = site.made.tokens.auditor;
     // Pages of heads are the largest answers that anybody may ask for: they have to be there first.
     await site.untilMetric("tallystick_log_heads_total", (heads) => heads > 80);
-    const page = { port, count: 20, kind: "unread", path: "/app/v1/checkpoints?limit=1000", ahead: 12 } as const;
-    const tiles = { port, count: 300, kind: "unread", path: "/app/tile/0/000", ahead: 12 } as const;
-    const tails = { port, count: 16, kind: "unread", path: "/app/v1/tail?from=0", token } as const;
+    const page = { port, count: 10, kind: "unread", path: "/app/v1/checkpoints?limit=1000", ahead: 12 } as const;
+    const tiles = { port, count: 100, kind: "unread", path: "/app/tile/0/000", ahead: 4 } as const;
+    const tails = { port, count: TAILS, kind: "unread", path: "/app/v1/tail?from=0", token } as const;
+    // A tail that nobody reads is ended when it is more than the system takes of it: some four megabytes.
+    await clients.reportLarge(500);
     await withCrowd(page, async () =>
       withCrowd(tiles, async () =>
-        withCrowd(tails, async () => {
+        withCrowd(tails, async (readers) => {
           await lasts(seconds, clients);
+          await readers.until(({ closed }) => closed >= TAILS);
           // By what waits for them, or by what they asked for beyond it.
           await site.untilSaid(/do not take their answers|too many requests ahead/);
         }),
       ),
     );
-    // Tails that nobody reads are ended: who reads gets one again.
+    // None of them counts as a tail any more.
     await site.untilTail(token);
   });
 }

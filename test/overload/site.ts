@@ -12,7 +12,7 @@ import { openMany } from "./crowd.ts";
 import type { Machine } from "./machine.ts";
 
 const PRELOAD = new URL("machine.ts", import.meta.url).href;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 export interface SiteOptions {
   /** Fields of server.json. */
