@@ -26,10 +26,11 @@ export function directListener(app: ServerApp, otherwise: Answerer): RequestList
     if (request === undefined || match === undefined || match.route.isStream === true)
       void otherwise(incoming, outgoing);
     else
-      app.respond(request, { match }).then(
-        (reply) => send(reply, incoming, outgoing),
-        (error: Error) => outgoing.destroy(error),
-      );
+      app
+        .respond(request, { match })
+        .then((reply) => send(reply, incoming, outgoing))
+        // Whatever went wrong ends this connection, and no other.
+        .catch((error: Error) => outgoing.destroy(error));
   };
 }
 
