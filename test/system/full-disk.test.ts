@@ -1,80 +1,39 @@
 /** A log on a disk that runs full: it stops, loses nothing that it acknowledged, and goes on once there is room. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { newEventId } from "@tallystick/events";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { exitOf, removeFolder } from "../support/processes.ts";
+import { removeFolder } from "../support/processes.ts";
+import { CAN_MOUNT, SmallDisk, commandLine } from "../support/small-disk.ts";
 import { type SmallLog, createSmallLog } from "../support/small-log.ts";
 
-const MAIN = new URL("../../packages/cli/src/main.ts", import.meta.url).pathname;
 const BATCH = 200;
 /** Far more than fits. */
 const BATCHES_MAX = 400;
-const canMount = spawnSync("unshare", ["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status === 0;
 
-/** A shell with mounts of its own: they are gone with it. */
-class Shell {
-  readonly #child: ChildProcess;
-  #output = "";
-
-  constructor() {
-    this.#child = spawn("unshare", ["-m", "sh"], { stdio: ["pipe", "pipe", "ignore"] });
-    this.#child.stdout?.on("data", (part: Buffer) => (this.#output += part.toString()));
-  }
-
-  /** Gives the shell a line, and waits for what it prints: the first line that matches. */
-  async run(line: string, prints: RegExp): Promise<RegExpExecArray> {
-    this.#output = "";
-    this.#child.stdin?.write(`${line}\n`);
-    const deadline = Date.now() + 30_000;
-    for (;;) {
-      const found = prints.exec(this.#output);
-      if (found !== null) return found;
-      if (Date.now() > deadline || this.#child.exitCode !== null) throw new Error(`${line}: ${this.#output}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
-
-  async end(): Promise<void> {
-    this.#child.stdin?.end("exit\n");
-    await exitOf(this.#child);
-  }
-}
-
-const command = (...args: readonly string[]): string =>
-  [process.execPath, "--conditions=ws-source", MAIN, ...args].map((word) => `'${word}'`).join(" ");
-
-describe.skipIf(!canMount)("a log whose disk is full (mounts of one's own are needed)", () => {
+describe.skipIf(!CAN_MOUNT)("a log whose disk is full (mounts of one's own are needed)", () => {
   let log: SmallLog;
-  let shell: Shell;
-  let disk: string;
+  let disk: SmallDisk;
 
   beforeAll(async () => {
     log = await createSmallLog(0);
     await log.stop();
-    disk = join(log.folder, "disk");
-    await mkdir(disk);
-    shell = new Shell();
-    await shell.run(
-      `mount -t tmpfs -o size=4m tmpfs '${disk}' && cp -a '${log.logDir}' '${disk}/log' && echo mounted`,
-      /^mounted$/m,
-    );
+    disk = await SmallDisk.create(join(log.folder, "disk"), { mebibytes: 4 });
+    await disk.run(`cp -a '${log.logDir}' '${disk.path}/log' && echo copied`, /^copied$/m);
   }, 60_000);
 
   afterAll(async () => {
-    await shell?.end();
+    await disk?.end();
     await removeFolder(log.folder);
   });
 
   async function serve(): Promise<string> {
-    const line = `${command("serve", "--dir", join(disk, "log"), "--json", "--listen", "127.0.0.1:0")} &`;
-    const [, url = ""] = await shell.run(line, /"url":\s*"([^"]+)"/);
+    const line = `${commandLine("serve", "--dir", join(disk.path, "log"), "--json", "--listen", "127.0.0.1:0")} &`;
+    const [, url = ""] = await disk.run(line, /"url":\s*"([^"]+)"/);
     return `${url}/app`;
   }
 
-  const stop = async (): Promise<unknown> => shell.run(`kill -TERM $!; wait $!; echo ended $?`, /^ended \d+$/m);
+  const stop = async (): Promise<unknown> => disk.run(`kill -TERM $!; wait $!; echo ended $?`, /^ended \d+$/m);
 
   interface Answered {
     readonly status: number;
@@ -117,10 +76,11 @@ describe.skipIf(!canMount)("a log whose disk is full (mounts of one's own are ne
     expect(acknowledged.length).toBeGreaterThan(0);
     const after = await post(url, batch());
     expect([after.status, after.code]).toEqual([503, "log-stopped"]);
-    expect((await fetch(new URL("/readyz", url))).status).toBe(503);
+    const ready = await fetch(new URL("/readyz", url));
+    expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining("the disk is full")]);
     await stop();
 
-    await shell.run(`mount -o remount,size=64m '${disk}' && echo remounted`, /^remounted$/m);
+    await disk.run(`mount -o remount,size=64m '${disk.path}' && echo remounted`, /^remounted$/m);
     const again = await serve();
     for (const { events, indexes } of acknowledged) {
       const { status, entries } = await post(again, events);
@@ -132,7 +92,10 @@ describe.skipIf(!canMount)("a log whose disk is full (mounts of one's own are ne
     expect([200, 201]).toContain(status);
     expect((await post(again, batch())).status).toBe(201);
     await stop();
-    const checked = await shell.run(`${command("fsck", "--dir", join(disk, "log"))}; echo status $?`, /status (\d+)/);
+    const checked = await disk.run(
+      `${commandLine("fsck", "--dir", join(disk.path, "log"))}; echo status $?`,
+      /status (\d+)/,
+    );
     expect(checked[1]).toBe("0");
   }, 120_000);
 });
