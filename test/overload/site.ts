@@ -127,8 +127,11 @@ export class OverloadSite {
     return Number(value);
   }
 
-  async status(): Promise<LogStatus> {
-    return (await (await this.#ask("v1/status", this.made.tokens.operator)).json()) as LogStatus;
+  async untilStatus(holds: (status: LogStatus) => boolean): Promise<void> {
+    await until(holds.toString(), async () => {
+      const response = await this.#ask("v1/status", this.made.tokens.operator);
+      return holds((await response.json()) as LogStatus);
+    });
   }
 
   /** Waits until a tail is given again. */
