@@ -12,8 +12,9 @@ import { DamagedLog, type LogFile, type Outcome } from "./damaged-log.ts";
 
 const EVENTS = 3000;
 const SMALL_BYTES = 4096;
-const UNREAD_FLIPS = 5;
 const FLIPS = Number(process.env["TALLYSTICK_FLIPS"] ?? 2000);
+/** Nobody reads these files. */
+const UNREAD_FLIPS = Math.ceil(FLIPS / 400);
 const SMALL_FLIPS = Number(process.env["TALLYSTICK_SMALL_FLIPS"] ?? 8 * SMALL_BYTES);
 const HOUR_MS = 3_600_000;
 
