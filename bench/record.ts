@@ -1,6 +1,7 @@
 /** The recorded history of figures: bench/results/<date>-<machine>.jsonl, one object a line. */
 import { execFileSync } from "node:child_process";
 import { appendFile, mkdir } from "node:fs/promises";
+import { loadavg } from "node:os";
 import { join } from "node:path";
 import { describeMachine, machineSlug } from "./machine.ts";
 import type { Figure, Settings } from "./scenario.ts";
@@ -10,7 +11,9 @@ const RESULTS = join(import.meta.dirname, "results");
 export async function record(scenario: string, figure: Figure, settings: Partial<Settings>): Promise<void> {
   const machine = describeMachine();
   const at = new Date().toISOString();
-  const line = { at, commit: commitOf(), scenario, ...figure, settings, machine };
+  // Processes that wanted to run in the last minute: where they are more than the cores, the figure says little.
+  const load = Math.round((loadavg()[0] ?? 0) * 10) / 10;
+  const line = { at, commit: commitOf(), scenario, ...figure, settings, machine, load };
   await mkdir(RESULTS, { recursive: true });
   await appendFile(join(RESULTS, `${at.slice(0, 10)}-${machineSlug(machine)}.jsonl`), `${JSON.stringify(line)}\n`);
 }
