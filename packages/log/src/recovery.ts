@@ -19,8 +19,10 @@ import {
   signNote,
 } from "@tallystick/core";
 import { decodeLeaf, encodeCbor } from "@tallystick/events";
-import { type LogStorage, StorageError, indexKey } from "@tallystick/storage";
+import { type LogStorage, indexKey } from "@tallystick/storage";
 import { LogError } from "./error.ts";
+import { DamagedReader, type Stored } from "./fsck/reader.ts";
+import { Findings } from "./fsck/report.ts";
 import { type SignedHead, decodeIntegratedHead } from "./heads.ts";
 import type { LogSecrets } from "./keys.ts";
 import type { LogKeys, Reason, WitnessTarget } from "./log-api.ts";
@@ -125,23 +127,28 @@ export async function assertKeyStore(input: {
     if (!(cause instanceof LogError)) throw cause;
     if (cause.code !== "erased") throw wrongKeyStore(`the newest entry does not open with it: ${cause.message}`, cause);
   }
-  for (let index = newest - 1; index >= 0 && index > newest - OPENED_AT_START; index -= 1) {
-    if (await lacksKey(input, index)) throw wrongKeyStore(`it has no key for index ${index}, and none was destroyed`);
-  }
+  const index = await newestWithoutKey(input, newest);
+  if (index !== undefined) throw wrongKeyStore(`it has no key for index ${index}, and none was destroyed`);
 }
 
-/** Whether the key of an entry never was in the key store. Where the entry does not read, the scrub tells. */
-async function lacksKey(
+/** The newest entry before `end` whose key never was in the key store. Where an entry does not read, the scrub tells. */
+async function newestWithoutKey(
   { storage, secrets }: { readonly storage: LogStorage; readonly secrets: LogSecrets },
-  index: number,
-): Promise<boolean> {
+  end: number,
+): Promise<number | undefined> {
+  const first = Math.max(0, end + 1 - OPENED_AT_START);
+  const keys = Array.from({ length: end - first }, (_, at) => indexKey(first + at));
+  const reader = new DamagedReader(storage, new Findings());
+  const [sealed, leaves] = [await reader.rows(TABLE.sealed, keys), await reader.rows(TABLE.leaf, keys)];
+  const at = keys.findLastIndex((_, place) => lacksKey(secrets, sealed[place], leaves[place]));
+  return at === -1 ? undefined : first + at;
+}
+
+function lacksKey(secrets: LogSecrets, row: Stored | undefined, leaf: Stored | undefined): boolean {
+  if (!(row instanceof Uint8Array) || !(leaf instanceof Uint8Array)) return false;
   try {
-    const row = await storage.getRow(TABLE.sealed, indexKey(index));
-    const leaf = await storage.getRow(TABLE.leaf, indexKey(index));
-    if (row === undefined || leaf === undefined) return false;
     return secrets.examine({ row, commitment: decodeLeaf(leaf).commitment }).kind === "key-missing";
   } catch (error) {
-    if (error instanceof StorageError && error.code !== "storage-corrupt") throw error;
     if (error instanceof TallystickError) return false;
     throw error;
   }

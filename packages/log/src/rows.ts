@@ -1,6 +1,6 @@
 /** The tables of a log: what is under which key, and how it is encoded. docs/reference/storage-layout.md */
 import { hash } from "node:crypto";
-import { type Hash, encodeHex } from "@tallystick/core";
+import { encodeHex } from "@tallystick/core";
 import { decodeCbor, encodeCbor } from "@tallystick/events";
 import { listOf, numberOf } from "./heads.ts";
 
@@ -119,9 +119,4 @@ export function encodePlacedBatch({ firstIndex, count }: PlacedBatch): Uint8Arra
 export function decodePlacedBatch(bytes: Uint8Array): PlacedBatch {
   const [firstIndex, count] = listOf(decodeCbor(bytes), "batch");
   return { firstIndex: numberOf(firstIndex, "batch index"), count: numberOf(count, "batch count") };
-}
-
-/** The hashes in a tile or in a row of the edge. */
-export function splitHashes(bytes: Uint8Array): Hash[] {
-  return Array.from({ length: bytes.length / 32 }, (_, at) => bytes.slice(32 * at, 32 * at + 32));
 }

@@ -4,11 +4,11 @@
  * Where a leaf and its tile disagree, the tile above tells which of them is wrong, and the right one is carried on: one
  * damaged value is one finding.
  */
-import { CompactRange, type Hash, TILE_WIDTH, concatBytes, equalBytes, tilePath } from "@tallystick/core";
+import { CompactRange, type Hash, TILE_WIDTH, concatBytes, equalBytes, splitHashes, tilePath } from "@tallystick/core";
 import { decodeCbor } from "@tallystick/events";
 import { LogError } from "../error.ts";
 import { bytesOf, listOf, numberOf } from "../heads.ts";
-import { TABLE, splitHashes } from "../rows.ts";
+import { TABLE } from "../rows.ts";
 import { hashesAtLevel, tileKey } from "../tree.ts";
 import type { DamagedReader } from "./reader.ts";
 import type { Findings } from "./report.ts";
@@ -188,7 +188,8 @@ export class TreeReplay {
     const edge = this.#edges.get(level);
     if (edge?.index === index) return edge.hashes[at];
     const bytes = await this.#reader.blob(tileKey(level, index));
-    return typeof bytes === "string" ? undefined : splitHashes(bytes)[at];
+    const [start, end] = [HASH_BYTES * at, HASH_BYTES * (at + 1)];
+    return typeof bytes === "string" || bytes.length < end ? undefined : bytes.subarray(start, end);
   }
 }
 
