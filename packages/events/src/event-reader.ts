@@ -4,12 +4,13 @@
  * It knows the fields that an event can have, and gives their view in JSON. For anything else it gives up: the decoder
  * and the schema have the say, and the words for what is wrong.
  */
+import { HASH_BYTES } from "@tallystick/core";
 import { compareKeys } from "./cbor-encoder.ts";
 import { CborReader } from "./cbor-reader.ts";
 import { CBOR_DEPTH_MAX, MAJOR } from "./cbor-value.ts";
 import type { Context, ContextValue } from "./context.ts";
 import { KEY } from "./event-keys.ts";
-import { HASH_BYTES, UUID_BYTES, formatHash, formatUuidBytes } from "./hex.ts";
+import { UUID_BYTES, formatHash, formatUuidBytes } from "./hex.ts";
 
 /** The view in JSON of an encoded event, its shape not checked; `undefined` where the decoder has to be asked. */
 export function readEventView(bytes: Uint8Array): object | undefined {

@@ -4,11 +4,12 @@
  * It knows the fields that an event can have. For anything else it gives up, and encodeEvent() goes the general way:
  * both give the same bytes wherever this one gives any.
  */
+import { HASH_BYTES } from "@tallystick/core";
 import { writeItem } from "./cbor-encoder.ts";
 import type { CborWriter } from "./cbor-writer.ts";
 import type { EventFields, Subject, TallyEvent } from "./event.ts";
 import { KEY } from "./event-keys.ts";
-import { HASH_BYTES, UUID_BYTES, putHash, putUuid } from "./hex.ts";
+import { UUID_BYTES, putHash, putUuid } from "./hex.ts";
 
 /** Writes `event`; gives `false` where only the general way will do. What was written is worthless then. */
 export function writeEvent(to: CborWriter, event: TallyEvent): boolean {
