@@ -3,6 +3,7 @@ import { median } from "./load/latencies.ts";
 import type { LoadPlan, LoadReport } from "./load/load.ts";
 import type { Details, Settings } from "./scenario.ts";
 import { startGenerator } from "./servers/child.ts";
+import type { TallystickServer } from "./servers/tallystick-server.ts";
 
 export async function measureLoad(plan: LoadPlan): Promise<LoadReport> {
   const generator = await startGenerator<LoadReport>(plan);
@@ -40,6 +41,23 @@ export async function measureRounds(plan: LoadPlan, { rounds }: Pick<Settings, "
   const reports: LoadReport[] = [];
   for (let round = 0; round < rounds; round += 1) reports.push(await measureLoad(plan));
   return medianOf(reports);
+}
+
+/** Single JSON events, each of which is answered 201: that at `load`, for as long as the settings say. */
+export function singleEventsPlan(
+  server: TallystickServer,
+  settings: Pick<Settings, "seconds" | "warmupSeconds">,
+  load: Pick<LoadPlan, "connections" | "ratePerSecond"> & { readonly query?: string },
+): LoadPlan {
+  const { query, ...rest } = load;
+  return {
+    requests: { kind: "json", target: server.target("application/json", query), eventsPerRequest: 1 },
+    ...rest,
+    seconds: settings.seconds,
+    warmupSeconds: settings.warmupSeconds,
+    expectedStatuses: [201],
+    serverPid: server.pid,
+  };
 }
 
 export function loadDetails(measured: LoadMedian): Details {

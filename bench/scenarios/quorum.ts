@@ -1,5 +1,5 @@
 /** Answers with the quorum of three witnesses, each in a process of its own on this machine. */
-import { diskWords, measureRounds } from "../measure.ts";
+import { diskWords, measureRounds, singleEventsPlan } from "../measure.ts";
 import type { Scenario } from "../scenario.ts";
 import { TallystickServer } from "../servers/tallystick-server.ts";
 
@@ -11,14 +11,7 @@ export const quorum: Scenario = {
   async *run(settings) {
     const server = await TallystickServer.start({ ...settings, witnesses: 3 });
     try {
-      const plan = {
-        requests: { kind: "json", target: server.target("application/json", "?wait=witnessed"), eventsPerRequest: 1 },
-        ...LOAD,
-        seconds: settings.seconds,
-        warmupSeconds: settings.warmupSeconds,
-        expectedStatuses: [201],
-        serverPid: server.pid,
-      } as const;
+      const plan = singleEventsPlan(server, settings, { ...LOAD, query: "?wait=witnessed" });
       const measured = await measureRounds(plan, settings);
       yield {
         name: `answer with quorum at ${LOAD.ratePerSecond}/s${diskWords(settings)}`,

@@ -1,5 +1,5 @@
 /** Single JSON events, POSTed one a request: validated, sealed, durable when they are answered. */
-import { diskWords, loadDetails, measureRounds } from "../measure.ts";
+import { diskWords, loadDetails, measureRounds, singleEventsPlan } from "../measure.ts";
 import type { Scenario } from "../scenario.ts";
 import { TallystickServer } from "../servers/tallystick-server.ts";
 
@@ -10,14 +10,7 @@ export const singleEvents: Scenario = {
     for (const connections of [64, 256]) {
       const server = await TallystickServer.start(settings);
       try {
-        const plan = {
-          requests: { kind: "json", target: server.target(), eventsPerRequest: 1 },
-          connections,
-          seconds: settings.seconds,
-          warmupSeconds: settings.warmupSeconds,
-          expectedStatuses: [201],
-          serverPid: server.pid,
-        } as const;
+        const plan = singleEventsPlan(server, settings, { connections });
         const measured = await measureRounds(plan, settings);
         yield {
           name: `single events, ${connections} connections${diskWords(settings)}`,

@@ -1,6 +1,6 @@
 /** The durable answer at a steady rate, far below what the server can take, with the disk's own sync beside it. */
 import { probeDisk, probeDiskDuring } from "../disk-probe.ts";
-import { diskWords, measureRounds } from "../measure.ts";
+import { diskWords, measureRounds, singleEventsPlan } from "../measure.ts";
 import type { Scenario } from "../scenario.ts";
 import { TallystickServer } from "../servers/tallystick-server.ts";
 
@@ -22,14 +22,7 @@ export const steadyRate: Scenario = {
     };
     const server = await TallystickServer.start(settings);
     try {
-      const plan = {
-        requests: { kind: "json", target: server.target(), eventsPerRequest: 1 },
-        ...STEADY,
-        seconds: settings.seconds,
-        warmupSeconds: settings.warmupSeconds,
-        expectedStatuses: [201],
-        serverPid: server.pid,
-      } as const;
+      const plan = singleEventsPlan(server, settings, STEADY);
       const [measured, disk] = await probeDiskDuring(async () => measureRounds(plan, settings), PROBE_INTERVAL_MS);
       yield {
         name: `durable answer at ${STEADY.ratePerSecond}/s${diskWords(settings)}`,

@@ -3,7 +3,6 @@
  * another batch age, our own few lines around the same library (go/posix).
  */
 import { randomBytes } from "node:crypto";
-import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createSigner, formatSignerKey } from "@tallystick/core";
 import { buildGo, goToolchain } from "../../test/interop/go.ts";
@@ -11,6 +10,7 @@ import type { Target } from "../load/target.ts";
 import { type Child, startChild } from "./child.ts";
 import { removeFolder, temporaryFolder } from "./clean-up.ts";
 import { slowerSync } from "./slower-sync.ts";
+import { freePort } from "../../test/support/free-port.ts";
 
 const MODULE = new URL("../go", import.meta.url).pathname;
 const START_TIMEOUT_MS = 20_000;
@@ -104,13 +104,4 @@ async function untilAnswered(url: string): Promise<void> {
     if (performance.now() > end) throw new Error(`nobody answers at ${url}`);
     await sleep(20);
   }
-}
-
-/** A port that nobody listens on at the moment: the shipped server cannot be asked for one. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,7 +1,5 @@
 /** A log of entries that are none of ours, behind Tessera's own server for POSIX storage, read and proven by us. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { randomBytes } from "node:crypto";
 import { TileProver, auditLog, createHttpLogReader, verifyHead } from "@tallystick/client";
 import {
@@ -21,6 +19,7 @@ import {
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { exitOf, removeFolder, temporaryFolder } from "../support/processes.ts";
 import { GO_BUILD_TIMEOUT_MS, TESSERA, buildGo, describeWithGo } from "./go.ts";
+import { freePort } from "../support/free-port.ts";
 
 const ENTRIES = 300;
 const SIGNER: Signer = createSigner({
@@ -107,13 +106,4 @@ function entryOf(at: number): Uint8Array {
   const entry = new Uint8Array(length);
   entry.set(utf8(String(at)));
   return entry;
-}
-
-/** A port that nobody listens on at the moment: Tessera's server cannot be asked for one. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
