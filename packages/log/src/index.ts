@@ -5,3 +5,18 @@ export { type RepairReport, repairLog } from "./fsck/repair.ts";
 export type { FsckCode, FsckCounts, FsckFinding, FsckReport } from "./fsck/report.ts";
 export { openLog } from "./log.ts";
 export type * from "./log-api.ts";
+export type {
+  ClassDay,
+  ClassDayScope,
+  Destruction,
+  DestructionState,
+  Disposition,
+  EraseInput,
+  ExportedEntry,
+  Hold,
+  HoldSelectors,
+  Ordered,
+  RetentionRun,
+  RulesInForce,
+  SetHoldInput,
+} from "./disposition/api.ts";
