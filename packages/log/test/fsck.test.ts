@@ -336,10 +336,12 @@ describe("sealed events and keys", () => {
   test("names an entry whose tag is not that of its tenant", async () => {
     const { keyStore } = site;
     const other: KeyStore = {
+      epoch: keyStore.epoch,
       get: (kind, name) => (kind === "tenant" ? seed("another tenant key") : keyStore.get(kind, name)),
       getOrCreate: (kind, name) => keyStore.getOrCreate(kind, name),
       state: (kind, name) => keyStore.state(kind, name),
       sync: async () => keyStore.sync(),
+      retire: async (from, to) => keyStore.retire(from, to),
       destroy: async (names) => keyStore.destroy(names),
       close: async () => keyStore.close(),
     };

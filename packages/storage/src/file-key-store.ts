@@ -21,6 +21,7 @@ import {
 import { decodeEpoch, encodeEpoch, EPOCH_FILE_BYTES, firstEpoch, type KeyEpoch, nextEpoch } from "./key-epoch.ts";
 import { holdsRows, KeyFile, keyFileName, markFileName } from "./key-file.ts";
 import { assertKeyName } from "./key-name.ts";
+import { assertRetirement, retirementOf } from "./key-retirement.ts";
 import { encodeRow, kindCode, type KeyRow, LOOKUP_BYTES } from "./key-row.ts";
 import type { KeyKind, KeyName, KeyState, KeyStore } from "./key-store.ts";
 import { KEY_BYTES, keyFingerprint, type RandomSource } from "./key-wrap.ts";
@@ -149,6 +150,10 @@ class FileKeyStore implements KeyStore {
     this.#lookupHash = new KeyedHash(keyFile.epoch.lookupKey);
   }
 
+  get epoch(): number {
+    return this.#keyFile.epoch.number;
+  }
+
   get(kind: KeyKind, name: string): Uint8Array | undefined {
     this.#assertUsable();
     assertKeyName(kind, name);
@@ -180,6 +185,12 @@ class FileKeyStore implements KeyStore {
     if (this.#failure !== undefined) return Promise.reject(laterFailure(this.#failure));
     if (this.#closing !== undefined) return Promise.reject(closedFailure("key store"));
     return this.#sync();
+  }
+
+  async retire(from: KeyName, to: KeyName): Promise<void> {
+    this.#assertUsable();
+    assertRetirement(from, to);
+    return this.#writes.run(() => this.#retire(from, to));
   }
 
   async destroy(names: readonly KeyName[]): Promise<(Uint8Array | undefined)[]> {
@@ -227,15 +238,36 @@ class FileKeyStore implements KeyStore {
     }
   }
 
+  async #retire(from: KeyName, to: KeyName): Promise<void> {
+    await this.#guarded("could not write new keys", () => this.#writePending());
+    const row = this.#findRow(this.#lookupOf(from.kind, from.name));
+    const [fromPlace, toPlace] = [from, to].map(({ kind, name }) => placeOf(kind, name)) as [string, string];
+    const step = retirementOf(row, this.#pending.get(toPlace) ?? this.#findRow(this.#lookupOf(to.kind, to.name)));
+    if (step === "done" || row === undefined) return;
+    // Whoever asks for the new name from now on is not given another key, which would take the place of this one.
+    this.#remember(toPlace, row.secret);
+    const moved: KeyRow = { ...row, lookup: this.#lookupOf(to.kind, to.name) };
+    // The key is under its new name before it is gone from the old one: dying between the two rows leaves it under both.
+    const rows = step === "move" ? [moved, tombstoneOf(row)] : [tombstoneOf(row)];
+    const { epoch } = this.#keyFile;
+    await this.#guarded("could not retire a key", () =>
+      this.#keyFile.append(rows.map((fresh) => encodeRow(fresh, epoch, this.#setting.random))),
+    );
+    this.#cache.delete(fromPlace);
+  }
+
   async #destroy(lookups: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     await this.#writePending();
     const rows = lookups.map((lookup) => this.#findRow(lookup));
-    const doomed = new Set(rows.flatMap((row) => (row?.state === "live" ? [textOf(row.lookup)] : [])));
+    const doomed = new Set(rows.flatMap((row) => (row?.state === "live" ? [textOf(row.secret)] : [])));
     if (doomed.size > 0) await this.#rewriteWithout(doomed);
     return rows.map((row) => row && tombstoneOf(row).secret);
   }
 
-  /** Writes the store under the next epoch, with tombstones for what is doomed, and destroys the epoch before. */
+  /**
+   * Writes the store under the next epoch, with tombstones for the keys that are doomed, and destroys the epoch before. A
+   * key that an interrupted retirement left under two names goes from both.
+   */
   async #rewriteWithout(doomed: ReadonlySet<string>): Promise<void> {
     const { path, random, fileSystem } = this.#setting;
     const old = this.#keyFile;
@@ -244,7 +276,7 @@ class FileKeyStore implements KeyStore {
     const fresh = await KeyFile.open(path, epoch, fileSystem);
     try {
       for (const rows of old.chunks()) {
-        const kept = rows.map((row) => (doomed.has(textOf(row.lookup)) ? tombstoneOf(row) : row));
+        const kept = rows.map((row) => (doomed.has(textOf(row.secret)) ? tombstoneOf(row) : row));
         await fresh.append(kept.map((row) => encodeRow(row, epoch, random)));
       }
       await this.#replaceEpoch(epoch);
@@ -331,9 +363,9 @@ function placeOf(kind: KeyKind, name: string): string {
   return `${kind}/${name}`;
 }
 
-/** A lookup as latin1 text, to put it in a set. */
-function textOf(lookup: Uint8Array): string {
-  return Buffer.from(lookup.buffer, lookup.byteOffset, lookup.length).toString("latin1");
+/** A key as latin1 text, to put it in a set. */
+function textOf(secret: Uint8Array): string {
+  return Buffer.from(secret.buffer, secret.byteOffset, secret.length).toString("latin1");
 }
 
 /** The lookup key is the next epoch's too. */

@@ -34,6 +34,9 @@ export interface KeyName {
  * is opened again. No error holds a key or a name of a person.
  */
 export interface KeyStore {
+  /** Counts from 1, and grows with every destruction of a key and every change of the master key. */
+  readonly epoch: number;
+
   /**
    * The key, 32 bytes that the caller neither changes nor keeps longer than needed; `undefined` where there is none.
    *
@@ -49,6 +52,18 @@ export interface KeyStore {
 
   /** Whether there is a key. After a destruction `destroyed` until a new key is created under the name. */
   state(kind: KeyKind, name: string): KeyState;
+
+  /**
+   * Moves a live key to another name of its kind, durable when it resolves: from then on `from` is `destroyed`, and
+   * `getOrCreate` gives a fresh key under it, while `to` keeps the old one until it is destroyed. Where `from` has no live
+   * key, nothing is done. So after a failure, or a crash that moved the key or not, or left it under both names, to call
+   * again is right.
+   *
+   * While it is under way, `getOrCreate` may still give the old key under `from`.
+   *
+   * @throws {RangeError} the kinds differ, or the names are one, or `to` has another live key, which would be lost.
+   */
+  retire(from: KeyName, to: KeyName): Promise<void>;
 
   /**
    * Destroys keys for good: writes the store whole, without them, under a fresh epoch key, and destroys the old one, so

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { closedFailure } from "./failure.ts";
 import { assertKeyName } from "./key-name.ts";
 import type { KeyKind, KeyName, KeyState, KeyStore } from "./key-store.ts";
+import { assertRetirement, retirementOf } from "./key-retirement.ts";
 import { KEY_BYTES, keyFingerprint, type RandomSource } from "./key-wrap.ts";
 
 export interface MemoryKeyStoreOptions {
@@ -25,9 +26,14 @@ class MemoryKeyStore implements KeyStore {
   readonly #random: RandomSource;
   readonly #slots = new Map<string, Slot>();
   #closed = false;
+  #epoch = 1;
 
   constructor(random: RandomSource) {
     this.#random = random;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
   }
 
   get(kind: KeyKind, name: string): Uint8Array | undefined {
@@ -54,9 +60,21 @@ class MemoryKeyStore implements KeyStore {
     }
   }
 
+  async retire(from: KeyName, to: KeyName): Promise<void> {
+    this.#assertOpen();
+    assertRetirement(from, to);
+    await this.sync();
+    const [fromPlace, toPlace] = [from, to].map(({ kind, name }) => this.#place(kind, name)) as [string, string];
+    const slot = this.#slots.get(fromPlace);
+    if (retirementOf(slot, this.#slots.get(toPlace)) === "done" || slot === undefined) return;
+    this.#slots.set(toPlace, slot);
+    this.#slots.set(fromPlace, { state: "destroyed", secret: keyFingerprint(slot.secret) });
+  }
+
   async destroy(names: readonly KeyName[]): Promise<(Uint8Array | undefined)[]> {
     const places = names.map(({ kind, name }) => this.#place(kind, name));
     await this.sync();
+    if (places.some((place) => this.#slots.get(place)?.state === "live")) this.#epoch++;
     return places.map((place) => this.#destroyAt(place));
   }
 

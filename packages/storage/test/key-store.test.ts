@@ -4,7 +4,7 @@ import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, st
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { StorageError } from "../src/error.ts";
-import { createMemoryKeyStore, type KeyStore, openKeyStore } from "../src/index.ts";
+import { createMemoryKeyStore, type KeyName, type KeyStore, openKeyStore } from "../src/index.ts";
 import { expectCode } from "./expect-code.ts";
 import { createFaultyFileSystem, type Fault } from "./faulty-file-system.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
@@ -16,6 +16,8 @@ const fingerprint = (key: Uint8Array | undefined): string =>
     .update("tallystick/key/v1\0")
     .update(key ?? new Uint8Array())
     .digest("hex");
+const ada: KeyName = { kind: "person", name: "ada" };
+const retired: KeyName = { kind: "person", name: "retired" };
 
 const kinds: Readonly<Record<string, () => Promise<KeyStore>>> = {
   memory: async () => createMemoryKeyStore(),
@@ -76,6 +78,68 @@ describe.each(Object.entries(kinds))("%s key store", (_, openEmpty) => {
     await keys.close();
   });
 
+  test("a retired key lives on under its new name alone, and the old name gets a fresh one", async () => {
+    const keys = await openEmpty();
+    const key = hex(keys.getOrCreate("person", "ada"));
+    const bob = hex(keys.getOrCreate("person", "bob"));
+    await keys.retire(ada, retired);
+    expect(keys.state("person", "ada")).toBe("destroyed");
+    expect(keys.get("person", "ada")).toBeUndefined();
+    expect(keys.state("person", "retired")).toBe("live");
+    expect(hex(keys.get("person", "retired"))).toBe(key);
+    expect(hex(keys.get("person", "bob"))).toBe(bob);
+    const fresh = hex(keys.getOrCreate("person", "ada"));
+    expect(fresh).not.toBe(key);
+    await keys.sync();
+    expect((await keys.destroy([retired])).map(hex)).toEqual([fingerprint(Buffer.from(key, "hex"))]);
+    expect(keys.state("person", "retired")).toBe("destroyed");
+    expect(hex(keys.get("person", "ada"))).toBe(fresh);
+    await keys.close();
+  });
+
+  test("to retire a key again, or one that is not there, does nothing", async () => {
+    const keys = await openEmpty();
+    await keys.retire(ada, retired);
+    expect(keys.state("person", "retired")).toBe("absent");
+    const key = hex(keys.getOrCreate("person", "ada"));
+    await keys.retire(ada, retired);
+    await keys.retire(ada, retired);
+    expect(hex(keys.get("person", "retired"))).toBe(key);
+    expect((await keys.destroy([ada])).map(hex)).toEqual([fingerprint(Buffer.from(key, "hex"))]);
+    expect(hex(keys.get("person", "retired"))).toBe(key);
+    await keys.destroy([retired]);
+    await keys.retire(ada, retired);
+    expect(keys.state("person", "retired")).toBe("destroyed");
+    await keys.close();
+  });
+
+  test("retiring never takes the place of another live key, nor changes a kind", async () => {
+    const keys = await openEmpty();
+    const first = hex(keys.getOrCreate("person", "ada"));
+    await keys.retire(ada, retired);
+    const second = hex(keys.getOrCreate("person", "ada"));
+    await expect(keys.retire(ada, retired)).rejects.toThrow(RangeError);
+    await expect(keys.retire(ada, ada)).rejects.toThrow(RangeError);
+    await expect(keys.retire(ada, { kind: "tenant", name: "retired" })).rejects.toThrow(RangeError);
+    expect([hex(keys.get("person", "retired")), hex(keys.get("person", "ada"))]).toEqual([first, second]);
+    await keys.close();
+  });
+
+  test("the number of the epoch grows with every destruction of a key, and with nothing else", async () => {
+    const keys = await openEmpty();
+    const { epoch } = keys;
+    keys.getOrCreate("person", "ada");
+    await keys.sync();
+    await keys.retire(ada, retired);
+    await keys.destroy([ada, { kind: "person", name: "nobody" }]);
+    expect(keys.epoch).toBe(epoch);
+    await keys.destroy([retired]);
+    expect(keys.epoch).toBe(epoch + 1);
+    await keys.destroy([retired]);
+    expect(keys.epoch).toBe(epoch + 1);
+    await keys.close();
+  });
+
   test("names outside their bounds are refused without being shown", async () => {
     const keys = await openEmpty();
     for (const name of ["", "\ud800", "secret-name".repeat(100)]) {
@@ -95,6 +159,7 @@ describe.each(Object.entries(kinds))("%s key store", (_, openEmpty) => {
     await expectCode("storage-unavailable", () => keys.state("person", "ada"));
     await expectCode("storage-unavailable", () => keys.sync());
     await expectCode("storage-unavailable", () => keys.destroy([]));
+    await expectCode("storage-unavailable", () => keys.retire(ada, retired));
   });
 });
 
@@ -239,6 +304,69 @@ describe("a key store in files", () => {
     }
   });
 
+  test("a retirement that fails at any write leaves the key under one name or both, and can be done again", async () => {
+    const seen = new Set<string>();
+    for (const call of ["write", "sync"] as const) {
+      for (const when of ["before", "after"] as const) {
+        for (let after = 0; ; after++) {
+          const found = await retireWithFault({ call, when, after });
+          if (found === "no fault") break;
+          seen.add(found);
+        }
+      }
+    }
+    expect([...seen].toSorted()).toEqual(["destroyed, live", "live, absent"]);
+  });
+
+  test("of a retirement's two rows any part may be on disk: it is finished, or destroys the key under both names", async () => {
+    const path = temporaryFolder();
+    const all = await fill(path, 3);
+    const mark = readFileSync(join(path, "mark.1"));
+    const from = { kind: "person", name: "p1" } as const;
+    await withKeys(path, (keys) => keys.retire(from, retired));
+    const rows = readFileSync(join(path, "keys.1"));
+    expect(rows).toHaveLength(32 + 5 * 96);
+    const statesOf = (keys: KeyStore): string =>
+      [from, retired].map(({ kind, name }) => keys.state(kind, name)).join(", ");
+    const begun = rows.length - 2 * 96;
+    for (let torn = begun; torn <= rows.length; torn += 24) {
+      const left = torn < begun + 96 ? "live, absent" : torn < rows.length ? "live, live" : "destroyed, live";
+      const copies = [temporaryCopy(path), temporaryCopy(path)] as const;
+      for (const copy of copies) {
+        writeFileSync(join(copy, "keys.1"), rows.subarray(0, torn));
+        writeFileSync(join(copy, "mark.1"), mark);
+      }
+      await withKeys(copies[0], async (keys) => {
+        expect(statesOf(keys)).toBe(left);
+        await keys.retire(from, retired);
+        expect(statesOf(keys)).toBe("destroyed, live");
+        expect(hex(keys.get("person", "retired"))).toBe(all[1]);
+      });
+      await withKeys(copies[1], async (keys) => {
+        await keys.destroy([left === "live, absent" ? from : retired]);
+        expect(statesOf(keys)).toBe(left === "live, absent" ? "destroyed, absent" : "destroyed, destroyed");
+      });
+      for (const copy of copies) expect(await read(copy, 3)).toEqual(all.with(1, ""));
+    }
+  });
+
+  test("a fresh key made while another is retired under the same name does not take its place", async () => {
+    const path = temporaryFolder();
+    const [, p1] = await fill(path, 3);
+    await withKeys(path, async (keys) => {
+      const moving = keys.retire({ kind: "person", name: "p1" }, retired);
+      let asked: string | undefined;
+      while (keys.state("person", "retired") !== "live") {
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        asked ??= keys.get("person", "retired") && hex(keys.getOrCreate("person", "retired"));
+      }
+      await moving;
+      await keys.sync();
+      expect([asked, hex(keys.get("person", "retired"))]).toEqual([p1, p1]);
+    });
+    expect(await withKeys(path, (keys) => hex(keys.get("person", "retired")))).toBe(p1);
+  });
+
   test("an interrupted creation is made good by the next opening", async () => {
     for (const call of ["open", "write", "sync", "close", "rename"] as const) {
       for (let after = 0; after < 3; after++) {
@@ -306,6 +434,36 @@ async function destroyWithFault(fault: Fault): Promise<"done" | "no fault"> {
   ).toEqual(["epoch"]);
   expect(readdirSync(path)).toHaveLength(4);
   return "done";
+}
+
+async function retireWithFault(fault: Fault): Promise<string> {
+  const path = temporaryFolder();
+  const [key] = await fill(path, 1);
+  const fileSystem = createFaultyFileSystem();
+  const keys = await openKeyStore({ path, masterKey, fileSystem });
+  fileSystem.fault = fault;
+  const from = { kind: "person", name: "p0" } as const;
+  const failed = await keys.retire(from, retired).then(
+    () => false,
+    () => true,
+  );
+  fileSystem.fault = undefined;
+  await keys.close();
+  if (!failed) return "no fault";
+  return withKeys(path, async (reopened) => {
+    const states = [from, retired].map(({ kind, name }) => reopened.state(kind, name)).join(", ");
+    await reopened.retire(from, retired);
+    expect(reopened.state("person", "p0")).toBe("destroyed");
+    expect(hex(reopened.get("person", "retired"))).toBe(key);
+    return states;
+  });
+}
+
+/** A key store's files, in another folder. */
+function temporaryCopy(path: string): string {
+  const copy = temporaryFolder();
+  for (const name of ["epoch", "keys.1", "mark.1"]) copyFileSync(join(path, name), join(copy, name));
+  return copy;
 }
 
 /** Takes an error of ours for a right answer. */

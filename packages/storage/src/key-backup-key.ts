@@ -1,0 +1,140 @@
+/**
+ * The keys under which backups of a key store are encrypted, each in a small file of its own, wrapped by the master key.
+ *
+ * Backups may be copied to anywhere; these files may not. To overwrite one is to make every backup under it unreadable,
+ * wherever its copies are.
+ *
+ * File `backup-key.<n>`: magic (8) | number u64 | made at, ms u64 | id (16) | nonce (24) | wrapped key (32 + 16) | SHA-256
+ * of all before (32).
+ */
+import { hash } from "node:crypto";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { StorageError } from "./error.ts";
+import type { FileSystem } from "./file-system.ts";
+import { readFileIfThere, shredFile, writeFileDurably } from "./files.ts";
+import { KEY_BYTES, NONCE_BYTES, type RandomSource, TAG_BYTES, unwrapSecret, wrapSecret } from "./key-wrap.ts";
+
+/** What is known of a backup key without the master key. */
+export interface BackupKeyFile {
+  readonly path: string;
+  /** Counts the backup keys of a key store from 1. */
+  readonly number: number;
+  /** 16 random bytes, by which a backup names its key. */
+  readonly id: Uint8Array;
+  /** In ms since 1970. */
+  readonly madeAt: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface BackupKeys {
+  /** The oldest first. */
+  readonly whole: readonly BackupKeyFile[];
+  /** Files that hold no key any more: half overwritten, or damaged. */
+  readonly damaged: readonly { readonly path: string; readonly number: number }[];
+}
+
+const MAGIC = Buffer.from("tskbkey1", "latin1");
+export const BACKUP_KEY_ID_BYTES = 16;
+const ID_AT = MAGIC.length + 16;
+const NONCE_AT = ID_AT + BACKUP_KEY_ID_BYTES;
+const WRAPPED_AT = NONCE_AT + NONCE_BYTES;
+const CHECKSUM_AT = WRAPPED_AT + KEY_BYTES + TAG_BYTES;
+const FILE_BYTES = CHECKSUM_AT + 32;
+const FILE_NAME = /^backup-key\.([1-9]\d{0,14})$/;
+
+export interface MakeBackupKeyInput {
+  readonly folder: string;
+  readonly number: number;
+  readonly now: number;
+  readonly masterKey: Uint8Array;
+  readonly random: RandomSource;
+  readonly fileSystem: FileSystem;
+}
+
+/** Makes a backup key; durable when it resolves. */
+export async function makeBackupKey(input: MakeBackupKeyInput): Promise<BackupKeyFile> {
+  const { folder, number, now, masterKey, random, fileSystem } = input;
+  const bytes = Buffer.alloc(FILE_BYTES);
+  MAGIC.copy(bytes);
+  bytes.writeBigUInt64BE(BigInt(number), MAGIC.length);
+  bytes.writeBigUInt64BE(BigInt(now), MAGIC.length + 8);
+  bytes.set(random(BACKUP_KEY_ID_BYTES), ID_AT);
+  bytes.set(random(NONCE_BYTES), NONCE_AT);
+  const secret = Uint8Array.from(random(KEY_BYTES));
+  bytes.set(wrapSecret(wrappingOf(bytes, masterKey), secret), WRAPPED_AT);
+  secret.fill(0);
+  bytes.set(checksum(bytes), CHECKSUM_AT);
+  const path = join(folder, `backup-key.${number}`);
+  await writeFileDurably(path, bytes, { fileSystem });
+  return { path, number, ...fieldsOf(bytes) };
+}
+
+/** The backup keys of a folder; none where there is no folder. */
+export async function listBackupKeys(folder: string): Promise<BackupKeys> {
+  const whole: BackupKeyFile[] = [];
+  const damaged: { path: string; number: number }[] = [];
+  for (const name of await namesIn(folder)) {
+    const number = Number(FILE_NAME.exec(name)?.[1]);
+    if (Number.isNaN(number)) continue;
+    const path = join(folder, name);
+    const bytes = Buffer.from((await readFileIfThere(path)) ?? []);
+    if (isWhole(bytes, number)) whole.push({ path, number, ...fieldsOf(bytes) });
+    else damaged.push({ path, number });
+  }
+  whole.sort((a, b) => a.number - b.number);
+  return { whole, damaged };
+}
+
+/** @throws {StorageError} `master-key-wrong` */
+export function unwrapBackupKey({ path, bytes }: BackupKeyFile, masterKey: Uint8Array): Uint8Array {
+  const stored = Buffer.from(bytes);
+  const key = unwrapSecret(wrappingOf(stored, masterKey), stored.subarray(WRAPPED_AT, CHECKSUM_AT));
+  if (key !== undefined) return key;
+  const message = `${path} is wrapped by another master key than the one given; give the one that it was made with`;
+  throw new StorageError("master-key-wrong", message, { details: { path } });
+}
+
+/** Destroys a backup key, and with it every backup under it. */
+export async function shredBackupKey(path: string, fileSystem: FileSystem): Promise<void> {
+  await shredFile(path, FILE_BYTES, fileSystem);
+}
+
+/** Names of the files of a folder, in order; none where there is no folder. */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).toSorted();
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return [];
+    throw cause;
+  }
+}
+
+function isWhole(bytes: Buffer, number: number): boolean {
+  return (
+    bytes.length === FILE_BYTES &&
+    bytes.subarray(0, MAGIC.length).equals(MAGIC) &&
+    bytes.readBigUInt64BE(MAGIC.length) === BigInt(number) &&
+    bytes.subarray(CHECKSUM_AT).equals(checksum(bytes))
+  );
+}
+
+function fieldsOf(bytes: Buffer): Pick<BackupKeyFile, "id" | "madeAt" | "bytes"> {
+  return {
+    id: new Uint8Array(bytes.subarray(ID_AT, NONCE_AT)),
+    madeAt: Number(bytes.readBigUInt64BE(MAGIC.length + 8)),
+    bytes: new Uint8Array(bytes),
+  };
+}
+
+function wrappingOf(bytes: Buffer, masterKey: Uint8Array): Parameters<typeof wrapSecret>[0] {
+  return {
+    key: masterKey,
+    nonce: bytes.subarray(NONCE_AT, WRAPPED_AT),
+    associatedData: Buffer.concat([Buffer.from("tallystick/backup-key/v1\0"), bytes.subarray(0, NONCE_AT)]),
+  };
+}
+
+function checksum(bytes: Uint8Array): Buffer {
+  return hash("sha256", bytes.subarray(0, CHECKSUM_AT), "buffer");
+}
