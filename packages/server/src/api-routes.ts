@@ -7,7 +7,7 @@ import { ServerError } from "./error.ts";
 import type { Reply, ServerRequest } from "./request.ts";
 import { type Route, type RouteCall, route } from "./route.ts";
 import * as schemas from "./schemas.ts";
-import { mediaTypeOf, readSubmission } from "./submission.ts";
+import { EVENT_MEDIA_TYPES, mediaTypeOf, readSubmission } from "./submission.ts";
 import { tailReply } from "./tail.ts";
 
 const JSON_TYPE = "application/json";
@@ -25,6 +25,7 @@ export const API_ROUTES: readonly Route[] = [
     summary: "Reports events: one, an array, lines of JSON, or a signed batch",
     access: ["writer"],
     query: schemas.submitQuery,
+    takes: "events",
     answers: {
       201: { description: "Logged", mediaType: JSON_TYPE, schema: schemas.submitted },
       200: { description: "All of it was there already", mediaType: JSON_TYPE, schema: schemas.submitted },
@@ -191,7 +192,7 @@ function indexOf(text: string): number {
 
 async function submit(call: SubmitCall): Promise<Reply> {
   const { log, request, credential, query, format } = call;
-  const mediaType = mediaTypeOf(request);
+  const mediaType = mediaTypeOf(request, EVENT_MEDIA_TYPES);
   const submitted = readSubmission(await call.body.read(), mediaType);
   const writer = credential?.id ?? "";
   const timeoutMs = query.timeout ?? WAIT_DEFAULT_MS;

@@ -69,6 +69,7 @@ export class Body implements BodySink {
   readonly #source: BodySource;
   readonly #shared: Shared;
   readonly #parts: Uint8Array[] = [];
+  #bytesMax: number;
   #size = 0;
   #counted = 0;
   #reader: PromiseWithResolvers<Uint8Array> | undefined;
@@ -77,18 +78,21 @@ export class Body implements BodySink {
   constructor(source: BodySource, shared: Shared) {
     this.#source = source;
     this.#shared = shared;
+    this.#bytesMax = shared.limits.bytesMax;
   }
 
   /**
    * Reads the body. Once.
    *
+   * @param bytesMax - What this one may have; never more than any.
    * @throws {ServerError} `body-too-large`, `body-too-slow`, `request-malformed` (the client went away)
    * @throws {LogError} `log-overloaded`, `log-closed`
    */
-  async read(): Promise<Uint8Array> {
-    const { limits, closing, underWay } = this.#shared;
+  async read(bytesMax: number = this.#bytesMax): Promise<Uint8Array> {
+    const { closing, underWay } = this.#shared;
     const { announcedBytes } = this.#source;
-    if (announcedBytes !== undefined && announcedBytes > limits.bytesMax) throw tooLarge(limits);
+    this.#bytesMax = Math.min(bytesMax, this.#bytesMax);
+    if (announcedBytes !== undefined && announcedBytes > this.#bytesMax) throw tooLarge(this.#bytesMax);
     if (announcedBytes !== undefined && announcedBytes <= SMALL_BYTES_MAX) this.#count(announcedBytes);
     if (closing.aborted) throw closed();
     const reader = Promise.withResolvers<Uint8Array>();
@@ -102,7 +106,7 @@ export class Body implements BodySink {
     if (this.#reader === undefined) return;
     this.#size += bytes.length;
     try {
-      if (this.#size > this.#shared.limits.bytesMax) throw tooLarge(this.#shared.limits);
+      if (this.#size > this.#bytesMax) throw tooLarge(this.#bytesMax);
       this.#count(this.#size);
       this.#parts.push(bytes);
     } catch (error) {
@@ -158,7 +162,7 @@ function joined(parts: readonly Uint8Array[], size: number): Uint8Array {
   return bytes;
 }
 
-function tooLarge({ bytesMax }: BodyLimits): ServerError {
+function tooLarge(bytesMax: number): ServerError {
   return new ServerError("body-too-large", `expected a body of at most ${bytesMax} bytes`, { details: { bytesMax } });
 }
 

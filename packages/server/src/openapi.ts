@@ -2,10 +2,11 @@
 import { eventJsonSchema } from "@tallystick/events";
 import * as z from "zod";
 import { PROBLEMS, PROBLEM_TYPE, type ProblemCode } from "./problem.ts";
-import type { Answer, Route } from "./route.ts";
+import type { Answer, Route, ValueBody } from "./route.ts";
 import { LOG_ROUTES } from "./routing.ts";
 import * as schemas from "./schemas.ts";
 import { EVENT_MEDIA_TYPES, type EventMediaType } from "./submission.ts";
+import { VALUE_MEDIA_TYPES } from "./value-body.ts";
 
 /** Problems that every route of a log has. */
 const GENERAL: readonly ProblemCode[] = [
@@ -55,7 +56,7 @@ function operationOf(route: Route): Record<string, unknown> {
     security: isPublic ? [{}] : [{ token: [] }],
     ...(route.access === "public" ? {} : { "x-roles": route.access }),
     parameters: [pathParameter("log"), ...pathParameters(route.path), ...queryParameters(route.query)],
-    ...(route.method === "POST" ? { requestBody: requestBody() } : {}),
+    ...requestBodyOf(route),
     responses: { ...answersOf(route), ...problemsOf(route) },
   };
 }
@@ -81,7 +82,17 @@ function queryParameters(query: z.ZodType): Record<string, unknown>[] {
   }));
 }
 
-function requestBody(): Record<string, unknown> {
+function requestBodyOf({ takes }: Route): Record<string, unknown> {
+  if (takes === undefined) return {};
+  return { requestBody: { required: true, content: takes === "events" ? eventContent() : valueContent(takes) } };
+}
+
+function valueContent({ schema }: ValueBody<unknown>): Record<string, unknown> {
+  const described = { schema: schemaOf(schema, "input") };
+  return Object.fromEntries(VALUE_MEDIA_TYPES.map((type) => [type, described]));
+}
+
+function eventContent(): Record<string, unknown> {
   const event = { $ref: "#/components/schemas/Event" };
   const byType: Readonly<Record<EventMediaType, unknown>> = {
     "application/json": { anyOf: [event, { type: "array", items: event, minItems: 1, maxItems: 1000 }] },
@@ -89,10 +100,7 @@ function requestBody(): Record<string, unknown> {
     "application/cbor": { type: "string", format: "binary" },
     "application/vnd.tallystick.batch+cbor": { type: "string", format: "binary" },
   };
-  return {
-    required: true,
-    content: Object.fromEntries(EVENT_MEDIA_TYPES.map((type) => [type, { schema: byType[type] }])),
-  };
+  return Object.fromEntries(EVENT_MEDIA_TYPES.map((type) => [type, { schema: byType[type] }]));
 }
 
 function answersOf({ answers, path }: Route): Record<string, unknown> {

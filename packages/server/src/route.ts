@@ -28,6 +28,12 @@ export interface Answer {
   readonly schema?: z.ZodType;
 }
 
+/** A body that holds one value: {@link readValue}. */
+export interface ValueBody<Value> {
+  readonly schema: z.ZodType<Value>;
+  readonly bytesMax: number;
+}
+
 export interface RouteDefinition<Query> {
   readonly method: "GET" | "POST";
   /** Below the log's prefix; a parameter in braces stands for the rest of the path. */
@@ -36,6 +42,8 @@ export interface RouteDefinition<Query> {
   /** `public`, or the roles that may. */
   readonly access: "public" | readonly Role[];
   readonly query: z.ZodType<Query>;
+  /** What its body holds; nothing, where it is left out. */
+  readonly takes?: "events" | ValueBody<unknown>;
   readonly answers: Readonly<Record<number, Answer>>;
   /** Codes of problems, beyond those that every route has. */
   readonly problems: readonly ProblemCode[];

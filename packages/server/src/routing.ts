@@ -55,8 +55,10 @@ function findLog(
 function matchPath(pattern: string, path: string): string | undefined {
   const brace = pattern.indexOf("{");
   if (brace === -1) return pattern === path ? "" : undefined;
-  const prefix = pattern.slice(0, brace);
-  return path.startsWith(prefix) && path.length > prefix.length ? path.slice(prefix.length) : undefined;
+  const [prefix, suffix] = [pattern.slice(0, brace), pattern.slice(pattern.indexOf("}") + 1)];
+  if (!path.startsWith(prefix) || !path.endsWith(suffix)) return undefined;
+  const parameter = path.slice(prefix.length, path.length - suffix.length);
+  return path.length > prefix.length + suffix.length ? parameter : undefined;
 }
 
 export function notAllowed(allow: string): ServerError {

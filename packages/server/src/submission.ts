@@ -30,12 +30,12 @@ export const EVENT_MEDIA_TYPES: readonly EventMediaType[] = [
 ];
 
 /** @throws {ServerError} `media-type-unsupported` */
-export function mediaTypeOf(request: ServerRequest): EventMediaType {
+export function mediaTypeOf<Type extends EventMediaType>(request: ServerRequest, types: readonly Type[]): Type {
   const text = request.header("content-type") ?? "";
-  const known = EVENT_MEDIA_TYPES.find((each) => each === text) ?? parseMediaType(text);
+  const known = types.find((each) => each === text) ?? parseMediaType(text, types);
   if (known === undefined) {
     const got = JSON.stringify(text.slice(0, 80));
-    throw new ServerError("media-type-unsupported", `expected one of ${EVENT_MEDIA_TYPES.join(", ")}, got ${got}`);
+    throw new ServerError("media-type-unsupported", `expected one of ${types.join(", ")}, got ${got}`);
   }
   const encoding = request.header("content-encoding")?.trim().toLowerCase() ?? "identity";
   if (encoding !== "identity")
@@ -43,9 +43,9 @@ export function mediaTypeOf(request: ServerRequest): EventMediaType {
   return known;
 }
 
-function parseMediaType(text: string): EventMediaType | undefined {
+function parseMediaType<Type extends EventMediaType>(text: string, types: readonly Type[]): Type | undefined {
   const mediaType = text.split(";", 1)[0]?.trim().toLowerCase();
-  return EVENT_MEDIA_TYPES.find((each) => each === mediaType);
+  return types.find((each) => each === mediaType);
 }
 
 /**
@@ -71,7 +71,8 @@ function readValue(body: Uint8Array, mediaType: Exclude<EventMediaType, typeof B
   return decodeCbor(body, { bytesMax: BODY_BYTES_MAX, depthMax: CBOR_DEPTH, itemsMax: CBOR_ITEMS_MAX });
 }
 
-function textOf(body: Uint8Array): string {
+/** @throws {ServerError} `request-malformed` */
+export function textOf(body: Uint8Array): string {
   try {
     return decodeUtf8(body);
   } catch (cause) {
