@@ -14,7 +14,13 @@ export interface DevFile {
     readonly origin: string;
     /** The Ed25519 one first. */
     readonly vkeys: readonly string[];
-    readonly tokens: { readonly writer: string; readonly auditor: string; readonly operator: string };
+    readonly tokens: {
+      readonly writer: string;
+      readonly auditor: string;
+      readonly operator: string;
+      /** Earlier versions made none. */
+      readonly officer?: string;
+    };
   };
   readonly witnesses: readonly { readonly name: string; readonly url: string; readonly vkeys: readonly string[] }[];
   /** The path of the policy file. */
@@ -45,9 +51,9 @@ export async function readDevFile(folder: string = process.cwd()): Promise<DevFi
 function isDevFile(value: unknown): value is DevFile {
   const { log, witnesses, policy } = membersOf(value);
   const { url, origin, vkeys, tokens } = membersOf(log);
-  const { writer, auditor, operator } = membersOf(tokens);
+  const { writer, auditor, operator, officer = "" } = membersOf(tokens);
   const known = Array.isArray(witnesses) && witnesses.every(isWitness);
-  return known && isText(origin, policy, writer, auditor, operator) && areTexts(vkeys) && isLocal(url);
+  return known && isText(origin, policy, writer, auditor, operator, officer) && areTexts(vkeys) && isLocal(url);
 }
 
 function isWitness(value: unknown): boolean {

@@ -9,7 +9,7 @@ import { type SmallLog, createSmallLog } from "../../../test/support/small-log.t
 import { expectClean, expectFailure } from "./support/clean.ts";
 import { type Ran, type RunOptions, runHere } from "./support/run-here.ts";
 
-const TOKEN = /tsk_(writer|auditor|operator)_[A-Za-z0-9_-]{43}/;
+const TOKEN = /tsk_(writer|reader|auditor|operator|officer)_[A-Za-z0-9_-]{43}/;
 const SECRET_KEY = /PRIVATE\+KEY/;
 
 let folder: string;
@@ -47,7 +47,7 @@ describe("serve --init, keys and fsck", () => {
   test("set up a server without witnesses, show its keys and tokens once, and find its disk whole", async () => {
     const made = await run([...init(), "--listen", "127.0.0.1:0"]);
     expect(made).toMatchObject({ code: 0, err: "" });
-    expect(made.out.match(new RegExp(TOKEN, "g"))).toHaveLength(3);
+    expect(made.out.match(new RegExp(TOKEN, "g"))).toHaveLength(4);
     const again = await run(init());
     expectFailure(again, 2, "serve");
     const started = await runUntilPrinted(["serve", "--dir", at("s"), "--start-without-witnesses"]);
@@ -85,8 +85,8 @@ describe("serve --init, keys and fsck", () => {
   });
 
   test.each([
-    [["--name", "app", "--role", "admin"], "--role writer|auditor|operator"],
-    [["--name", "app", "--role", "constructor"], "--role writer|auditor|operator"],
+    [["--name", "app", "--role", "admin"], "--role writer|reader|auditor|operator|officer"],
+    [["--name", "app", "--role", "constructor"], "--role writer|reader|auditor|operator|officer"],
     [["--name", "nope", "--role", "writer"], 'this server has no log "nope"'],
     [["--role", "writer"], "expected --name LOG"],
   ])("create-token %j is wrong usage", async (options, words) => {

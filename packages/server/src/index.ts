@@ -16,12 +16,17 @@ export { type Layout, type LogLayout, layoutOf, logLayoutOf } from "./layout.ts"
 export { openApiDocument } from "./openapi.ts";
 export { PROBLEMS, type ProblemCode } from "./problem.ts";
 export { type ServeLogsOptions, type ServedLogs, masterKeyOf, serveLogs } from "./serve.ts";
+export type { Matcher, Scope, ScopeKind } from "./scope.ts";
 export {
+  type CreateTokenInput,
   type CreatedToken,
   type Credential,
+  type ListedToken,
   ROLES,
   type Role,
   Tokens,
+  UNSCOPED_ROLES,
+  type UnscopedRole,
   createToken,
   listTokens,
   revokeToken,

@@ -20,7 +20,7 @@ import { withCheckLine, withoutCheckLine } from "./check-line.ts";
 import { type LogConfig, type ServerConfig, parseConfig, readConfig } from "./config.ts";
 import { ServerError } from "./error.ts";
 import { type LogLayout, layoutOf, logLayoutOf } from "./layout.ts";
-import { ROLES, type Role, createToken } from "./tokens.ts";
+import { UNSCOPED_ROLES, type UnscopedRole, createToken } from "./tokens.ts";
 
 export interface InitServerOptions {
   readonly dir: string;
@@ -39,8 +39,8 @@ export interface InitializedServer {
   readonly policyPath: string;
   /** The Ed25519 key first. */
   readonly vkeys: readonly string[];
-  /** Shown this once. */
-  readonly tokens: Readonly<Record<Role, string>>;
+  /** Shown this once. A reader's is made for somebody, so there is none yet. */
+  readonly tokens: Readonly<Record<UnscopedRole, string>>;
 }
 
 /**
@@ -69,15 +69,15 @@ export async function initServer(options: InitServerOptions): Promise<Initialize
   await writeKeys(layout, signers);
   if (!(await exists(paths.masterKey))) await createMasterKeyFile(paths.masterKey);
   await writeFileDurably(layout.policy, utf8(withCheckLine(policy)), { mode: 0o644 });
-  const tokens: Partial<Record<Role, string>> = {};
-  for (const role of ROLES) tokens[role] = (await createToken(paths.tokens, { log: name, role })).token;
+  const tokens: Partial<Record<UnscopedRole, string>> = {};
+  for (const role of UNSCOPED_ROLES) tokens[role] = (await createToken(paths.tokens, { log: name, role })).token;
   // Last: with the configuration the log is complete.
   await writeFileDurably(paths.config, utf8(text), { mode: 0o600 });
   return {
     configPath: paths.config,
     policyPath: layout.policy,
     vkeys: signers.map(({ vkey }) => vkey),
-    tokens: tokens as Record<Role, string>,
+    tokens: tokens as Record<UnscopedRole, string>,
   };
 }
 

@@ -7,9 +7,15 @@ import { parseJson } from "@tallystick/events";
 import { writeFileDurably } from "@tallystick/storage";
 import * as z from "zod";
 import { ServerError } from "./error.ts";
+import { type Scope, type ScopeKind, createMatcher, scopeHash } from "./scope.ts";
 
-export const ROLES = ["writer", "auditor", "operator"] as const;
+/** docs/reference/roles.md */
+export const ROLES = ["writer", "reader", "auditor", "operator", "officer"] as const;
 export type Role = (typeof ROLES)[number];
+
+/** Those whose tokens say all about them: a reader's says whose contents, too. */
+export type UnscopedRole = Exclude<Role, "reader">;
+export const UNSCOPED_ROLES: readonly UnscopedRole[] = ["writer", "auditor", "operator", "officer"];
 
 /** Who sent a request. */
 export interface Credential {
@@ -18,24 +24,33 @@ export interface Credential {
   readonly role: Role;
   /** The log that it is for. */
   readonly log: string;
+  /** Of a reader: whose contents it may have. */
+  readonly scope?: Scope;
 }
 
-const TOKEN_PATTERN = /^tsk_(writer|auditor|operator)_[A-Za-z0-9_-]{43}$/;
+const TOKEN_PATTERN = new RegExp(`^tsk_(${ROLES.join("|")})_[A-Za-z0-9_-]{43}$`);
+const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const tokensSchema = z.strictObject({
   tokens: z.array(
     z.strictObject({
       id: z.string().regex(/^[a-z0-9-]{1,64}$/),
       role: z.enum(ROLES),
       log: z.string(),
-      digest: z.string().regex(/^[0-9a-f]{64}$/),
+      digest,
       createdAt: z.string(),
+      /** Of readers, {@link scopeHash} of an id under `scopeKey`. */
+      subject: digest.optional(),
+      tenant: digest.optional(),
     }),
   ),
+  /** 32 random bytes in hex, made with the first reader's token. */
+  scopeKey: digest.optional(),
   /** Of the tokens, {@link checkOf}. Files of earlier versions have none. */
   sha256: z.string().optional(),
 });
 
-type StoredToken = z.infer<typeof tokensSchema>["tokens"][number];
+type StoredTokens = z.infer<typeof tokensSchema>;
+type StoredToken = StoredTokens["tokens"][number];
 
 /** What a request's token is looked up in. */
 export interface TokenFinder {
@@ -49,16 +64,17 @@ export class Tokens implements TokenFinder {
   /** Of each connection the token that came last, so that it is not hashed for each request. */
   readonly #last = new WeakMap<object, { readonly token: Buffer; readonly digest: Buffer }>();
 
-  private constructor(stored: readonly StoredToken[]) {
-    this.#stored = stored.map(({ id, role, log, digest }) => ({
-      credential: { id, role, log },
-      digest: Buffer.from(digest, "hex"),
+  private constructor({ tokens, scopeKey = "" }: StoredTokens) {
+    const key = Buffer.from(scopeKey, "hex");
+    this.#stored = tokens.map((token) => ({
+      credential: credentialOf(token, key),
+      digest: Buffer.from(token.digest, "hex"),
     }));
   }
 
   /** @throws {ServerError} `tokens-malformed` */
   static async read(path: string): Promise<Tokens> {
-    return new Tokens((await readStored(path)).tokens);
+    return new Tokens(await readStored(path));
   }
 
   /** Whose token this is. Takes as long for a wrong one as for a right one. */
@@ -79,33 +95,66 @@ export class Tokens implements TokenFinder {
   }
 }
 
+function credentialOf({ id, role, log, subject, tenant }: StoredToken, key: Uint8Array): Credential {
+  if (subject === undefined && tenant === undefined) return { id, role, log };
+  const scope = {
+    ...(subject === undefined ? {} : { subject: createMatcher(key, "subject", subject) }),
+    ...(tenant === undefined ? {} : { tenant: createMatcher(key, "tenant", tenant) }),
+  };
+  return { id, role, log, scope };
+}
+
 /** By way of a string of one character per byte, which Node hashes to three times as fast as to a Buffer. */
 function digestOf(token: string): Buffer {
   return Buffer.from(hash("sha256", TOKEN_PATTERN.test(token) ? token : "", "binary"), "binary");
 }
 
-async function readStored(path: string): Promise<z.infer<typeof tokensSchema>> {
+async function readStored(path: string): Promise<StoredTokens> {
   const stored = parseStored(await readFile(path, "utf8"), path);
-  if (stored.sha256 === undefined || stored.sha256 === checkOf(stored.tokens)) return stored;
+  if (stored.sha256 === undefined || stored.sha256 === checkOf(stored)) return stored;
   throw new ServerError(
     "tokens-malformed",
     `${path} does not fit its digest sha256: restore it from its newest backup`,
   );
 }
 
-function parseStored(text: string, path: string): z.infer<typeof tokensSchema> {
+function parseStored(text: string, path: string): StoredTokens {
   try {
-    return tokensSchema.parse(parseJson(text));
+    const stored = tokensSchema.parse(parseJson(text));
+    for (const token of stored.tokens) assertScope(token);
+    if (stored.scopeKey === undefined && stored.tokens.some(({ role }) => role === "reader"))
+      throw new TypeError("scopeKey: expected one where there are readers");
+    return stored;
   } catch (cause) {
-    throw new ServerError("tokens-malformed", `${path}: expected {tokens: [{id, role, log, digest, createdAt}]}`, {
-      cause,
-    });
+    const message = `${path}: expected {tokens: [{id, role, log, digest, createdAt}]}, of readers with subject or tenant, and scopeKey`;
+    throw new ServerError("tokens-malformed", message, { cause });
   }
 }
 
-/** By which damage shows that would still parse: the SHA-256, in hex, of the tokens as JSON without spaces. */
-function checkOf(tokens: readonly StoredToken[]): string {
-  return hash("sha256", JSON.stringify(tokens), "hex");
+/** Every reader has a scope, and nobody else: none is no limit by mistake. @throws {TypeError} */
+function assertScope({ role, subject, tenant }: Pick<StoredToken, "role" | "subject" | "tenant">): void {
+  const isScoped = subject !== undefined || tenant !== undefined;
+  if (isScoped === (role === "reader")) return;
+  throw new TypeError(
+    role === "reader"
+      ? "reader: expected a subject or a tenant whose contents it may read"
+      : `${role}: expected neither subject nor tenant; they belong to readers`,
+  );
+}
+
+/** By which damage shows that would still parse: the SHA-256, in hex, of tokens and scope key as JSON without spaces. */
+function checkOf({ tokens, scopeKey }: StoredTokens): string {
+  return hash("sha256", JSON.stringify(scopeKey === undefined ? tokens : { tokens, scopeKey }), "hex");
+}
+
+export interface CreateTokenInput {
+  readonly log: string;
+  readonly role: Role;
+  /** Of a reader: the person whose contents it may read, by id. Kept as a keyed hash only. */
+  readonly subject?: string;
+  /** Of a reader: the tenant whose contents it may read. Where both are given, both have to fit. */
+  readonly tenant?: string;
+  readonly now?: number;
 }
 
 export interface CreatedToken {
@@ -114,37 +163,72 @@ export interface CreatedToken {
   readonly token: string;
 }
 
-/** Makes a token and adds it to the file, which is made where there is none. */
-export async function createToken(
-  path: string,
-  { log, role, now = Date.now() }: { readonly log: string; readonly role: Role; readonly now?: number },
-): Promise<CreatedToken> {
-  const { tokens } = await readStored(path).catch((error: unknown) => {
+/**
+ * Makes a token and adds it to the file, which is made where there is none.
+ *
+ * @throws {TypeError} a reader without subject or tenant, or another role with one.
+ */
+export async function createToken(path: string, input: CreateTokenInput): Promise<CreatedToken> {
+  const { log, role, now = Date.now() } = input;
+  assertScope(input);
+  const before = await readStored(path).catch((error: unknown): StoredTokens => {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return { tokens: [] };
     throw error;
   });
   const token = `tsk_${role}_${randomBytes(32).toString("base64url")}`;
   const id = `${role}-${randomBytes(4).toString("hex")}`;
-  const stored = { id, role, log, digest: digestOf(token).toString("hex"), createdAt: new Date(now).toISOString() };
-  await writeTokens(path, [...tokens, stored]);
+  const { scope, scopeKey } = storedScope(input, before.scopeKey);
+  const createdAt = new Date(now).toISOString();
+  const stored = { id, role, log, digest: digestOf(token).toString("hex"), createdAt, ...scope };
+  await writeTokens(path, { tokens: [...before.tokens, stored], ...(scopeKey === undefined ? {} : { scopeKey }) });
   return { id, token };
+}
+
+/** The scope as the file keeps it, and the file's key, which is made where a first scope needs one. */
+function storedScope(
+  { subject, tenant }: CreateTokenInput,
+  known: string | undefined,
+): { readonly scope: Pick<StoredToken, "subject" | "tenant">; readonly scopeKey: string | undefined } {
+  if (subject === undefined && tenant === undefined) return { scope: {}, scopeKey: known };
+  const scopeKey = known ?? randomBytes(32).toString("hex");
+  const key = Buffer.from(scopeKey, "hex");
+  const scope = {
+    ...(subject === undefined ? {} : { subject: scopeHash(key, "subject", subject) }),
+    ...(tenant === undefined ? {} : { tenant: scopeHash(key, "tenant", tenant) }),
+  };
+  return { scope, scopeKey };
 }
 
 /** Takes a token's rights away; a running server notices within seconds. @throws {ServerError} `token-unknown` */
 export async function revokeToken(path: string, id: string): Promise<void> {
-  const { tokens } = await readStored(path);
-  const left = tokens.filter((token) => token.id !== id);
-  if (left.length === tokens.length) throw new ServerError("token-unknown", `${path}: no token has the id ${id}`);
-  await writeTokens(path, left);
+  const stored = await readStored(path);
+  const left = stored.tokens.filter((token) => token.id !== id);
+  if (left.length === stored.tokens.length)
+    throw new ServerError("token-unknown", `${path}: no token has the id ${id}`);
+  await writeTokens(path, { ...stored, tokens: left });
+}
+
+export interface ListedToken {
+  readonly id: string;
+  readonly role: Role;
+  readonly log: string;
+  readonly createdAt: string;
+  /** Of readers: what it is limited to. To whom or which, the file does not say in plain. */
+  readonly scope?: readonly ScopeKind[];
 }
 
 /** What is known of the tokens: everything but the tokens. */
-export async function listTokens(path: string): Promise<readonly (Credential & { readonly createdAt: string })[]> {
-  return (await readStored(path)).tokens.map(({ id, role, log, createdAt }) => ({ id, role, log, createdAt }));
+export async function listTokens(path: string): Promise<readonly ListedToken[]> {
+  return (await readStored(path)).tokens.map(({ id, role, log, createdAt, subject, tenant }) => {
+    const scope: ScopeKind[] = [];
+    if (subject !== undefined) scope.push("subject");
+    if (tenant !== undefined) scope.push("tenant");
+    return { id, role, log, createdAt, ...(scope.length === 0 ? {} : { scope }) };
+  });
 }
 
-async function writeTokens(path: string, tokens: readonly StoredToken[]): Promise<void> {
-  await writeFileDurably(path, Buffer.from(`${JSON.stringify({ tokens, sha256: checkOf(tokens) }, undefined, 2)}\n`), {
-    mode: 0o600,
-  });
+async function writeTokens(path: string, { tokens, scopeKey }: Omit<StoredTokens, "sha256">): Promise<void> {
+  const stored = { tokens, ...(scopeKey === undefined ? {} : { scopeKey }) };
+  const text = `${JSON.stringify({ ...stored, sha256: checkOf(stored) }, undefined, 2)}\n`;
+  await writeFileDurably(path, Buffer.from(text), { mode: 0o600 });
 }

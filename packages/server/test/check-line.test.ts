@@ -85,6 +85,6 @@ describe("a server's files", () => {
     writeFileSync(tokens, JSON.stringify({ tokens: before.tokens }));
     expect((await readServer(dir)).logs).toHaveLength(1);
     await createToken(tokens, { log: "app", role: "writer" });
-    expect(await listTokens(tokens)).toHaveLength(4);
+    expect(await listTokens(tokens)).toHaveLength(5);
   });
 });

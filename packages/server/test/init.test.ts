@@ -52,7 +52,7 @@ describe("initServer", () => {
     const files = await filesBelow(dir);
     for (const token of Object.values(tokens))
       for (const [path, text] of files) expect([path, text.includes(token.slice(-20))]).toEqual([path, false]);
-    expect(Object.keys(tokens).toSorted()).toEqual(["auditor", "operator", "writer"]);
+    expect(Object.keys(tokens).toSorted()).toEqual(["auditor", "officer", "operator", "writer"]);
     expect(vkeys.map((vkey) => parseVkey(vkey).type)).toEqual([1, 6]);
     const { signers } = await readLogKeys(logLayoutOf(dir, "app"));
     expect(signers.map(({ vkey }) => vkey)).toEqual(vkeys);

@@ -80,7 +80,7 @@ export class TestServer {
     const opened = await openTestLog({ witnesses, storage, network, options: logOptions ?? {} });
     const path = join(temporaryFolder(), "tokens.json");
     const tokens: Partial<Record<Role | "stranger", string>> = {};
-    for (const role of ROLES) tokens[role] = (await createToken(path, { log: LOG, role })).token;
+    for (const role of ROLES) tokens[role] = (await createToken(path, { log: LOG, role, ...scopeOf(role) })).token;
     tokens.stranger = (await createToken(path, { log: "other", role: "auditor" })).token;
     const warnings: string[] = [];
     const app = new ServerApp({
@@ -207,6 +207,11 @@ async function openTestLog(input: {
   // A log that asks its witnesses first takes nothing yet.
   while (input.network.up && log.status().state === "starting") await new Promise((resolve) => setTimeout(resolve, 2));
   return log;
+}
+
+/** The reader may have what is about the person of {@link login}. */
+function scopeOf(role: Role): { readonly subject?: string } {
+  return role === "reader" ? { subject: "u_81" } : {};
 }
 
 /** A new event each time, as it is sent. */

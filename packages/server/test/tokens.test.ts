@@ -1,8 +1,9 @@
+import { createHash } from "node:crypto";
 import { chmodSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { rejectionCode } from "../../../test/support/errors.ts";
-import { ROLES, Tokens, createToken, listTokens, revokeToken } from "../src/index.ts";
+import { ROLES, type Scope, Tokens, UNSCOPED_ROLES, createToken, listTokens, revokeToken } from "../src/index.ts";
 import { TokenFile } from "../src/token-file.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
@@ -10,8 +11,16 @@ function tokensPath(): string {
   return join(temporaryFolder(), "tokens.json");
 }
 
+const DIGEST = /,\s*"sha256": "[0-9a-f]{64}"/;
+
+function change(path: string, from: RegExp, to: string): void {
+  const before = readFileSync(path, "utf8");
+  expect(before).toMatch(from);
+  writeFileSync(path, before.replace(from, to));
+}
+
 describe("createToken", () => {
-  test.each(ROLES)("makes a %s's token of 32 random bytes, and keeps its digest only", async (role) => {
+  test.each(UNSCOPED_ROLES)("makes a %s's token of 32 random bytes, and keeps its digest only", async (role) => {
     const path = tokensPath();
     const { id, token } = await createToken(path, { log: "app", role });
     expect(token).toMatch(new RegExp(`^tsk_${role}_[A-Za-z0-9_-]{43}$`));
@@ -29,6 +38,90 @@ describe("createToken", () => {
     const tokens = await Tokens.read(path);
     expect(made.map(({ token }) => tokens.find(token)?.id)).toEqual(made.map(({ id }) => id));
     expect((await listTokens(path)).map(({ id }) => id)).toEqual(made.map(({ id }) => id));
+  });
+});
+
+describe("a reader's token", () => {
+  const PERSON = "canary-person@example.com";
+  const TENANT = "canary-tenant";
+
+  test("is known by keyed hashes of its subject and tenant, which stand nowhere in plain", async () => {
+    const path = tokensPath();
+    const mine = await createToken(path, { log: "app", role: "reader", subject: PERSON });
+    const ours = await createToken(path, { log: "app", role: "reader", tenant: TENANT });
+    const both = await createToken(path, { log: "app", role: "reader", subject: PERSON, tenant: TENANT });
+    const text = readFileSync(path, "utf8");
+    for (const canary of [PERSON, TENANT]) {
+      expect(text).not.toContain(canary);
+      expect(text).not.toContain(createHash("sha256").update(canary).digest("hex"));
+    }
+    const tokens = await Tokens.read(path);
+    const scopeOf = (token: string): Scope => tokens.find(token)?.scope ?? {};
+    expect(scopeOf(mine.token).subject?.is(PERSON)).toBe(true);
+    expect([scopeOf(mine.token).subject?.is(TENANT), scopeOf(mine.token).tenant]).toEqual([false, undefined]);
+    expect([scopeOf(ours.token).tenant?.is(TENANT), scopeOf(ours.token).tenant?.is(PERSON)]).toEqual([true, false]);
+    expect(Object.keys(scopeOf(both.token)).toSorted()).toEqual(["subject", "tenant"]);
+    expect((await listTokens(path)).map(({ scope }) => scope)).toEqual([
+      ["subject"],
+      ["tenant"],
+      ["subject", "tenant"],
+    ]);
+    expect(JSON.stringify(await listTokens(path))).not.toContain("canary");
+  });
+
+  test("has another hash in another file, and as a tenant than as a subject", async () => {
+    const hashes = new Set<string>();
+    for (const path of [tokensPath(), tokensPath()]) {
+      for (const scope of [{ subject: "same" }, { tenant: "same" }])
+        await createToken(path, { log: "app", role: "reader", ...scope });
+      for (const [hash] of readFileSync(path, "utf8").matchAll(/(?<="(?:subject|tenant)": ")[0-9a-f]{64}/g))
+        hashes.add(hash);
+    }
+    expect(hashes.size).toBe(4);
+  });
+
+  test("stays as it is when other tokens come and go, and is revoked as they are", async () => {
+    const path = tokensPath();
+    const reader = await createToken(path, { log: "app", role: "reader", subject: PERSON });
+    const other = await createToken(path, { log: "app", role: "writer" });
+    await revokeToken(path, other.id);
+    expect((await Tokens.read(path)).find(reader.token)?.scope?.subject?.is(PERSON)).toBe(true);
+    await revokeToken(path, reader.id);
+    expect((await Tokens.read(path)).find(reader.token)).toBeUndefined();
+  });
+
+  test("is not made without a scope, and no other role's with one", async () => {
+    const path = tokensPath();
+    await expect(createToken(path, { log: "app", role: "reader" })).rejects.toThrow(/^reader: expected a subject or/);
+    for (const role of ROLES.filter((each) => each !== "reader"))
+      await expect(createToken(path, { log: "app", role, subject: PERSON })).rejects.toThrow(
+        `${role}: expected neither`,
+      );
+    expect(() => statSync(path)).toThrow("ENOENT");
+  });
+
+  const CHANGES: readonly [what: string, from: RegExp, to: string][] = [
+    ["loses its scope", /,\s*"subject": "[0-9a-f]{64}"/, ""],
+    ["becomes an auditor's", /"role": "reader"/, '"role": "auditor"'],
+    ["loses its key", /\s*"scopeKey": "[0-9a-f]{64}",/, ""],
+  ];
+
+  test.each(CHANGES)("that %s by hand is refused, even where the file's digest was taken out", async (_, from, to) => {
+    const path = tokensPath();
+    await createToken(path, { log: "app", role: "reader", subject: PERSON });
+    change(path, from, to);
+    expect(await rejectionCode(Tokens.read(path))).toBe("tokens-malformed");
+    change(path, DIGEST, "");
+    expect(await rejectionCode(Tokens.read(path))).toBe("tokens-malformed");
+  });
+
+  test("whose key is changed by hand is one for nobody's contents", async () => {
+    const path = tokensPath();
+    const { token } = await createToken(path, { log: "app", role: "reader", subject: PERSON });
+    change(path, /(?<="scopeKey": ")[0-9a-f]{64}/, "0".repeat(64));
+    expect(await rejectionCode(Tokens.read(path))).toBe("tokens-malformed");
+    change(path, DIGEST, "");
+    expect((await Tokens.read(path)).find(token)?.scope?.subject?.is(PERSON)).toBe(false);
   });
 });
 

@@ -2,7 +2,7 @@
 import { encodeHex, parseVkey } from "@tallystick/core";
 import { LeafAudit, computeCommitment, decodeLeaf, decodeOpening } from "@tallystick/events";
 import { type Log, type WitnessTarget, fsckLog, openLog } from "@tallystick/log";
-import { ROLES, Tokens, createServerApp, createToken } from "@tallystick/server";
+import { Tokens, UNSCOPED_ROLES, createServerApp, createToken } from "@tallystick/server";
 import { type KeyStore, openKeyStore } from "@tallystick/storage";
 import type { Host, Life } from "../engine/host.ts";
 import { LogDisk } from "../engine/log-storage.ts";
@@ -82,7 +82,7 @@ export class LogHost {
 
   async #makeTokens(): Promise<void> {
     const tokens = new Map<string, string>();
-    for (const role of ROLES) tokens.set(role, (await createToken(TOKENS_FILE, { log: "app", role })).token);
+    for (const role of UNSCOPED_ROLES) tokens.set(role, (await createToken(TOKENS_FILE, { log: "app", role })).token);
     for (const at of [1, 2]) {
       tokens.set(`writer ${at}`, (await createToken(TOKENS_FILE, { log: "app", role: "writer" })).token);
     }

@@ -6,9 +6,9 @@ import { dirname, join, relative, resolve } from "node:path";
 import { parsePolicy, utf8 } from "@tallystick/core";
 import {
   type InitializedServer,
-  ROLES,
-  type Role,
   type ServedLogs,
+  UNSCOPED_ROLES,
+  type UnscopedRole,
   createToken,
   initServer,
   layoutOf,
@@ -89,9 +89,11 @@ async function runAll(invocation: Invocation, { dir, port, before }: DevOptions)
   return EXIT.ok;
 }
 
+type Tokens = Readonly<Record<UnscopedRole, string>>;
+
 interface Setup {
   readonly vkeys: readonly string[];
-  readonly tokens: Readonly<Record<Role, string>>;
+  readonly tokens: Tokens;
 }
 
 interface RunningWitness {
@@ -130,14 +132,15 @@ async function setUp(dir: string, before: DevFile | undefined): Promise<Setup> {
       });
   const vkeys = made?.vkeys ?? (await readServer(logDir)).logs[0]?.vkeys ?? [];
   for (const name of WITNESSES) for (const vkey of vkeys) await addLog({ dir: witnessDir(dir, name), vkey });
-  return { vkeys, tokens: made?.tokens ?? before?.log.tokens ?? (await freshTokens(logDir)) };
+  return { vkeys, tokens: made?.tokens ?? (await allTokens(logDir, before?.log.tokens ?? {})) };
 }
 
-/** For a folder whose dev.json was removed: the old tokens are known to nobody. */
-async function freshTokens(logDir: string): Promise<Record<Role, string>> {
-  const tokens: Partial<Record<Role, string>> = {};
-  for (const role of ROLES) tokens[role] = (await createToken(layoutOf(logDir).tokens, { log: LOG_NAME, role })).token;
-  return tokens as Record<Role, string>;
+/** Those that are known, and new ones of other roles: for a folder whose dev.json was removed, or knew fewer roles. */
+async function allTokens(logDir: string, known: Partial<Tokens>): Promise<Tokens> {
+  const tokens: Partial<Record<UnscopedRole, string>> = { ...known };
+  for (const role of UNSCOPED_ROLES)
+    tokens[role] ??= (await createToken(layoutOf(logDir).tokens, { log: LOG_NAME, role })).token;
+  return tokens as Tokens;
 }
 
 async function startWitnesses(
@@ -223,13 +226,13 @@ async function writeDevFile(dir: string, { served, setup, witnesses }: Running):
   const text = served.logs[0]?.log?.policyText ?? "";
   parsePolicy(text);
   await writeFileDurably(policy, utf8(text), { mode: 0o644 });
-  const { writer, auditor, operator } = setup.tokens;
+  const { writer, auditor, operator, officer } = setup.tokens;
   const dev: DevFile = {
     log: {
       url: `${served.url}/${LOG_NAME}`,
       origin: ORIGIN,
       vkeys: setup.vkeys,
-      tokens: { writer, auditor, operator },
+      tokens: { writer, auditor, operator, officer },
     },
     witnesses: witnesses.map(({ name, url, vkeys }) => ({ name, url, vkeys })),
     policy,
