@@ -8,6 +8,7 @@ import { TallystickError } from "@tallystick/core";
  * - `event-invalid`: not an event, or not one that its type allows; `details.defects` names every field.
  * - `leaf-malformed`, `opening-malformed`, `batch-malformed`, `sealed-malformed`, `evidence-malformed`: canonical CBOR
  *   (or JSON, for evidence), but not of that format; `details.field` names the part.
+ * - `certificate-malformed`: an event whose context is no certificate of an erasure; `details.field` names the part.
  * - `commitment-mismatch`: salt and event do not hash to the commitment.
  * - `sealed-unopenable`: the key or the commitment is another one, or the bytes were changed.
  * - `signature-invalid`: a sender's signature does not cover what it comes with.
@@ -24,7 +25,8 @@ export type EventErrorCode =
   | "sealed-malformed"
   | "sealed-unopenable"
   | "signature-invalid"
-  | "evidence-malformed";
+  | "evidence-malformed"
+  | "certificate-malformed";
 
 /**
  * Bad evidence or a bad event. Retrying does not help.

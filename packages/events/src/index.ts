@@ -14,6 +14,18 @@ export {
   verifyBatch,
 } from "./batch.ts";
 export { type BatchOrigin, type ProveBatchOriginInput, proveBatchOrigin, verifyBatchOrigin } from "./batch-origin.ts";
+export {
+  CERTIFICATE_LIMITS,
+  CERTIFICATE_TYPE,
+  type Certificate,
+  type CertificateScope,
+  type CertifiedClassDay,
+  type CertifiedTag,
+  certificateContext,
+  coversLeaf,
+  parseCertificate,
+  personTag,
+} from "./certificate.ts";
 export { type Claim, claimOfLeaf, encodeClaim } from "./claim.ts";
 export { COMMITMENT_BYTES, SALT_BYTES, computeCommitment, verifyOpening } from "./commitment.ts";
 export {

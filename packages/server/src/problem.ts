@@ -70,6 +70,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "not-acceptable": { status: 406, title: "No form of the answer is accepted" },
   "not-found": { status: 404, title: "There is nothing here" },
   "note-malformed": BAD_PROOF,
+  "certificate-malformed": OURS,
   "opening-malformed": OURS,
   "origin-unknown": BAD_PROOF,
   "outcome-unknown": { status: 503, title: "Whether it was logged is not known: send it again with the same id" },
