@@ -98,6 +98,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "storage-unavailable": STORAGE,
   "stream-malformed": { status: 422, title: "The stream does not begin as it must" },
   "tile-malformed": MALFORMED,
+  "tls-unusable": OURS,
   "token-unknown": { status: 404, title: "There is no such token" },
   "tokens-malformed": OURS,
   unauthenticated: { status: 401, title: "A valid token is needed" },

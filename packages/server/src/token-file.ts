@@ -1,5 +1,5 @@
 /** The tokens of a running server: the file is looked at every second, so that a revoked token is soon worth nothing. */
-import { stat } from "node:fs/promises";
+import { fileVersion } from "@tallystick/storage";
 import { type Credential, type TokenFinder, Tokens } from "./tokens.ts";
 
 const INTERVAL_MS = 1000;
@@ -28,7 +28,7 @@ export class TokenFile implements TokenFinder {
 
   /** @throws {ServerError} `tokens-malformed` @throws {Error} the file cannot be read. */
   static async open(path: string, options: TokenFileOptions): Promise<TokenFile> {
-    const seen = await versionOf(path);
+    const seen = await fileVersion(path);
     return new TokenFile(path, { tokens: await Tokens.read(path), seen }, options);
   }
 
@@ -44,7 +44,7 @@ export class TokenFile implements TokenFinder {
     if (this.#reading) return;
     this.#reading = true;
     try {
-      const now = await versionOf(this.#path);
+      const now = await fileVersion(this.#path);
       if (now === this.#seen) return;
       // Remembered first: a file that cannot be used is complained of once.
       this.#seen = now;
@@ -54,15 +54,5 @@ export class TokenFile implements TokenFinder {
     } finally {
       this.#reading = false;
     }
-  }
-}
-
-/** Changes whenever the file is replaced, written or removed. */
-async function versionOf(path: string): Promise<string> {
-  try {
-    const { ino, size, mtimeNs } = await stat(path, { bigint: true });
-    return `${ino} ${size} ${mtimeNs}`;
-  } catch {
-    return "absent";
   }
 }

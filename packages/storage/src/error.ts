@@ -13,6 +13,7 @@ import { TallystickError } from "@tallystick/core";
  * - `master-key-wrong`: the key store is not wrapped by this master key.
  * - `master-key-malformed`: the file or the variable does not hold a key.
  * - `secret-file-exposed`: a file that holds a secret can be read by others than its owner.
+ * - `tls-unusable`: a certificate, its key or a client CA is not what a listener needs.
  */
 export type StorageErrorCode =
   | "storage-unavailable"
@@ -25,7 +26,8 @@ export type StorageErrorCode =
   | "key-store-rolled-back"
   | "master-key-wrong"
   | "master-key-malformed"
-  | "secret-file-exposed";
+  | "secret-file-exposed"
+  | "tls-unusable";
 
 /**
  * A failed storage operation. The message says what to do next; no message, detail or cause holds a key.

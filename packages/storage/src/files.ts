@@ -1,6 +1,6 @@
 /** Files that survive a crash, secrets that only their owner can read, and folders for one process at a time. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { open, readFile } from "node:fs/promises";
+import { open, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Level } from "level";
 import { StorageError } from "./error.ts";
@@ -87,6 +87,16 @@ export async function readFileIfThere(path: string): Promise<Uint8Array | undefi
   } catch (cause) {
     if (errorCodeOf(cause) === "ENOENT") return undefined;
     throw storageFailure(`could not read ${path}`, cause);
+  }
+}
+
+/** Changes whenever the file is replaced, written or removed. */
+export async function fileVersion(path: string): Promise<string> {
+  try {
+    const { ino, size, mtimeNs } = await stat(path, { bigint: true });
+    return `${ino} ${size} ${mtimeNs}`;
+  } catch {
+    return "absent";
   }
 }
 

@@ -2,6 +2,7 @@
 export { StorageError, type StorageErrorCode } from "./error.ts";
 export { type FileSystem, nodeFileSystem } from "./file-system.ts";
 export {
+  fileVersion,
   type FolderLock,
   lockFolder,
   readSecretFile,
@@ -37,3 +38,4 @@ export type {
   StoredRow,
   VersionedHead,
 } from "./storage.ts";
+export { TlsFiles, type TlsFilesOptions, type TlsPaths } from "./tls-files.ts";
