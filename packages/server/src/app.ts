@@ -1,10 +1,12 @@
 /** The HTTP application: finds log and route, checks who asks, and turns whatever happens into an answer. */
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import type { HttpBindings } from "@hono/node-server";
 import { type Log, LogError } from "@tallystick/log";
 import { Hono } from "hono";
 import { acceptedFormat } from "./accept.ts";
+import { type AccessRules, DEFAULT_ACCESS_RULES } from "./access-rules.ts";
 import { authorize, isLocal } from "./access.ts";
+import { Approvals } from "./approval.ts";
 import { Bodies } from "./body.ts";
 import { type HostedLog, openedLog } from "./hosted-log.ts";
 import { ServerMetrics } from "./metrics.ts";
@@ -34,6 +36,12 @@ export interface ServerAppOptions {
   /** Fires when the server ends: from then on requests are refused, and bodies that are not whole too. */
   readonly closing?: AbortSignal;
   readonly logger?: ServerLogger;
+  /** The rules in force of a log, as far as access depends on them; one-person orders and optional purposes by default. */
+  readonly rulesOf?: (log: string) => AccessRules;
+  /** 32 bytes that tickets for a second person are sealed with; by default random, so that none outlives the process. */
+  readonly approvalKey?: Uint8Array;
+  /** In ms since 1970. */
+  readonly now?: () => number;
   /** In ms; of a clock that only goes forward. */
   readonly monotonic?: () => number;
 }
@@ -94,6 +102,7 @@ export class ServerApp {
   readonly #metrics: ServerMetrics;
   readonly #limiter: RateLimiter;
   readonly #publicReads = new PublicReads();
+  readonly #approvals: Approvals;
   readonly #bodies: Bodies;
   readonly #closing: AbortSignal;
   readonly #monotonic: () => number;
@@ -110,6 +119,11 @@ export class ServerApp {
       totalBytesMax: bodiesBytesMax ?? 256 * 1024 * 1024,
     };
     this.#bodies = new Bodies(limits, this.#closing);
+    this.#approvals = new Approvals({
+      key: options.approvalKey ?? randomBytes(32),
+      rulesOf: options.rulesOf ?? (() => DEFAULT_ACCESS_RULES),
+      now: options.now ?? Date.now,
+    });
     this.#monotonic = monotonic ?? (() => performance.now());
   }
 
@@ -172,7 +186,7 @@ export class ServerApp {
     const log = this.#openedLog(hosted);
     const body = this.#bodies.open(request.body);
     try {
-      const call = { hosted, log, credential, request, query, parameter, format, body };
+      const call = { hosted, log, credential, request, query, parameter, format, body, approvals: this.#approvals };
       if (credential !== undefined) return await route.handle(call);
       return await this.#publicReads.with(async () => route.handle(call));
     } finally {

@@ -4,10 +4,13 @@ import { TallystickError } from "@tallystick/core";
 /**
  * Requests: `unauthenticated`, `forbidden`, `rate-limited`, `log-unknown`, `log-unavailable`, `not-found`,
  * `method-not-allowed`, `not-acceptable`, `media-type-unsupported`, `request-malformed`, `body-too-large`,
- * `body-too-slow`. Of these `rate-limited` and `log-unavailable` can be tried again.
+ * `body-too-slow`, `purpose-required`, `approval-invalid`, `approval-outdated`, `approval-by-same-person`. Of these `rate-limited` and `log-unavailable` can be tried again.
  * Folders: `config-malformed`, `server-exists`, `tokens-malformed`, `token-unknown`.
  */
 export type ServerErrorCode =
+  | "approval-by-same-person"
+  | "approval-invalid"
+  | "approval-outdated"
   | "body-too-large"
   | "body-too-slow"
   | "config-malformed"
@@ -18,6 +21,7 @@ export type ServerErrorCode =
   | "method-not-allowed"
   | "not-acceptable"
   | "not-found"
+  | "purpose-required"
   | "rate-limited"
   | "request-malformed"
   | "server-exists"

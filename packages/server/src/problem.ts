@@ -26,6 +26,9 @@ const STORAGE: Kind = { status: 503, title: "The log's storage does not work" };
 
 /** Of every code its status and title: a code without one does not compile. */
 export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
+  "approval-by-same-person": { status: 403, title: "A second person has to approve this" },
+  "approval-invalid": { status: 422, title: "The ticket is not valid" },
+  "approval-outdated": { status: 409, title: "What was to be approved has changed" },
   "batch-malformed": { status: 400, title: "The signed batch does not parse" },
   "batch-refused": { status: 422, title: "The signed batch is refused" },
   "body-too-large": { status: 413, title: "The body is too large" },
@@ -50,7 +53,10 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "index-unknown": { status: 404, title: "The log has no such entry" },
   internal: OURS,
   "json-malformed": { status: 400, title: "The JSON does not parse" },
+  "key-backup-malformed": STORAGE,
+  "key-backup-unreadable": STORAGE,
   "key-store-corrupt": STORAGE,
+  "key-store-exists": STORAGE,
   "key-store-rolled-back": STORAGE,
   "leaf-malformed": OURS,
   "leaf-mismatch": OURS,
@@ -77,10 +83,12 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "policy-malformed": BAD_PROOF,
   "proof-invalid": BAD_PROOF,
   "proof-malformed": BAD_PROOF,
+  "purpose-required": { status: 400, title: "The rules ask for a purpose" },
   "quorum-not-met": BAD_PROOF,
   "rate-limited": { status: 429, title: "Too many requests" },
   "receipt-not-ready": { status: 404, title: "There is no receipt yet" },
   "request-malformed": MALFORMED,
+  "rules-malformed": { status: 422, title: "The rules are not valid" },
   "sealed-malformed": OURS,
   "sealed-unopenable": OURS,
   "secret-file-exposed": STORAGE,

@@ -2,6 +2,7 @@
 import type { Log } from "@tallystick/log";
 import type * as z from "zod";
 import type { Format } from "./accept.ts";
+import type { Approvals } from "./approval.ts";
 import type { Body } from "./body.ts";
 import type { HostedLog } from "./hosted-log.ts";
 import type { ProblemCode } from "./problem.ts";
@@ -20,6 +21,7 @@ export interface RouteCall<Query> {
   /** Of answers that are values. */
   readonly format: Format;
   readonly body: Body;
+  readonly approvals: Approvals;
 }
 
 export interface Answer {
