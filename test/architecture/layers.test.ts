@@ -9,7 +9,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   core: ["@noble/*", "#*"],
   events: ["@tallystick/core", "zod", "@noble/*"],
   storage: ["@tallystick/core", "level", "@noble/*", "node:*"],
-  log: ["@tallystick/core", "@tallystick/events", "@tallystick/storage", "node:*"],
+  log: ["@tallystick/core", "@tallystick/events", "@tallystick/storage", "yaml", "node:*"],
   server: [
     "@tallystick/core",
     "@tallystick/events",

@@ -108,3 +108,4 @@ export { JSON_DEPTH_MAX, type JsonValue, parseJson } from "./json.ts";
 export { eventJsonSchema } from "./json-schema.ts";
 export { assertReportable, parseEvent } from "./parse-event.ts";
 export { type Finding, type FindingCode, LeafAudit, type StreamState, finding } from "./leaf-audit.ts";
+export { nearest } from "./suggestion.ts";

@@ -6,7 +6,7 @@ import { TallystickError } from "@tallystick/core";
  * `outcome-unknown` (with the same id: nothing is logged twice).
  * Somebody has to look: `log-stopped`, `log-rolled-back`, `log-forked`, `log-corrupt`, `clock-jumped`.
  * The caller's: `event-refused`, `id-conflict`, `erased`, `sequence-gap`, `stream-malformed`, `sender-key-unknown`,
- * `batch-refused`, `index-unknown`, `size-unknown`.
+ * `batch-refused`, `index-unknown`, `size-unknown`, `rules-malformed`.
  */
 export type LogErrorCode =
   | "batch-refused"
@@ -24,6 +24,7 @@ export type LogErrorCode =
   | "log-stopped"
   | "outcome-unknown"
   | "receipt-not-ready"
+  | "rules-malformed"
   | "sender-key-unknown"
   | "sequence-gap"
   | "size-unknown"

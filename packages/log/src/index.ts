@@ -20,3 +20,18 @@ export type {
   RulesInForce,
   SetHoldInput,
 } from "./disposition/api.ts";
+export { type RulesDefect, formatRulesDefect } from "./rules/defects.ts";
+export { defaultRulesText } from "./rules/default-rules.ts";
+export { parseRules, rulesJsonSchema } from "./rules/parse-rules.ts";
+export {
+  type ClassRule,
+  type EraseHow,
+  type GrantRule,
+  type GrantedRole,
+  type IdentityRule,
+  type Rules,
+  type SenderKeyRule,
+  type TwoPersonAct,
+  ruleOf,
+  rulesDigest,
+} from "./rules/rules.ts";
