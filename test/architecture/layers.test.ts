@@ -20,6 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "hono/*",
     "@hono/node-server",
     "@hono/node-server/*",
+    "jose",
     "zod",
     "prom-client",
     "node:*",
