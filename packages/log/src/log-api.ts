@@ -2,6 +2,7 @@
 import type { Hash, Signer, TileId, Verifier } from "@tallystick/core";
 import type { TallyEvent } from "@tallystick/events";
 import type { KeyStore, LogStorage } from "@tallystick/storage";
+import type { Disposition } from "./disposition/api.ts";
 
 /** `durable`: synced under its index. `published`: under a published head. `witnessed`: that head has its quorum. */
 export type EntryState = "durable" | "published" | "witnessed";
@@ -97,6 +98,13 @@ export interface LogOptions {
   readonly startWithoutWitnesses?: boolean;
   /** Somebody has looked at the clock: go on although it jumped. For one start only. */
   readonly confirmClock?: boolean;
+  /**
+   * The first day, as YYYY-MM-DD, on which no backup of the key store holds keys that are destroyed now, or within the
+   * next day; the present day by default, for key stores without backups.
+   */
+  readonly finalOn?: (now: number) => string;
+  /** The file of rules as it is now; before any were approved these hold. The defaults where there is none. */
+  readonly proposedRules?: () => Promise<string | undefined>;
   /** In ms since 1970. */
   readonly now?: () => number;
   readonly random?: (bytes: number) => Uint8Array;
@@ -187,6 +195,8 @@ export interface Log {
   readonly policyText: string;
   /** The log's verifier keys, the Ed25519 one first. */
   readonly vkeys: readonly string[];
+  /** Rules, retention, erasure, holds. */
+  readonly disposition: Disposition;
 
   /**
    * Logs unsigned events of one writer, all or none; resolves when they are durable.

@@ -21,6 +21,8 @@ export function resolveOptions(options: LogOptions): ResolvedOptions {
     scrubEntriesPerSecond: 200,
     startWithoutWitnesses: false,
     confirmClock: false,
+    finalOn: (now) => new Date(now).toISOString().slice(0, 10),
+    proposedRules: async () => undefined,
     now: Date.now,
     random: createRandom(),
     fetch: globalThis.fetch,
