@@ -21,7 +21,9 @@ export type {
   SetHoldInput,
 } from "./disposition/api.ts";
 export { type RulesDefect, formatRulesDefect } from "./rules/defects.ts";
+export { type DescribedChange, type KeepDays, type RulesChange, diffRules } from "./rules/diff-rules.ts";
 export { defaultRulesText } from "./rules/default-rules.ts";
+export { formatDays } from "./rules/duration.ts";
 export { parseRules, rulesJsonSchema } from "./rules/parse-rules.ts";
 export {
   type ClassRule,
@@ -35,3 +37,12 @@ export {
   ruleOf,
   rulesDigest,
 } from "./rules/rules.ts";
+export {
+  type Amount,
+  type Fate,
+  type SimulateRulesInput,
+  type SimulatedClass,
+  type SimulatedClassDay,
+  type Simulation,
+  simulateRules,
+} from "./rules/simulate-rules.ts";
