@@ -343,6 +343,7 @@ describe("sealed events and keys", () => {
       sync: async () => keyStore.sync(),
       retire: async (from, to) => keyStore.retire(from, to),
       destroy: async (names) => keyStore.destroy(names),
+      rotateMasterKey: async (next) => keyStore.rotateMasterKey(next),
       close: async () => keyStore.close(),
     };
     const found = await findings({ keyStore: other });

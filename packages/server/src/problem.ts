@@ -70,6 +70,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "log-unavailable": { status: 503, title: "The log could not be opened" },
   "log-unknown": { status: 404, title: "There is no such log" },
   "master-key-malformed": STORAGE,
+  "master-key-unavailable": STORAGE,
   "master-key-wrong": STORAGE,
   "media-type-unsupported": { status: 415, title: "This media type is not taken" },
   "method-not-allowed": { status: 405, title: "The method is not allowed here" },

@@ -11,6 +11,7 @@ import { TallystickError } from "@tallystick/core";
  * - `head-conflict`: the head was not at the expected version; nothing of the commit was applied.
  * - `key-store-corrupt`, `key-store-rolled-back`: as above, for the key store.
  * - `master-key-wrong`: the key store is not wrapped by this master key.
+ * - `master-key-unavailable`: the token or service that holds the master key cannot be used now; nothing was changed.
  * - `master-key-malformed`: the file or the variable does not hold a key.
  * - `secret-file-exposed`: a file that holds a secret can be read by others than its owner.
  * - `tls-unusable`: a certificate, its key or a client CA is not what a listener needs.
@@ -25,6 +26,7 @@ export type StorageErrorCode =
   | "key-store-corrupt"
   | "key-store-rolled-back"
   | "master-key-wrong"
+  | "master-key-unavailable"
   | "master-key-malformed"
   | "secret-file-exposed"
   | "tls-unusable";

@@ -18,21 +18,22 @@ import {
   writeFileDurably,
   writeNewFile,
 } from "./files.ts";
-import { decodeEpoch, encodeEpoch, EPOCH_FILE_BYTES, firstEpoch, type KeyEpoch, nextEpoch } from "./key-epoch.ts";
+import { decodeEpoch, encodeEpoch, firstEpoch, type KeyEpoch, nextEpoch } from "./key-epoch.ts";
 import { holdsRows, KeyFile, keyFileName, markFileName } from "./key-file.ts";
 import { assertKeyName } from "./key-name.ts";
 import { assertRetirement, retirementOf } from "./key-retirement.ts";
 import { encodeRow, kindCode, type KeyRow, LOOKUP_BYTES } from "./key-row.ts";
 import type { KeyKind, KeyName, KeyState, KeyStore } from "./key-store.ts";
 import { KEY_BYTES, keyFingerprint, type RandomSource } from "./key-wrap.ts";
+import { keepMasterKey, type MasterKey, type MasterKeyProvider, wipeMasterKey } from "./master-key-provider.ts";
 import { KeyedHash } from "./keyed-hash.ts";
 import { SerialQueue } from "./serial-queue.ts";
 
 export interface KeyStoreOptions {
   /** The folder; made if it is not there. */
   readonly path: string;
-  /** 32 bytes, kept elsewhere; see `loadMasterKey`. */
-  readonly masterKey: Uint8Array;
+  /** Kept elsewhere; see `loadMasterKey`. */
+  readonly masterKey: MasterKey;
   /** Default: node:crypto's. */
   readonly random?: RandomSource;
   /** Default: the machine's. */
@@ -41,7 +42,6 @@ export interface KeyStoreOptions {
 
 interface Setting {
   readonly path: string;
-  readonly masterKey: Uint8Array;
   readonly random: RandomSource;
   readonly fileSystem: FileSystem;
 }
@@ -60,46 +60,47 @@ interface Setting {
  * @throws {StorageError} `storage-unavailable`, `storage-full`: a file could not be read or written.
  */
 export async function openKeyStore(options: KeyStoreOptions): Promise<KeyStore> {
-  const { path, masterKey, random = randomBytes, fileSystem = nodeFileSystem } = options;
-  if (!(masterKey instanceof Uint8Array) || masterKey.length !== KEY_BYTES) {
-    throw new TypeError(`masterKey: expected ${KEY_BYTES} bytes`);
-  }
-  const setting: Setting = { path, masterKey: new Uint8Array(masterKey), random, fileSystem };
+  const { path, random = randomBytes, fileSystem = nodeFileSystem } = options;
+  const masterKey = keepMasterKey(options.masterKey, random);
+  const setting: Setting = { path, random, fileSystem };
   let lock: FolderLock | undefined;
   try {
     await fileSystem.makeFolder(path, 0o700);
     lock = await lockFolder(path);
-    const epoch = (await readEpoch(setting)) ?? (await createEpoch(setting));
+    const epoch = (await readEpoch(setting, masterKey)) ?? (await createEpoch(setting, masterKey));
     const keyFile = await KeyFile.open(path, epoch, fileSystem);
     await removeLeftovers(setting, epoch);
-    return new FileKeyStore(setting, keyFile, lock);
+    return new FileKeyStore(setting, { masterKey, keyFile, lock });
   } catch (cause) {
+    wipeMasterKey(masterKey);
     await lock?.release();
     throw storageFailure(`could not open the key store ${path}`, cause);
   }
 }
 
-async function readEpoch({ path, masterKey }: Setting): Promise<KeyEpoch | undefined> {
+async function readEpoch({ path }: Setting, masterKey: MasterKeyProvider): Promise<KeyEpoch | undefined> {
   const epochPath = join(path, "epoch");
   const bytes = await readFileIfThere(epochPath);
   if (bytes === undefined) return undefined;
-  const epoch = decodeEpoch(bytes, masterKey, epochPath);
+  const epoch = await decodeEpoch(bytes, masterKey, epochPath);
   if (readdirSync(path).includes(keyFileName(epoch))) return epoch;
   const message = `${epochPath} belongs to ${keyFileName(epoch)}, which is not there: it is of another age than the keys; restore the key store as a whole from its newest backup`;
   throw new StorageError("key-store-rolled-back", message, { details: { path: epochPath, epoch: epoch.number } });
 }
 
 /** The epoch file comes last, so a folder without one is new, or its making was interrupted, or it was lost. */
-async function createEpoch(setting: Setting): Promise<KeyEpoch> {
-  const { path, masterKey, random, fileSystem } = setting;
+async function createEpoch(setting: Setting, masterKey: MasterKeyProvider): Promise<KeyEpoch> {
+  const { path, random, fileSystem } = setting;
   const lost = readdirSync(path).find((file) => /^keys\.\d+$/.test(file) && holdsRows(statSync(join(path, file)).size));
   if (lost !== undefined) {
     const message = `the file epoch of ${path} is missing, without which ${lost} is unreadable; put it back, or restore the key store as a whole from its newest backup`;
     throw new StorageError("key-store-corrupt", message, { details: { path: join(path, "epoch") } });
   }
   const epoch = firstEpoch(random);
+  // Before anything is written: a master key that cannot be used leaves no half of a store.
+  const epochFile = await encodeEpoch(epoch, masterKey, random);
   await KeyFile.create(path, epoch, fileSystem);
-  await writeFileDurably(join(path, "epoch"), encodeEpoch(epoch, masterKey, random), { fileSystem });
+  await writeFileDurably(join(path, "epoch"), epochFile, { fileSystem });
   return epoch;
 }
 
@@ -128,6 +129,27 @@ async function removeLeftovers({ path, fileSystem }: Setting, epoch: KeyEpoch): 
 /** To find and unwrap a key takes forty microseconds; the persons and days of a busy hour fit. */
 const CACHED_KEYS_MAX = 4096;
 
+interface Opened {
+  /** Owned by the key store. */
+  readonly masterKey: MasterKeyProvider;
+  readonly keyFile: KeyFile;
+  readonly lock: FolderLock;
+}
+
+const WRITING = "could not write new keys";
+
+interface EpochChange {
+  /** Keys that are not taken along, as text. */
+  readonly doomed: ReadonlySet<string>;
+  /** Wraps the new epoch. */
+  readonly masterKey: MasterKeyProvider;
+}
+
+interface Rewriting extends Pick<EpochChange, "doomed"> {
+  readonly epoch: KeyEpoch;
+  readonly epochFile: Uint8Array;
+}
+
 class FileKeyStore implements KeyStore {
   readonly #setting: Setting;
   readonly #lock: FolderLock;
@@ -137,14 +159,16 @@ class FileKeyStore implements KeyStore {
   readonly #pending = new Map<string, KeyRow>();
   /** By place: keys of the file, those known longest first. */
   readonly #cache = new Map<string, Uint8Array>();
+  #masterKey: MasterKeyProvider;
   #keyFile: KeyFile;
   /** The sync that has not begun yet; all callers until then share it. */
   #waiting: Promise<void> | undefined;
   #failure: StorageError | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(setting: Setting, keyFile: KeyFile, lock: FolderLock) {
+  constructor(setting: Setting, { masterKey, keyFile, lock }: Opened) {
     this.#setting = setting;
+    this.#masterKey = masterKey;
     this.#keyFile = keyFile;
     this.#lock = lock;
     this.#lookupHash = new KeyedHash(keyFile.epoch.lookupKey);
@@ -197,7 +221,14 @@ class FileKeyStore implements KeyStore {
     this.#assertUsable();
     for (const { kind, name } of names) assertKeyName(kind, name);
     const lookups = names.map(({ kind, name }) => this.#lookupOf(kind, name));
-    return this.#writes.run(() => this.#guarded("could not destroy keys", () => this.#destroy(lookups)));
+    return this.#writes.run(() => this.#destroy(lookups));
+  }
+
+  async rotateMasterKey(next: MasterKey): Promise<void> {
+    this.#assertUsable();
+    const { random } = this.#setting;
+    const masterKey = keepMasterKey(next, random);
+    return this.#writes.run(() => this.#rotate(masterKey));
   }
 
   close(): Promise<void> {
@@ -213,7 +244,7 @@ class FileKeyStore implements KeyStore {
       this.#cache.clear();
       this.#pending.clear();
       this.#lookupHash.wipe();
-      this.#setting.masterKey.fill(0);
+      wipeMasterKey(this.#masterKey);
       await this.#keyFile.close();
       wipe(this.#keyFile.epoch);
       await this.#lock.release();
@@ -223,7 +254,7 @@ class FileKeyStore implements KeyStore {
   #sync(): Promise<void> {
     this.#waiting ??= this.#writes.run(() => {
       this.#waiting = undefined;
-      return this.#guarded("could not write new keys", () => this.#writePending());
+      return this.#guarded(WRITING, () => this.#writePending());
     });
     return this.#waiting;
   }
@@ -239,7 +270,7 @@ class FileKeyStore implements KeyStore {
   }
 
   async #retire(from: KeyName, to: KeyName): Promise<void> {
-    await this.#guarded("could not write new keys", () => this.#writePending());
+    await this.#guarded(WRITING, () => this.#writePending());
     const row = this.#findRow(this.#lookupOf(from.kind, from.name));
     const [fromPlace, toPlace] = [from, to].map(({ kind, name }) => placeOf(kind, name)) as [string, string];
     const step = retirementOf(row, this.#pending.get(toPlace) ?? this.#findRow(this.#lookupOf(to.kind, to.name)));
@@ -257,21 +288,35 @@ class FileKeyStore implements KeyStore {
   }
 
   async #destroy(lookups: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
-    await this.#writePending();
+    await this.#guarded(WRITING, () => this.#writePending());
     const rows = lookups.map((lookup) => this.#findRow(lookup));
     const doomed = new Set(rows.flatMap((row) => (row?.state === "live" ? [textOf(row.secret)] : [])));
-    if (doomed.size > 0) await this.#rewriteWithout(doomed);
+    if (doomed.size > 0) await this.#startEpoch("could not destroy keys", { doomed, masterKey: this.#masterKey });
     return rows.map((row) => row && tombstoneOf(row).secret);
   }
 
+  async #rotate(masterKey: MasterKeyProvider): Promise<void> {
+    await this.#guarded(WRITING, () => this.#writePending());
+    await this.#startEpoch("could not change the master key", { doomed: new Set(), masterKey });
+    wipeMasterKey(this.#masterKey);
+    this.#masterKey = masterKey;
+  }
+
+  async #startEpoch(what: string, { doomed, masterKey }: EpochChange): Promise<void> {
+    const { random } = this.#setting;
+    const epoch = nextEpoch(this.#keyFile.epoch, random);
+    // Before anything is written: a master key that cannot be used now leaves the store as it was, and in use.
+    const epochFile = await encodeEpoch(epoch, masterKey, random);
+    await this.#guarded(what, () => this.#rewrite({ epoch, epochFile, doomed }));
+  }
+
   /**
-   * Writes the store under the next epoch, with tombstones for the keys that are doomed, and destroys the epoch before. A
+   * Writes the store under another epoch, with tombstones for the keys that are doomed, and destroys the epoch before. A
    * key that an interrupted retirement left under two names goes from both.
    */
-  async #rewriteWithout(doomed: ReadonlySet<string>): Promise<void> {
+  async #rewrite({ epoch, epochFile, doomed }: Rewriting): Promise<void> {
     const { path, random, fileSystem } = this.#setting;
     const old = this.#keyFile;
-    const epoch = nextEpoch(old.epoch, random);
     await KeyFile.create(path, epoch, fileSystem);
     const fresh = await KeyFile.open(path, epoch, fileSystem);
     try {
@@ -279,7 +324,7 @@ class FileKeyStore implements KeyStore {
         const kept = rows.map((row) => (doomed.has(textOf(row.secret)) ? tombstoneOf(row) : row));
         await fresh.append(kept.map((row) => encodeRow(row, epoch, random)));
       }
-      await this.#replaceEpoch(epoch);
+      await this.#replaceEpoch(epochFile);
     } catch (cause) {
       await fresh.close();
       throw cause;
@@ -291,14 +336,14 @@ class FileKeyStore implements KeyStore {
     await this.#removeEpoch(old.epoch);
   }
 
-  async #replaceEpoch(epoch: KeyEpoch): Promise<void> {
-    const { path, masterKey, random, fileSystem } = this.#setting;
+  async #replaceEpoch(bytes: Uint8Array): Promise<void> {
+    const { path, fileSystem } = this.#setting;
     const [current, next, old] = ["epoch", "epoch.next", "epoch.old"].map((name) => join(path, name)) as [
       string,
       string,
       string,
     ];
-    await writeNewFile(fileSystem, { path: next, bytes: encodeEpoch(epoch, masterKey, random), mode: 0o600 });
+    await writeNewFile(fileSystem, { path: next, bytes, mode: 0o600 });
     // A second name, under which the old file can be overwritten once the new one has taken its place.
     await fileSystem.link(current, old);
     // Dying before this line leaves the old store as it was; dying after it, the new one.
@@ -308,7 +353,8 @@ class FileKeyStore implements KeyStore {
 
   async #removeEpoch(epoch: KeyEpoch): Promise<void> {
     const { path, fileSystem } = this.#setting;
-    await shredFile(join(path, "epoch.old"), EPOCH_FILE_BYTES, fileSystem);
+    const old = join(path, "epoch.old");
+    await shredFile(old, statSync(old).size, fileSystem);
     await fileSystem.unlink(join(path, keyFileName(epoch)));
     await fileSystem.unlink(join(path, markFileName(epoch)));
     await syncFolder(path, fileSystem);

@@ -12,6 +12,7 @@ export {
 } from "./files.ts";
 export { type KeyStoreOptions, openKeyStore } from "./file-key-store.ts";
 export { indexKey, parseIndexKey } from "./index-key.ts";
+export { type RewrapOptions, rewrapKeyStore } from "./key-rewrap.ts";
 export type { KeyKind, KeyName, KeyState, KeyStore } from "./key-store.ts";
 export type { RandomSource } from "./key-wrap.ts";
 export { type ScrubOptions, scrubTables, type TableDefect } from "./level-scrub.ts";
@@ -23,6 +24,7 @@ export {
   MASTER_KEY_VARIABLE,
   type MasterKeySource,
 } from "./master-key.ts";
+export { type MasterKey, type MasterKeyProvider, masterKeyProvider } from "./master-key-provider.ts";
 export { createMemoryKeyStore, type MemoryKeyStoreOptions } from "./memory-key-store.ts";
 export { createMemoryStorage } from "./memory-storage.ts";
 export type {
@@ -38,4 +40,5 @@ export type {
   StoredRow,
   VersionedHead,
 } from "./storage.ts";
+export { createUnavailableKeyStore } from "./unavailable-key-store.ts";
 export { TlsFiles, type TlsFilesOptions, type TlsPaths } from "./tls-files.ts";

@@ -3,6 +3,7 @@
  *
  * Leaves, tree and receipts need none of them. Whoever copies the data folder copies no key.
  */
+import type { MasterKey } from "./master-key-provider.ts";
 
 /**
  * - `class-day`: named by class and day, seals what was logged on that day.
@@ -70,6 +71,8 @@ export interface KeyStore {
    * that copies of the old store are unreadable too. Durable when it resolves; after a crash the store is the old or the
    * new one, and to call again is right. Names without a key are passed over.
    *
+   * A master key that cannot be used fails with `master-key-unavailable`: nothing was changed, and the store is usable.
+   *
    * What keeps the old epoch key alive is a backup of the `epoch` file together with the master key: see the guide on
    * backups for the day from which an erasure is final.
    *
@@ -77,6 +80,15 @@ export interface KeyStore {
    * destroyed before and no new key was created since; `undefined` where there never was one.
    */
   destroy(names: readonly KeyName[]): Promise<(Uint8Array | undefined)[]>;
+
+  /**
+   * Wraps the store by another master key: writes it whole under a fresh epoch key, so that the old master key opens no
+   * copy of what is written from now on. No event is touched. Durable when it resolves; after a crash the store is wrapped
+   * by the old master key or by the new one: see `rewrapKeyStore`. The old one still opens older copies of the store.
+   *
+   * @throws {StorageError} `master-key-unavailable`: the next master key cannot be used; nothing was changed.
+   */
+  rotateMasterKey(next: MasterKey): Promise<void>;
 
   /** Syncs what is pending and closes. Later calls throw `storage-unavailable`. Closing twice is allowed. */
   close(): Promise<void>;

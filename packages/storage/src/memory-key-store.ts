@@ -5,6 +5,7 @@ import { assertKeyName } from "./key-name.ts";
 import type { KeyKind, KeyName, KeyState, KeyStore } from "./key-store.ts";
 import { assertRetirement, retirementOf } from "./key-retirement.ts";
 import { KEY_BYTES, keyFingerprint, type RandomSource } from "./key-wrap.ts";
+import { type MasterKey, masterKeyProvider } from "./master-key-provider.ts";
 
 export interface MemoryKeyStoreOptions {
   /** Default: node:crypto's. */
@@ -76,6 +77,13 @@ class MemoryKeyStore implements KeyStore {
     await this.sync();
     if (places.some((place) => this.#slots.get(place)?.state === "live")) this.#epoch++;
     return places.map((place) => this.#destroyAt(place));
+  }
+
+  async rotateMasterKey(next: MasterKey): Promise<void> {
+    this.#assertOpen();
+    masterKeyProvider(next);
+    await this.sync();
+    this.#epoch++;
   }
 
   async close(): Promise<void> {

@@ -140,6 +140,19 @@ describe.each(Object.entries(kinds))("%s key store", (_, openEmpty) => {
     await keys.close();
   });
 
+  test("another master key changes no key, and begins an epoch", async () => {
+    const keys = await openEmpty();
+    const { epoch } = keys;
+    const key = hex(keys.getOrCreate("person", "ada"));
+    await keys.rotateMasterKey(new Uint8Array(32).fill(10));
+    expect(keys.epoch).toBe(epoch + 1);
+    expect(keys.state("person", "ada")).toBe("live");
+    expect(hex(keys.get("person", "ada"))).toBe(key);
+    await expect(keys.rotateMasterKey(new Uint8Array(31))).rejects.toThrow(TypeError);
+    expect(hex(keys.getOrCreate("person", "ada"))).toBe(key);
+    await keys.close();
+  });
+
   test("names outside their bounds are refused without being shown", async () => {
     const keys = await openEmpty();
     for (const name of ["", "\ud800", "secret-name".repeat(100)]) {
@@ -160,6 +173,7 @@ describe.each(Object.entries(kinds))("%s key store", (_, openEmpty) => {
     await expectCode("storage-unavailable", () => keys.sync());
     await expectCode("storage-unavailable", () => keys.destroy([]));
     await expectCode("storage-unavailable", () => keys.retire(ada, retired));
+    await expectCode("storage-unavailable", () => keys.rotateMasterKey(masterKey));
   });
 });
 
