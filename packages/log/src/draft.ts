@@ -8,6 +8,8 @@ import { type Leaf, dayOf, decodeLeaf, decodeOpening, encodeCbor, encodeLeaf, st
 import { type LogStorage, type Row, type Run, StorageError, indexKey } from "@tallystick/storage";
 import { type Candidate, type OwnContext, type OwnEvent, type SentCandidate, ownCandidate } from "./candidate.ts";
 import { CHAIN_KINDS, type ChainEnds } from "./chain-ends.ts";
+import { findErased, isSealedAnew } from "./disposition/erased.ts";
+import type { Ledger, LedgerEntry } from "./disposition/ledger.ts";
 import { LogError } from "./error.ts";
 import type { OwnStream } from "./heads.ts";
 import type { LogSecrets, Tags } from "./keys.ts";
@@ -35,7 +37,9 @@ export interface DraftContext {
   readonly random: (bytes: number) => Uint8Array;
   readonly origin: string;
   readonly senderSeed: Uint8Array;
-  readonly senderKeys: readonly SenderKeyRule[];
+  /** As the rules in force have them. */
+  readonly senderKeys: () => readonly SenderKeyRule[];
+  readonly ledger: Ledger;
   readonly pinFirstSenderKey: boolean;
   readonly chainEnds: ChainEnds;
 }
@@ -86,6 +90,8 @@ export class Draft {
   readonly #streams = new Map<string, StreamEnd>();
   readonly #batches = new Map<string, { readonly firstIndex: number; readonly candidates: readonly Candidate[] }>();
   readonly #pinned = new Map<string, Uint8Array>();
+  /** What events of the log's own bring with them. */
+  readonly #rowsBeside: Row[] = [];
   readonly #loggedAt: number;
   #nextOwn: number;
 
@@ -189,12 +195,16 @@ export class Draft {
     if (stored === undefined) return undefined;
     const { leaf, bytes } = this.#storedLeaf(stored.index);
     const row = this.#storedEntries.get(stored.index)?.sealed;
-    if (row === undefined)
-      throw new LogError(
-        "erased",
-        `id ${candidate.id} was logged at index ${stored.index}, and its contents were erased`,
-        { details: { entry, index: stored.index } },
-      );
+    const erased = await findErased(this.#context.storage, stored.index, leaf);
+    if (row === undefined || (erased !== undefined && !isSealedAnew(row, leaf, erased.kind))) {
+      const text = `id ${candidate.id} was logged at index ${stored.index}, and its contents were erased`;
+      const details = {
+        entry,
+        index: stored.index,
+        ...(erased === undefined ? {} : { certificate: erased.certificate }),
+      };
+      throw new LogError("erased", text, { details });
+    }
     const opening = this.#context.secrets.open({ row, commitment: leaf.commitment, index: stored.index });
     if (!equalBytes(decodeOpening(opening).event, candidate.eventBytes)) throw conflict(entry, candidate, stored.index);
     return duplicateOf(candidate.id, stored.index, bytes, leaf);
@@ -207,6 +217,7 @@ export class Draft {
     if (again !== undefined) {
       // The answer holds keys of tags: who has the batch and a token need not be its sender.
       await this.#assertSender({ writer, publicKey, index: again[0]?.index ?? 0, count: again.length, pins: false });
+      await this.#refuseErased(again);
       this.#answers.push((built) => {
         const tagKeys = this.#context.secrets.tagKeysOf(candidates);
         resolve({
@@ -237,6 +248,18 @@ export class Draft {
       const tagKeys = this.#context.secrets.tagKeysOf(candidates);
       resolve({ entries: places.map((place) => this.#acknowledge(place, built)), tagKeys });
     });
+  }
+
+  /** What was erased since has no keys any more that its tags could be checked with. @throws {LogError} `erased` */
+  async #refuseErased(again: readonly (Placed | Acknowledgement)[]): Promise<void> {
+    for (const [entry, place] of again.entries()) {
+      if ("candidate" in place) continue;
+      const erased = await findErased(this.#context.storage, place.index, decodeLeaf(place.leaf));
+      if (erased === undefined) continue;
+      const { certificate } = erased;
+      const text = `entry ${entry} was logged at index ${place.index}, and its contents were erased under the certificate at index ${certificate}`;
+      throw new LogError("erased", text, { details: { entry, index: place.index, certificate } });
+    }
   }
 
   #refuseKnownIds(candidates: readonly SentCandidate[]): void {
@@ -293,7 +316,7 @@ export class Draft {
   }): Promise<void> {
     const { writer, publicKey, index, count } = input;
     const { senderKeys, pinFirstSenderKey, storage } = this.#context;
-    const ruled = senderKeys.some(
+    const ruled = senderKeys().some(
       ({ publicKey: known, from = 0, to = Infinity }) =>
         equalBytes(known, publicKey) && index >= from && index + count <= to,
     );
@@ -313,9 +336,10 @@ export class Draft {
     this.#placeOwn({ type: "log.key", context: { writer, publicKey: encodeHex(publicKey), change: "pinned" } });
   }
 
-  #admitOwn({ event, resolve }: Extract<Submission, { kind: "own" }>): void {
-    const place = this.#placeOwn(event);
-    this.#answers.push((built) => resolve(this.#acknowledge(place, built)));
+  #admitOwn({ events, rows, resolve }: Extract<Submission, { kind: "own" }>): void {
+    const places = events.map((event) => this.#placeOwn(event));
+    if (rows !== undefined) this.#rowsBeside.push(...rows(places.map(({ index }) => index)));
+    this.#answers.push((built) => resolve(places.map((place) => this.#acknowledge(place, built))));
   }
 
   /** An event of the log's own; the first ever is preceded by the start of its stream. */
@@ -367,13 +391,18 @@ export class Draft {
       leaves.push(encodeLeaf(this.#leafOf(candidate, extend(chains, tags[at] ?? NO_TAGS, index))));
     const { secrets, random } = this.#context;
     const candidates = this.#placed.map(({ candidate }) => candidate);
-    const sealed = secrets.sealAll(candidates, dayOf(this.#loggedAt), random);
+    const day = dayOf(this.#loggedAt);
+    const sealed = secrets.sealAll(candidates, day, random);
+    const ledger = await this.#context.ledger.extend(
+      this.#placed.map(({ candidate, index }) => ledgerEntry(candidate, index)),
+      day,
+    );
     const first = this.#base.size;
     const types = candidates.map(({ type }) => type);
     return {
       leaves,
       leafHashes: hashLeaves(leaves),
-      rows: this.#indexRows(chains),
+      rows: [...this.#indexRows(chains), ...ledger, ...this.#rowsBeside],
       runs: [
         { table: TABLE.leaf, first, values: leaves },
         { table: TABLE.sealed, first, values: sealed },
@@ -432,6 +461,11 @@ export class Draft {
     for (const [key, value] of this.#pinned) rows.push({ table: TABLE.pinned, key, value });
     return rows;
   }
+}
+
+function ledgerEntry({ class: retentionClass, actor, subject, day }: Candidate, index: number): LedgerEntry {
+  const hasPerson = actor !== undefined || subject !== undefined;
+  return { class: retentionClass, index, personDay: hasPerson ? day : undefined };
 }
 
 const NO_TAGS: Tags = { session: null, actor: null, subject: null, tenant: null };

@@ -4,17 +4,21 @@ import { TallystickError } from "@tallystick/core";
 /**
  * Trying again can help: `log-overloaded` (after `details.retryAfterSeconds`), `log-starting`, `receipt-not-ready`,
  * `outcome-unknown` (with the same id: nothing is logged twice).
- * Somebody has to look: `log-stopped`, `log-rolled-back`, `log-forked`, `log-corrupt`, `clock-jumped`.
- * The caller's: `event-refused`, `id-conflict`, `erased`, `sequence-gap`, `stream-malformed`, `sender-key-unknown`,
- * `batch-refused`, `index-unknown`, `size-unknown`, `rules-malformed`.
+ * Somebody has to look: `keys-unavailable`, `log-stopped`, `log-rolled-back`, `log-forked`, `log-corrupt`, `clock-jumped`.
+ * The caller's: `forbidden`, `event-refused`, `id-conflict`, `erased`, `sequence-gap`, `stream-malformed`, `sender-key-unknown`,
+ * `batch-refused`, `index-unknown`, `size-unknown`, `subject-unknown`, `destruction-unknown`, `hold-unknown`.
  */
 export type LogErrorCode =
   | "batch-refused"
   | "clock-jumped"
+  | "destruction-unknown"
   | "erased"
   | "event-refused"
+  | "forbidden"
+  | "hold-unknown"
   | "id-conflict"
   | "index-unknown"
+  | "keys-unavailable"
   | "log-closed"
   | "log-corrupt"
   | "log-forked"
@@ -28,7 +32,8 @@ export type LogErrorCode =
   | "sender-key-unknown"
   | "sequence-gap"
   | "size-unknown"
-  | "stream-malformed";
+  | "stream-malformed"
+  | "subject-unknown";
 
 /** A failed operation of a log, or one that it had to refuse. */
 export class LogError extends TallystickError<LogErrorCode> {

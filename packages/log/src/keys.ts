@@ -5,6 +5,7 @@ import {
   concatBytes,
   encodeHex,
   equalBytes,
+  invariant,
   sha256,
   sha256All,
   utf8,
@@ -18,11 +19,12 @@ import {
   openSealed,
   personDayKey,
   sealKey,
+  sealOpening,
   sealOpenings,
   subjectTag,
   tenantTag,
 } from "@tallystick/events";
-import type { KeyStore } from "@tallystick/storage";
+import type { KeyName, KeyStore } from "@tallystick/storage";
 import type { Candidate } from "./candidate.ts";
 import { LogError } from "./error.ts";
 import type { TagKeys } from "./log-api.ts";
@@ -167,8 +169,7 @@ export class LogSecrets {
    */
   open(input: SealedRow): Uint8Array {
     const contents = this.examine(input);
-    if (contents.kind === "opened") return contents.opening;
-    throw unopened(input.index, contents);
+    return contents.kind === "opened" ? contents.opening : refuseUnopened(input.index, contents);
   }
 
   /** Opens the contents of a leaf, or says why they do not open. Makes no keys. */
@@ -207,6 +208,59 @@ export class LogSecrets {
     if (personKey === undefined) return undefined;
     const input = { personDayKey: personDayKey({ personKey, day }), id };
     return equalBytes(kind === "actor" ? actorTag(input) : subjectTag(input), tag);
+  }
+
+  /** The tags of a person of one day, by the key that is there; `undefined` where there is none. Makes no keys. */
+  personTags(id: string, day: number): { readonly actor: Uint8Array; readonly subject: Uint8Array } | undefined {
+    const reference = this.existingReference(id);
+    const personKey = reference === undefined ? undefined : this.#store.get("person", encodeHex(reference));
+    if (personKey === undefined) return undefined;
+    const input = { personDayKey: personDayKey({ personKey, day }), id };
+    return { actor: actorTag(input), subject: subjectTag(input) };
+  }
+
+  /** The key under a name; `undefined` where there is none. Makes none. */
+  key({ kind, name }: KeyName): Uint8Array | undefined {
+    return this.#store.get(kind, name);
+  }
+
+  /**
+   * Moves a person's key to another name, durably: from then on nothing is sealed or opened with it, and the person gets
+   * a new one with the next event. Done twice it is done once.
+   */
+  async retirePerson(from: string, to: string): Promise<void> {
+    await this.#store.retire({ kind: "person", name: from }, { kind: "person", name: to });
+    this.#forget();
+  }
+
+  /** Destroys keys for good; names without a key are passed over. */
+  async destroy(names: readonly KeyName[]): Promise<void> {
+    await this.#store.destroy(names);
+    this.#forget();
+  }
+
+  /** Seals the contents of an entry under other keys; `person`: what the key store calls the one under whose key too. */
+  sealAnew(input: {
+    readonly class: string;
+    readonly day: number;
+    readonly person: Uint8Array | null;
+    readonly nonce: Uint8Array;
+    readonly commitment: Uint8Array;
+    readonly opening: Uint8Array;
+  }): Uint8Array {
+    const { class: retentionClass, day, person, nonce, commitment, opening } = input;
+    const classDayKey = this.#store.getOrCreate("class-day", classDayName(retentionClass, day));
+    const personKey = person === null ? null : (this.#store.get("person", encodeHex(person)) ?? null);
+    invariant((person === null) === (personKey === null), "contents that opened have their person's key");
+    const key = sealKey({ classDayKey, personKey });
+    const sealed = sealOpening({ class: retentionClass, day, nonce, key, commitment, opening });
+    const pad = sha256(concatBytes(MASK_PREFIX, classDayKey, commitment));
+    return encodeCbor([sealed, person === null ? null : masked(person, pad)]);
+  }
+
+  /** What was derived from keys that may be gone now. */
+  #forget(): void {
+    for (const cache of [this.#dayKeys, this.#chainTags, this.#sealers]) cache.clear();
   }
 
   /** What the key store calls a person; `undefined` where it knows nobody yet. Makes no keys. */
@@ -302,6 +356,11 @@ function masked(reference: Uint8Array, pad: Uint8Array): Uint8Array {
 /** What the key store calls the key of a class and a day. */
 export function classDayName(retentionClass: string, day: number): string {
   return `${retentionClass} ${day}`;
+}
+
+/** @throws {LogError} `erased`, `log-corrupt` */
+export function refuseUnopened(index: number, contents: Exclude<Contents, { kind: "opened" }>): never {
+  throw unopened(index, contents);
 }
 
 function unopened(index: number, contents: Exclude<Contents, { kind: "opened" }>): LogError {

@@ -180,9 +180,28 @@ export type TailItem =
 export interface TailOptions {
   /** The first index; the log's present end by default. */
   readonly from?: number;
-  /** The credential that reads; recorded in the log once an hour. */
+  /** The credential that reads; recorded in the log once an hour, for each filter and purpose. */
   readonly reader: string;
+  readonly purpose?: string;
+  /** Where the reader may have some entries only. Those that were erased are of nobody any more. */
+  readonly filter?: ReadFilter;
   readonly signal: AbortSignal;
+}
+
+/** Tells what a reader may have. */
+export interface ReadFilter {
+  /** The same for the same filter; kept in memory only. */
+  readonly name: string;
+  readonly admits: (event: TallyEvent) => boolean;
+}
+
+/** A read of contents that was refused. */
+export interface DeniedRead {
+  /** The credential. */
+  readonly reader: string;
+  /** What it asked for. */
+  readonly kind: "event" | "tail" | "export";
+  readonly index?: number;
 }
 
 /**
@@ -245,9 +264,19 @@ export interface Log {
   /**
    * The contents of an entry. That they were read is in the log, durably, before they are given.
    *
-   * @throws {LogError} `index-unknown`, `erased`, `log-corrupt`; and where nothing can be appended, why
+   * @throws {LogError} `index-unknown`, `erased`, `log-corrupt`; `forbidden`: the filter does not admit it, or nobody can
+   *   tell any more, and that is recorded as {@link recordDenied} does; and where nothing can be appended, why
    */
-  readEvent(input: { readonly index: number; readonly reader: string; readonly purpose?: string }): Promise<ReadEvent>;
+  readEvent(input: {
+    readonly index: number;
+    readonly reader: string;
+    readonly purpose?: string;
+    readonly filter?: ReadFilter;
+  }): Promise<ReadEvent>;
+  /**
+   * Records a read that was denied elsewhere: at most one entry for each reader and minute, with a count. Never throws.
+   */
+  recordDenied(denied: DeniedRead): Promise<void>;
   /** The tlog-proof of an entry. @throws {LogError} `receipt-not-ready`, `index-unknown`, `log-corrupt` */
   receipt(index: number, options?: { readonly signatures?: "minimal" | "all" }): Promise<string>;
   /** @throws {LogError} `size-unknown`: above the published size; `index-unknown` */

@@ -21,12 +21,17 @@ import {
 import { ChainEnds } from "./chain-ends.ts";
 import { LogClock } from "./clock.ts";
 import { keepEvidence } from "./contradiction.ts";
+import { LogDisposition } from "./disposition/disposition.ts";
+import { Holds } from "./disposition/holds.ts";
+import { Ledger } from "./disposition/ledger.ts";
+import { ApprovedRules } from "./disposition/rules-in-force.ts";
 import { LogError } from "./error.ts";
 import { type SignedHead, readHeads } from "./heads.ts";
 import { LogSecrets } from "./keys.ts";
 import type {
   Acknowledgement,
   BatchAcknowledgement,
+  DeniedRead,
   EntryState,
   Log,
   LogCounters,
@@ -34,15 +39,18 @@ import type {
   LogStatus,
   PublishedCheckpoint,
   ReadEvent,
+  ReadFilter,
   Reason,
   TailItem,
   TailOptions,
 } from "./log-api.ts";
 import { News } from "./news.ts";
 import { type ResolvedOptions, assertOptions, resolveOptions } from "./options.ts";
+import { ruleOf } from "./rules/rules.ts";
 import { Published } from "./published.ts";
 import { Publisher } from "./publisher.ts";
 import { LogReader } from "./reader.ts";
+import { Reads } from "./reads.ts";
 import { askWitnesses, assertKeyStore, recoverState } from "./recovery.ts";
 import { scrub } from "./scrub.ts";
 import { Sequencer } from "./sequencer.ts";
@@ -73,7 +81,9 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const state = await recoverState({ ...resolved, signed: heads.signed.head, published: heads.published.head });
   await assertKeyStore({ ...resolved, secrets, signed: heads.signed.head, size: state.tree.range.size });
   const chainEnds = await ChainEnds.open(resolved.storage, state.tree.range.size);
-  return new OpenLog({ options: resolved, policy, secrets, heads, state, chainEnds });
+  const approved = await ApprovedRules.open(resolved.storage, await resolved.proposedRules());
+  const holds = await Holds.open(resolved.storage, secrets);
+  return new OpenLog({ options: resolved, policy, secrets, heads, state, chainEnds, approved, holds });
 }
 
 interface Parts {
@@ -83,12 +93,15 @@ interface Parts {
   readonly heads: Awaited<ReturnType<typeof readHeads>>;
   readonly state: Awaited<ReturnType<typeof recoverState>>;
   readonly chainEnds: ChainEnds;
+  readonly approved: ApprovedRules;
+  readonly holds: Holds;
 }
 
 class OpenLog implements Log {
   readonly origin: string;
   readonly policyText: string;
   readonly vkeys: readonly string[];
+  readonly disposition: LogDisposition;
   readonly #options: ResolvedOptions;
   readonly #policy: Policy;
   readonly #secrets: LogSecrets;
@@ -97,6 +110,7 @@ class OpenLog implements Log {
   readonly #sequencer: Sequencer;
   readonly #publisher: Publisher;
   readonly #reader: LogReader;
+  readonly #reads: Reads;
   readonly #tails: Tails;
   /** Of commits and of published heads. */
   readonly #news = new News();
@@ -110,7 +124,8 @@ class OpenLog implements Log {
   #scrubbing: Promise<void> = Promise.resolve();
   #thinning: Promise<void> = Promise.resolve();
 
-  constructor({ options, policy, secrets, heads, state, chainEnds }: Parts) {
+  constructor(parts: Parts) {
+    const { options, policy, secrets, heads, state } = parts;
     const { origin, policyText, storage, keys, now } = options;
     this.#options = options;
     this.#policy = policy;
@@ -129,7 +144,7 @@ class OpenLog implements Log {
     this.#formerKey = formerKey(state.own.publicKey, ed25519PublicKey(keys.senderSeed));
     this.#warnOfKeys(heads.signed.head);
     this.#published = new Published(policy.quorum === "none" ? "published" : "witnessed", heads.published.head);
-    this.#sequencer = this.#makeSequencer(state, chainEnds);
+    this.#sequencer = this.#makeSequencer(parts);
     this.#publisher = new Publisher({
       ...options,
       signers: keys.signers,
@@ -145,12 +160,24 @@ class OpenLog implements Log {
     });
     const size = (): number => this.size();
     this.#reader = new LogReader({ storage, secrets, policy, published: this.#published, size, now });
+    this.#reads = new Reads({ report: async (event) => this.#sequencer.report(event) });
     this.#tails = new Tails({
       reader: this.#reader,
+      reads: this.#reads,
       sequencer: this.#sequencer,
       published: this.#published,
       news: this.#news,
       closing: this.#closing.signal,
+    });
+    this.disposition = new LogDisposition({
+      ...options,
+      ...parts,
+      sequencer: this.#sequencer,
+      published: this.#published,
+      reader: this.#reader,
+      clock: this.#clock,
+      awaited: policy.quorum === "none" ? "published" : "witnessed",
+      signal: this.#closing.signal,
     });
     this.#starting = this.#start().catch((cause: unknown) => this.#failStart(cause));
   }
@@ -172,7 +199,7 @@ class OpenLog implements Log {
       logger.warn("the newest head was signed with keys of this log that this start does not have", { missing });
   }
 
-  #makeSequencer(state: Parts["state"], chainEnds: ChainEnds): Sequencer {
+  #makeSequencer({ state, chainEnds, approved }: Parts): Sequencer {
     const { storage, random, origin, keys, senderKeys, pinFirstSenderKey, logger, ...limits } = this.#options;
     const { senderSeed } = keys;
     const publicKey = ed25519PublicKey(senderSeed);
@@ -188,7 +215,11 @@ class OpenLog implements Log {
         random,
         origin,
         senderSeed,
-        senderKeys,
+        senderKeys: () => [...senderKeys, ...approved.senderKeys],
+        ledger: new Ledger({
+          storage,
+          atLeastDays: (retentionClass) => ruleOf(approved.rules, retentionClass).atLeastDays,
+        }),
         pinFirstSenderKey,
         chainEnds,
       },
@@ -244,6 +275,7 @@ class OpenLog implements Log {
 
   async #go(without: readonly string[]): Promise<void> {
     this.#startReasons = undefined;
+    this.disposition.begin();
     this.#sequencer.release();
     this.#publisher.start();
     this.#scrubbing = this.#scrub();
@@ -427,30 +459,30 @@ class OpenLog implements Log {
     index,
     reader,
     purpose,
+    filter,
   }: {
     readonly index: number;
     readonly reader: string;
     readonly purpose?: string;
+    readonly filter?: ReadFilter;
   }): Promise<ReadEvent> {
     const leaf = await this.#reader.leaf(index);
     const [opened] = await Promise.allSettled([this.#reader.open(index, leaf)]);
+    if (filter !== undefined && !isAdmitted(filter, opened)) {
+      await this.recordDenied({ reader, kind: "event", index });
+      throw new LogError("forbidden", "this is not among what the token's scope admits", { details: { index } });
+    }
     // That somebody looked at who read what is no read of anybody's contents; to log it would make a log grow by its audits.
     const isRecord = opened.status === "fulfilled" && opened.value.event.type === "log.read";
-    if (!isRecord) await this.#recordRead({ index, reader, purpose });
+    if (!isRecord) await this.#reads.recordRead({ index, reader, purpose });
     this.#counters.reads += 1;
     if (opened.status === "rejected") throw opened.reason as Error;
     const { opening, event } = opened.value;
     return { index, leaf, opening, event, state: this.stateOf(index) };
   }
 
-  async #recordRead(read: { index: number; reader: string; purpose: string | undefined }): Promise<void> {
-    const { index, reader, purpose } = read;
-    await this.#sequencer.report({
-      type: "log.read",
-      actor: { type: "credential", id: reader },
-      ...(purpose === undefined ? {} : { reason: purpose }),
-      context: { indexes: [index], count: 1 },
-    });
+  async recordDenied(denied: DeniedRead): Promise<void> {
+    await this.#reads.recordDenied(denied);
   }
 
   async receipt(
@@ -499,7 +531,7 @@ class OpenLog implements Log {
   }
 
   #troubles(): Reason[] {
-    const reasons: Reason[] = [];
+    const reasons: Reason[] = [...this.disposition.troubles()];
     const trouble = this.#clock.trouble();
     if (trouble !== undefined) reasons.push(trouble);
     const { quorumMissing, headTrouble, lateMs, workers } = this.#publisher;
@@ -524,10 +556,12 @@ class OpenLog implements Log {
   }
 
   async close({ graceMs = GRACE_MS }: { readonly graceMs?: number } = {}): Promise<void> {
+    this.#reads.close();
     await this.#sequencer.close(graceMs);
     this.#closing.abort();
     await this.#starting;
     await this.#publisher.settled();
+    await this.disposition.settled();
     await this.#scrubbing;
     await this.#thinning;
   }
@@ -535,6 +569,12 @@ class OpenLog implements Log {
 
 function formerKey(before: Uint8Array, now: Uint8Array): Uint8Array | undefined {
   return before.length === 0 || equalBytes(before, now) ? undefined : before;
+}
+
+/** What was erased is of nobody that could be told: whoever may have some contents only may not have to know of it. */
+function isAdmitted({ admits }: ReadFilter, opened: PromiseSettledResult<{ readonly event: TallyEvent }>): boolean {
+  if (opened.status === "fulfilled") return admits(opened.value.event);
+  return !(opened.reason instanceof LogError && opened.reason.code === "erased");
 }
 
 function assertWriter(writer: string): void {

@@ -22,6 +22,12 @@ export class Lru<V> {
     return old;
   }
 
+  /** Forgets everything. */
+  clear(): void {
+    this.#young = new Map();
+    this.#old = new Map();
+  }
+
   set(key: string, value: V): void {
     if (this.#young.size >= this.#generationMax && !this.#young.has(key)) {
       this.#old = this.#young;

@@ -1,4 +1,5 @@
 /** What waits to be sequenced: in order, bounded in entries and bytes. */
+import type { Row } from "@tallystick/storage";
 import type { BatchCandidates, OwnEvent, SentCandidate } from "./candidate.ts";
 import { LogError } from "./error.ts";
 import type { Acknowledgement, BatchAcknowledgement } from "./log-api.ts";
@@ -15,7 +16,16 @@ export type Submission =
       readonly writer: string;
       readonly batch: BatchCandidates;
     } & Settle<BatchAcknowledgement>)
-  | ({ readonly kind: "own"; readonly event: OwnEvent } & Settle<Acknowledgement>);
+  | ({
+      readonly kind: "own";
+      /** One at least; they stand side by side in one commit. */
+      readonly events: readonly OwnEvent[];
+      /** What else is written in their commit, once it is known where they stand. */
+      readonly rows?: RowsBeside | undefined;
+    } & Settle<readonly Acknowledgement[]>);
+
+/** Rows that become durable together with events of the log's own. */
+export type RowsBeside = (indexes: readonly number[]) => readonly Row[];
 
 /** What one event costs beyond its bytes, roughly. */
 const ENTRY_OVERHEAD_BYTES = 512;
@@ -71,7 +81,10 @@ export class SubmissionQueue {
 }
 
 function sizeOf(submission: Submission): { entries: number; bytes: number } {
-  if (submission.kind === "own") return { entries: 1, bytes: ENTRY_OVERHEAD_BYTES };
+  if (submission.kind === "own") {
+    const { length } = submission.events;
+    return { entries: length, bytes: length * ENTRY_OVERHEAD_BYTES };
+  }
   const candidates = submission.kind === "signed" ? submission.batch.candidates : submission.candidates;
   const bytes = candidates.reduce((sum, { opening, eventBytes }) => sum + opening.length + eventBytes.length, 0);
   return { entries: candidates.length, bytes: bytes + candidates.length * ENTRY_OVERHEAD_BYTES };

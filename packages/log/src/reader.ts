@@ -16,9 +16,10 @@ import {
 } from "@tallystick/core";
 import { type TallyEvent, decodeEvent, decodeLeaf, decodeOpening } from "@tallystick/events";
 import { type LogStorage, indexKey } from "@tallystick/storage";
+import { type ErasedBy, findErased, isSealedAnew } from "./disposition/erased.ts";
 import { LogError } from "./error.ts";
 import { decodeSignedHead } from "./heads.ts";
-import type { LogSecrets } from "./keys.ts";
+import { type LogSecrets, refuseUnopened } from "./keys.ts";
 import type { PublishedCheckpoint } from "./log-api.ts";
 import type { Published, PublishedHead } from "./published.ts";
 import { TABLE } from "./rows.ts";
@@ -142,9 +143,18 @@ export class LogReader {
 
   /** The contents of an entry. Who reads them is the caller's to record, beforehand. */
   async open(index: number, leaf: Uint8Array): Promise<OpenedEntry> {
-    const row = await this.#options.storage.getRow(TABLE.sealed, indexKey(index));
+    const { storage, secrets } = this.#options;
+    const decoded = decodeLeaf(leaf);
+    const row = await storage.getRow(TABLE.sealed, indexKey(index));
+    // Asked first: an older key store that was put back may have a destroyed key again.
+    const erasedBy = await findErased(storage, index, decoded);
+    if (erasedBy !== undefined && (row === undefined || !isSealedAnew(row, decoded, erasedBy.kind)))
+      throw erased(index, erasedBy);
     if (row === undefined) throw corrupt(index, "the sealed event is missing from the storage");
-    const opening = this.#options.secrets.open({ row, commitment: decodeLeaf(leaf).commitment, index });
+    const contents = secrets.examine({ row, commitment: decoded.commitment });
+    // What was sealed anew for a hold or a duty is gone when that is over.
+    if (contents.kind === "erased" && erasedBy !== undefined) throw erased(index, erasedBy);
+    const opening = contents.kind === "opened" ? contents.opening : refuseUnopened(index, contents);
     return { opening, event: decodeEvent(decodeOpening(opening).event) };
   }
 
@@ -218,6 +228,11 @@ export class LogReader {
     if (Number.isSafeInteger(size) && size >= 0 && size <= treeSize) return;
     throw new LogError("size-unknown", `size ${size}: expected at most the published size ${treeSize}`);
   }
+}
+
+function erased(index: number, { certificate }: ErasedBy): LogError {
+  const text = `index ${index}: its contents were erased under the certificate at index ${certificate}`;
+  return new LogError("erased", text, { details: { index, certificate } });
 }
 
 function checkedEntry(entry: Uint8Array | undefined, hash: Hash, index: number): Uint8Array {

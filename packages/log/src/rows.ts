@@ -31,6 +31,20 @@ export const TABLE = {
   begun: "begun",
   /** Digest → two heads of ours that contradict each other. */
   evidence: "evidence",
+  /** Day and class → first and last index, count, promised days: entries whose key is there. */
+  classDay: "class-day",
+  /** Days that events of persons say they are of: those of their tags. */
+  eventDay: "event-day",
+  /** Request → a destruction of keys, and how far it has come. */
+  destruction: "destruction",
+  /** Requests of destructions that something is left to do of. */
+  pending: "pending",
+  /** Class and day, or tag → the certificate that its entries' contents were destroyed under. */
+  erased: "erased",
+  /** Id → a legal hold. */
+  hold: "hold",
+  /** `current` → the rules in force. */
+  rules: "rules",
 } as const;
 
 export type ChainKind = "session" | "actor" | "subject" | "tenant";

@@ -6,6 +6,7 @@
 import { TILE_WIDTH, equalBytes, hashLeaf, tilePath, treeHash } from "@tallystick/core";
 import { decodeLeaf } from "@tallystick/events";
 import { type LogStorage, StorageError, indexKey } from "@tallystick/storage";
+import { findErased } from "./disposition/erased.ts";
 import { LogError } from "./error.ts";
 import type { LogSecrets } from "./keys.ts";
 import { pause } from "./pause.ts";
@@ -81,7 +82,7 @@ async function checkEntries(
       const hash = await tiles.node({ level: 0, index }, treeSize);
       if (leaf === undefined || !equalBytes(hashLeaf(leaf), hash))
         throw damaged(index, "its entry is not the one whose hash is in the tree");
-      checkSealed({ secrets, index, leaf, row: rows[at] });
+      await checkSealed({ storage, secrets, index, leaf, row: rows[at] });
       await checkTilesAbove(tiles, index, treeSize);
     }
   } catch (cause) {
@@ -93,15 +94,20 @@ async function checkEntries(
   }
 }
 
-function checkSealed(entry: {
+async function checkSealed(entry: {
+  readonly storage: LogStorage;
   readonly secrets: LogSecrets;
   readonly index: number;
   readonly leaf: Uint8Array;
   readonly row: Uint8Array | undefined;
-}): void {
-  const { secrets, index, leaf, row } = entry;
-  if (row === undefined) throw damaged(index, "its sealed event is missing");
-  const contents = secrets.examine({ row, commitment: decodeLeaf(leaf).commitment });
+}): Promise<void> {
+  const { storage, secrets, index, row } = entry;
+  const leaf = decodeLeaf(entry.leaf);
+  const contents = row === undefined ? undefined : secrets.examine({ row, commitment: leaf.commitment });
+  if (contents?.kind === "opened" || contents?.kind === "erased") return;
+  // What was destroyed under a certificate need not open, nor be there.
+  if ((await findErased(storage, index, leaf)) !== undefined) return;
+  if (contents === undefined) throw damaged(index, "its sealed event is missing");
   if (contents.kind === "unopenable") throw damaged(index, `its sealed event does not open: ${contents.cause.message}`);
   if (contents.kind === "key-missing") throw damaged(index, `the key store has no ${contents.key} key for it`);
 }

@@ -4,7 +4,7 @@
  * Order: compute in memory, make keys durable, commit (entries, indexes and head in one step), then answer. Whatever goes
  * wrong while a commit is under way leaves its outcome unknown: the loop stops for good, and the next start finds out.
  */
-import type { CompactRange } from "@tallystick/core";
+import { type CompactRange, invariant } from "@tallystick/core";
 import { type Blob, type LogStorage, type Row, StorageError } from "@tallystick/storage";
 import type { OwnEvent } from "./candidate.ts";
 import type { LogClock } from "./clock.ts";
@@ -12,7 +12,7 @@ import { type Built, Draft, type DraftContext } from "./draft.ts";
 import { LogError } from "./error.ts";
 import { type OwnStream, encodeIntegratedHead } from "./heads.ts";
 import type { Acknowledgement } from "./log-api.ts";
-import { type Submission, SubmissionQueue } from "./queue.ts";
+import { type RowsBeside, type Submission, SubmissionQueue } from "./queue.ts";
 import { edgeRow } from "./tiles.ts";
 import { type Tree, hashesAtLevel, integrate, tileKey } from "./tree.ts";
 
@@ -24,6 +24,14 @@ export interface SequencerState {
   readonly loggedAt: number;
   readonly own: OwnStream;
   readonly headDue: boolean;
+}
+
+/** A while in which nobody else commits. */
+export interface Turn {
+  /** Entries that are durable. */
+  readonly size: number;
+  /** As {@link Sequencer.reportAll}, within the turn. */
+  reportAll(events: readonly OwnEvent[], rows?: RowsBeside): Promise<readonly Acknowledgement[]>;
 }
 
 export interface SequencerOptions {
@@ -49,6 +57,8 @@ export class Sequencer {
   #suspended: LogError | undefined;
   #closed = false;
   #held = true;
+  /** Work that is done between two commits, in order. */
+  readonly #turns: { take(): Promise<void>; reject(error: LogError): void }[] = [];
   readonly counters = { entries: 0, commits: 0 };
 
   constructor(options: SequencerOptions) {
@@ -107,7 +117,46 @@ export class Sequencer {
 
   /** Logs an event of the log's own. */
   async report(event: OwnEvent): Promise<Acknowledgement> {
-    return new Promise((resolve, reject) => this.submit({ kind: "own", event, resolve, reject }));
+    const [answer] = await this.reportAll([event]);
+    invariant(answer !== undefined, "an event that was logged has its answer");
+    return answer;
+  }
+
+  /** Logs events of the log's own in one commit, with rows that have to be durable together with them. */
+  async reportAll(events: readonly OwnEvent[], rows?: RowsBeside): Promise<readonly Acknowledgement[]> {
+    return new Promise((resolve, reject) => this.submit({ kind: "own", events, rows, resolve, reject }));
+  }
+
+  /**
+   * Does some work between two commits: nothing is committed meanwhile but what the work reports itself. What is asked
+   * for before the loop is released is done first of all.
+   *
+   * @throws {LogError} `log-stopped`, `log-closed`; and what the work throws.
+   */
+  async alone<T>(work: (turn: Turn) => Promise<T>): Promise<T> {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    if (this.#closed) throw new LogError("log-closed", "the log is closed");
+    return new Promise<T>((resolve, reject) => {
+      this.#turns.push({
+        take: async () => {
+          try {
+            resolve(await work({ size: this.range.size, reportAll: async (...what) => this.#reportNow(...what) }));
+          } catch (error) {
+            reject(error);
+          }
+        },
+        reject,
+      });
+      this.#kick();
+    });
+  }
+
+  async #reportNow(events: readonly OwnEvent[], rows?: RowsBeside): Promise<readonly Acknowledgement[]> {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    const { promise, resolve, reject } = Promise.withResolvers<readonly Acknowledgement[]>();
+    promise.catch(() => undefined);
+    await this.#commitNext([{ kind: "own", events, rows, resolve, reject }]);
+    return promise;
   }
 
   /** Stops for good: somebody has to look. Everything that waits is refused. */
@@ -148,18 +197,24 @@ export class Sequencer {
   }
 
   #kick(): void {
-    if (this.#running !== undefined || this.#held || this.#stopped !== undefined || this.#queue.isEmpty) return;
+    if (this.#running !== undefined || this.#held || this.#stopped !== undefined || this.#isIdle) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
       this.#kick();
     });
   }
 
+  get #isIdle(): boolean {
+    return this.#queue.isEmpty && this.#turns.length === 0;
+  }
+
   async #run(): Promise<void> {
     // One turn of the event loop, so that what arrives together is committed together.
     await new Promise((resolve) => setImmediate(resolve));
-    while (!this.#queue.isEmpty && this.#stopped === undefined) {
-      await this.#commitNext(this.#queue.take(this.#options.commitEntriesMax));
+    while (!this.#isIdle && this.#stopped === undefined) {
+      const turn = this.#turns.shift();
+      if (turn !== undefined) await turn.take();
+      else await this.#commitNext(this.#queue.take(this.#options.commitEntriesMax));
     }
   }
 
@@ -239,5 +294,6 @@ export class Sequencer {
 
   #rejectWaiting(error: LogError): void {
     while (!this.#queue.isEmpty) for (const { reject } of this.#queue.take(Infinity)) reject(error);
+    for (const { reject } of this.#turns.splice(0)) reject(error);
   }
 }

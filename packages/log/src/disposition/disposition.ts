@@ -1,0 +1,386 @@
+/** Assembles what becomes of contents: rules in force, retention, erasure, holds, export. */
+import { newEventId } from "@tallystick/events";
+import { encodeHex, utf8 } from "@tallystick/core";
+import type { LogStorage } from "@tallystick/storage";
+import type { ChainEnds } from "../chain-ends.ts";
+import type { LogClock } from "../clock.ts";
+import { LogError } from "../error.ts";
+import type { LogSecrets } from "../keys.ts";
+import type { Acknowledgement, EntryState, LogLogger, Reason } from "../log-api.ts";
+import { pause } from "../pause.ts";
+import type { Published } from "../published.ts";
+import type { LogReader } from "../reader.ts";
+import { type Rules, rulesDigest } from "../rules/rules.ts";
+import { TABLE } from "../rows.ts";
+import type { Sequencer } from "../sequencer.ts";
+import type {
+  ClassDay,
+  Destruction,
+  Disposition,
+  EraseInput,
+  ExportedEntry,
+  Hold,
+  Ordered,
+  RetentionRun,
+  RulesInForce,
+  SetHoldInput,
+} from "./api.ts";
+import { Destructions } from "./destructions.ts";
+import { Erasures } from "./erasures.ts";
+import { type HoldRecord, type Holds, holdOf, holdRow } from "./holds.ts";
+import { decodeRecord, destructionOf } from "./record.ts";
+import { Retention } from "./retention.ts";
+import type { ApprovedRules } from "./rules-in-force.ts";
+import { type PersonTag, Subjects } from "./subjects.ts";
+
+const RUN_INTERVAL_MS = 3_600_000;
+/** A check that finds what it should is logged once a day. */
+const CHECK_INTERVAL_MS = 86_400_000;
+const DESTRUCTIONS_MAX = 1000;
+const TAGS_NAMED_MAX = 400;
+const CASE_CHARS_MAX = 128;
+const REASON_CHARS_MAX = 1024;
+
+export interface DispositionOptions {
+  readonly storage: LogStorage;
+  readonly secrets: LogSecrets;
+  readonly sequencer: Sequencer;
+  readonly chainEnds: ChainEnds;
+  readonly published: Published;
+  readonly reader: LogReader;
+  readonly clock: LogClock;
+  readonly approved: ApprovedRules;
+  readonly holds: Holds;
+  readonly awaited: EntryState;
+  readonly now: () => number;
+  readonly random: (bytes: number) => Uint8Array;
+  readonly finalOn: (now: number) => string;
+  /** The rules as their file says now; `undefined` where there is none. */
+  readonly proposedRules: () => Promise<string | undefined>;
+  readonly signal: AbortSignal;
+  readonly logger: LogLogger;
+}
+
+export class LogDisposition implements Disposition {
+  readonly #options: DispositionOptions;
+  readonly #destructions: Destructions;
+  readonly #retention: Retention;
+  readonly #erasures: Erasures;
+  readonly #subjects: Subjects;
+  /** The digest of a file of rules that is not the approved one. */
+  #unapproved: string | undefined;
+  #checkedAt = -Infinity;
+  #background: Promise<void> = Promise.resolve();
+
+  constructor(options: DispositionOptions) {
+    this.#options = options;
+    const rules = (): Rules => options.approved.rules;
+    this.#subjects = new Subjects(options);
+    this.#destructions = new Destructions({
+      ...options,
+      onDone: (records) => void this.#retention.prune(records).catch((cause: unknown) => this.#warn(cause)),
+    });
+    this.#retention = new Retention({
+      ...options,
+      destructions: this.#destructions,
+      rules,
+      beforeOrders: async () => {
+        const { index, text } = options.approved.inForce;
+        if (index === undefined) await this.#approve({ text });
+      },
+    });
+    this.#erasures = new Erasures({
+      ...options,
+      destructions: this.#destructions,
+      subjects: this.#subjects,
+      rules,
+    });
+  }
+
+  /**
+   * Completes what was interrupted, before anything else is logged; then the rest runs by itself. Call before the
+   * sequencer is released.
+   */
+  begin(): void {
+    this.#background = this.#run().catch((cause: unknown) => this.#warn(cause));
+  }
+
+  async #run(): Promise<void> {
+    const { sequencer, signal, approved } = this.#options;
+    await sequencer.alone(async (turn) => this.#destructions.resume(turn));
+    // The defaults are logged when something is destroyed by them for the first time, not in every log there is.
+    const { index, text } = approved.inForce;
+    if (index === undefined && (await this.#options.proposedRules()) === text) await this.#approve({ text });
+    await this.#destructions.destroyAgain();
+    this.#destructions.start();
+    await this.#retention.pruneRest();
+    await this.#erasures.resumeHeld();
+    while (!signal.aborted) {
+      await this.#look().catch((cause: unknown) => this.#warn(cause));
+      await pause(RUN_INTERVAL_MS, signal);
+    }
+  }
+
+  async #look(): Promise<void> {
+    const proposed = await this.#options.proposedRules();
+    if (proposed !== undefined) await this.#compare(proposed);
+    await this.runRetention();
+  }
+
+  async settled(): Promise<void> {
+    await this.#background;
+    await this.#destructions.settled();
+    await this.#retention.settled();
+  }
+
+  #warn(cause: unknown): void {
+    if (this.#options.signal.aborted) return;
+    const message = cause instanceof Error ? cause.message : String(cause);
+    this.#options.logger.warn("retention and erasure did not come to their end; they are tried again", { message });
+  }
+
+  /** What an operator should see to. */
+  troubles(): Reason[] {
+    if (this.#unapproved === undefined) return [];
+    const message = `the file of rules is not the one that was approved (its digest is ${this.#unapproved}); apply it, or put the approved one back`;
+    return [{ code: "rules-not-approved", message }];
+  }
+
+  rules(): RulesInForce {
+    return this.#options.approved.inForce;
+  }
+
+  async applyRules(input: Ordered & { readonly text: string }): Promise<Acknowledgement> {
+    const answer = await this.#approve(input);
+    this.#unapproved = undefined;
+    return answer;
+  }
+
+  async #approve(input: Partial<Ordered> & { readonly text: string }): Promise<Acknowledgement> {
+    const { approved, sequencer } = this.#options;
+    return sequencer.alone(async (turn) => {
+      const { event, rows, took } = approved.approve(input);
+      const [answer] = await turn.reportAll([event], ([index = 0]) => rows(index));
+      if (answer === undefined) throw new LogError("log-stopped", "the rules could not be logged");
+      took(answer.index);
+      return answer;
+    });
+  }
+
+  async checkRules(text: string): Promise<boolean> {
+    const { digest, index } = this.rules();
+    const held = rulesDigest(utf8(text)) === digest;
+    await this.#options.sequencer.report({
+      type: "log.check",
+      outcome: held ? "success" : "failure",
+      context: { check: "rules", digest: rulesDigest(utf8(text)), approved: index ?? null, held },
+    });
+    return held;
+  }
+
+  /** Logs what is new about the file of rules, and once a day that nothing is. */
+  async #compare(text: string): Promise<void> {
+    const digest = rulesDigest(utf8(text));
+    const unapproved = digest === this.rules().digest ? undefined : digest;
+    const now = this.#options.now();
+    if (unapproved === this.#unapproved && now - this.#checkedAt < CHECK_INTERVAL_MS) return;
+    this.#unapproved = unapproved;
+    this.#checkedAt = now;
+    await this.checkRules(text);
+  }
+
+  async erase(input: EraseInput): Promise<Destruction> {
+    return destructionOf(await this.#erasures.erase(input));
+  }
+
+  async destructions(
+    input: { readonly limit?: number; readonly before?: string } = {},
+  ): Promise<readonly Destruction[]> {
+    const { limit = 100, before } = input;
+    const range = {
+      reverse: true,
+      limit: Math.min(limit, DESTRUCTIONS_MAX),
+      ...(before === undefined ? {} : { lt: before }),
+    };
+    const found: Destruction[] = [];
+    for await (const { value } of this.#options.storage.scanRows(TABLE.destruction, range))
+      found.push(destructionOf(decodeRecord(value)));
+    return found;
+  }
+
+  async destruction(request: string): Promise<Destruction> {
+    return destructionOf(await this.#destructions.read(request));
+  }
+
+  async waitForDestruction(request: string, timeoutMs: number, signal?: AbortSignal): Promise<Destruction> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const found = await this.destruction(request);
+      const left = deadline - performance.now();
+      if (found.state === "done" || left <= 0 || signal?.aborted === true) return found;
+      await this.#destructions.changes.wait(left, signal);
+    }
+  }
+
+  async setHold(input: SetHoldInput): Promise<Hold> {
+    const { sequencer, holds, now, random } = this.#options;
+    const { by, approvedBy, reason, selectors } = input;
+    const name = assertText("case", input.case, CASE_CHARS_MAX);
+    if (reason !== undefined) assertText("reason", reason, REASON_CHARS_MAX);
+    const { subject, class: retentionClass, from, to, operation } = selectors;
+    if ([subject, retentionClass, from, to, operation].every((selector) => selector === undefined))
+      throw new RangeError("selectors: expected at least one of subject, class, from, to, operation");
+    const person = subject === undefined ? undefined : await this.#personOf(subject);
+    return sequencer.alone(async (turn) => {
+      holds.assertRoom();
+      const setAt = now();
+      const id = newEventId(setAt, random(16));
+      let record: HoldRecord = {
+        id,
+        case: name,
+        setBy: by,
+        setAt,
+        setIndex: 0,
+        ...(reason === undefined ? {} : { reason }),
+        ...(person === undefined ? {} : { person }),
+        ...(retentionClass === undefined ? {} : { class: retentionClass }),
+        ...(from === undefined ? {} : { from }),
+        ...(to === undefined ? {} : { to }),
+        ...(operation === undefined ? {} : { operation }),
+      };
+      const context = {
+        hold: id,
+        state: "set",
+        case: name,
+        selectors: {
+          ...(person === undefined ? {} : { subject: true }),
+          ...(retentionClass === undefined ? {} : { class: retentionClass }),
+          ...(from === undefined ? {} : { from }),
+          ...(to === undefined ? {} : { to }),
+          ...(operation === undefined ? {} : { operation }),
+        },
+        by,
+        ...(approvedBy === undefined ? {} : { approvedBy }),
+        ...(reason === undefined ? {} : { reason }),
+      };
+      await turn.reportAll([{ type: "log.hold", context }], ([index = 0]) => {
+        record = { ...record, setIndex: index };
+        return [holdRow(record)];
+      });
+      holds.note(record);
+      return holdOf(record);
+    });
+  }
+
+  /** @throws {LogError} `subject-unknown` */
+  async #personOf(subject: string): Promise<string> {
+    const reference = this.#options.secrets.existingReference(subject);
+    const tags = await this.#subjects.tagsOf(subject);
+    if (reference === undefined || tags.length === 0)
+      throw new LogError("subject-unknown", "nothing is held about this subject: no event, or all of them are erased");
+    return encodeHex(reference);
+  }
+
+  async liftHold({ id, by, approvedBy }: Ordered & { readonly id: string }): Promise<Hold> {
+    const { sequencer, holds, now } = this.#options;
+    const lifted = await sequencer.alone(async (turn) => {
+      const before = await holds.read(id);
+      if (before === undefined) throw new LogError("hold-unknown", `there is no hold ${id}`, { details: { hold: id } });
+      if (before.liftedAt !== undefined) return before;
+      const context = {
+        hold: id,
+        state: "lifted",
+        case: before.case,
+        by,
+        ...(approvedBy === undefined ? {} : { approvedBy }),
+      };
+      let record: HoldRecord = before;
+      await turn.reportAll([{ type: "log.hold", context }], ([index = 0]) => {
+        record = { ...before, liftedBy: by, liftedAt: now(), liftedIndex: index };
+        return [holdRow(record)];
+      });
+      holds.note(record);
+      return record;
+    });
+    // What it kept beyond its time goes at once.
+    await this.#retention.endHold(lifted);
+    await this.#erasures.resumeHeld();
+    await this.runRetention();
+    return holdOf(lifted);
+  }
+
+  async holds({ lifted = false }: { readonly lifted?: boolean } = {}): Promise<readonly Hold[]> {
+    if (!lifted) return this.#options.holds.active.map(holdOf);
+    const all: Hold[] = [];
+    for await (const record of this.#options.holds.all()) all.push(holdOf(record));
+    return all;
+  }
+
+  classDays(): AsyncIterable<ClassDay> {
+    return this.#retention.classDays();
+  }
+
+  async runRetention(): Promise<RetentionRun> {
+    return this.#retention.run();
+  }
+
+  async *exportSubject(input: {
+    readonly subject: string;
+    readonly reader: string;
+    readonly purpose?: string;
+  }): AsyncGenerator<ExportedEntry> {
+    const { sequencer, reader } = this.#options;
+    const tags = await this.#subjects.tagsOf(input.subject);
+    if (tags.length === 0)
+      throw new LogError("subject-unknown", "nothing is held about this subject: no event, or all of them are erased");
+    const indexes = await this.#indexesOf(tags);
+    await sequencer.report({
+      type: "log.export",
+      actor: { type: "credential", id: input.reader },
+      ...(input.purpose === undefined ? {} : { reason: input.purpose }),
+      context: {
+        count: indexes.length,
+        tags: tags.slice(0, TAGS_NAMED_MAX).map(({ tag }) => encodeHex(tag)),
+        ...(tags.length > TAGS_NAMED_MAX ? { moreTags: tags.length - TAGS_NAMED_MAX } : {}),
+      },
+    });
+    for (const index of indexes) {
+      const leaf = await reader.leaf(index);
+      const opening = await openIfThere(reader, index, leaf);
+      if (opening === undefined) continue;
+      const receipt = await receiptIfReady(reader, index);
+      yield { index, leaf, opening, receipt };
+    }
+  }
+
+  async #indexesOf(tags: readonly PersonTag[]): Promise<number[]> {
+    const indexes = new Set<number>();
+    for (const tag of tags) for await (const { index } of this.#subjects.walk(tag)) indexes.add(index);
+    return [...indexes].toSorted((a, b) => a - b);
+  }
+}
+
+async function openIfThere(reader: LogReader, index: number, leaf: Uint8Array): Promise<Uint8Array | undefined> {
+  try {
+    return (await reader.open(index, leaf)).opening;
+  } catch (error) {
+    // What another's erasure took: the person was the actor, the event is about somebody else.
+    if (error instanceof LogError && error.code === "erased") return undefined;
+    throw error;
+  }
+}
+
+async function receiptIfReady(reader: LogReader, index: number): Promise<string | undefined> {
+  try {
+    return await reader.receipt(index, "minimal");
+  } catch (error) {
+    if (error instanceof LogError && error.code === "receipt-not-ready") return undefined;
+    throw error;
+  }
+}
+
+function assertText(name: string, text: string, charsMax: number): string {
+  const trimmed = text.trim();
+  if (trimmed.length > 0 && trimmed.length <= charsMax && !/\p{Cc}/u.test(trimmed)) return trimmed;
+  throw new RangeError(`${name}: expected 1 to ${charsMax} characters on one line`);
+}

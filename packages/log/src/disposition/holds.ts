@@ -1,0 +1,141 @@
+/** Legal holds: what they cover stays, whatever retention and erasure ask, until they are lifted. */
+import { decodeCbor, decodeEvent, decodeOpening, encodeCbor } from "@tallystick/events";
+import type { CborMap, Leaf } from "@tallystick/events";
+import { encodeHex } from "@tallystick/core";
+import type { LogStorage, Row } from "@tallystick/storage";
+import { LogError } from "../error.ts";
+import type { LogSecrets } from "../keys.ts";
+import { TABLE } from "../rows.ts";
+import { DAY_MS } from "./day.ts";
+import type { Hold } from "./api.ts";
+
+/** Holds in force at one time: each entry that falls due is held against all of them. */
+export const HOLDS_MAX = 1000;
+const HOLD_CLASS_PREFIX = "hold-";
+
+/** A hold as it is stored. */
+export interface HoldRecord extends Omit<Hold, "ofPerson"> {
+  /** What the key store calls the person; never shown. */
+  readonly person?: string;
+}
+
+/** The class under whose keys entries are sealed anew that only this hold keeps. */
+export function holdClass({ id }: Pick<HoldRecord, "id">): string {
+  // The random part of an id: its start is its time, which many have in common.
+  return `${HOLD_CLASS_PREFIX}${id.slice(-8)}`;
+}
+
+export function isHoldClass(retentionClass: string): boolean {
+  return /^hold-[0-9a-f]{8}$/.test(retentionClass);
+}
+
+export function holdRow(record: HoldRecord): Row {
+  const members = Object.entries(record).filter(([, value]) => value !== undefined);
+  return { table: TABLE.hold, key: record.id, value: encodeCbor(Object.fromEntries(members) as CborMap) };
+}
+
+export function holdOf({ person, ...hold }: HoldRecord): Hold {
+  return { ...hold, ofPerson: person !== undefined };
+}
+
+/** An entry that is held against holds. */
+export interface HeldEntry {
+  readonly leaf: Leaf;
+  /** Its sealed row. */
+  readonly row: Uint8Array;
+}
+
+export class Holds {
+  readonly #storage: LogStorage;
+  readonly #secrets: LogSecrets;
+  readonly #active: Map<string, HoldRecord>;
+  /** Grows with every change. */
+  version = 0;
+
+  private constructor(storage: LogStorage, secrets: LogSecrets, active: readonly HoldRecord[]) {
+    this.#storage = storage;
+    this.#secrets = secrets;
+    this.#active = new Map(active.map((hold) => [hold.id, hold]));
+  }
+
+  static async open(storage: LogStorage, secrets: LogSecrets): Promise<Holds> {
+    const active: HoldRecord[] = [];
+    for await (const { value } of storage.scanRows(TABLE.hold)) {
+      const record = decodeHold(value);
+      if (record.liftedAt === undefined) active.push(record);
+    }
+    return new Holds(storage, secrets, active);
+  }
+
+  get active(): readonly HoldRecord[] {
+    return [...this.#active.values()];
+  }
+
+  async *all(): AsyncGenerator<HoldRecord> {
+    for await (const { value } of this.#storage.scanRows(TABLE.hold)) yield decodeHold(value);
+  }
+
+  async read(id: string): Promise<HoldRecord | undefined> {
+    const row = await this.#storage.getRow(TABLE.hold, id);
+    return row === undefined ? undefined : decodeHold(row);
+  }
+
+  /** @throws {LogError} `log-overloaded`: there are too many. */
+  assertRoom(): void {
+    if (this.#active.size < HOLDS_MAX) return;
+    throw new LogError("log-overloaded", `${HOLDS_MAX} holds are in force: lift those that are over`, {
+      details: { retryAfterSeconds: 3600 },
+    });
+  }
+
+  /** Takes over a record that was written. */
+  note(record: HoldRecord): void {
+    this.version += 1;
+    if (record.liftedAt === undefined) this.#active.set(record.id, record);
+    else this.#active.delete(record.id);
+  }
+
+  /** Holds that may cover entries of a class-day. */
+  ofClassDay(retentionClass: string, day: number): HoldRecord[] {
+    const [begin, end] = [day * DAY_MS, (day + 1) * DAY_MS];
+    return this.active.filter(
+      (hold) =>
+        (hold.class === undefined || hold.class === retentionClass) &&
+        (hold.from === undefined || hold.from < end) &&
+        (hold.to === undefined || hold.to > begin),
+    );
+  }
+
+  /** Whether every entry of a class-day is covered, as its class and time tell. */
+  coversAll(hold: HoldRecord, day: number): boolean {
+    const [begin, end] = [day * DAY_MS, (day + 1) * DAY_MS];
+    return (
+      hold.person === undefined &&
+      hold.operation === undefined &&
+      (hold.from === undefined || hold.from <= begin) &&
+      (hold.to === undefined || hold.to >= end)
+    );
+  }
+
+  /** The first of these holds that covers an entry; `undefined` where none does, or where it does not open any more. */
+  find(holds: readonly HoldRecord[], entry: HeldEntry): HoldRecord | undefined {
+    return holds.find((hold) => this.#covers(hold, entry));
+  }
+
+  #covers(hold: HoldRecord, { leaf, row }: HeldEntry): boolean {
+    if (hold.class !== undefined && hold.class !== leaf.class) return false;
+    if (hold.from !== undefined && leaf.loggedAt < hold.from) return false;
+    if (hold.to !== undefined && leaf.loggedAt >= hold.to) return false;
+    if (hold.person === undefined && hold.operation === undefined) return true;
+    const contents = this.#secrets.examine({ row, commitment: leaf.commitment });
+    if (contents.kind !== "opened") return false;
+    if (hold.person !== undefined && (contents.person === null || encodeHex(contents.person) !== hold.person))
+      return false;
+    if (hold.operation === undefined) return true;
+    return decodeEvent(decodeOpening(contents.opening).event).operation === hold.operation;
+  }
+}
+
+function decodeHold(bytes: Uint8Array): HoldRecord {
+  return decodeCbor(bytes) as unknown as HoldRecord;
+}

@@ -1,0 +1,37 @@
+/** Sealing an entry's opening anew, under other keys, so that those it was sealed under can be destroyed. */
+import { type Leaf, NONCE_BYTES, dayOf } from "@tallystick/events";
+import type { LogSecrets } from "../keys.ts";
+
+export interface SealAnewInput {
+  readonly secrets: LogSecrets;
+  readonly random: (bytes: number) => Uint8Array;
+  /** The sealed row as it is. */
+  readonly row: Uint8Array;
+  readonly leaf: Leaf;
+  /** The class under whose key it is sealed from now on. */
+  readonly class: string;
+  /** Whether the person's key goes on being needed to open it. */
+  readonly keepPerson: boolean;
+}
+
+/** The new row; `undefined` where the entry does not open. New keys are the caller's to sync before it is written. */
+export function sealAnew({
+  secrets,
+  random,
+  row,
+  leaf,
+  class: name,
+  keepPerson,
+}: SealAnewInput): Uint8Array | undefined {
+  const { commitment } = leaf;
+  const contents = secrets.examine({ row, commitment });
+  if (contents.kind !== "opened") return undefined;
+  return secrets.sealAnew({
+    class: name,
+    day: dayOf(leaf.loggedAt),
+    person: keepPerson ? contents.person : null,
+    nonce: random(NONCE_BYTES),
+    commitment,
+    opening: contents.opening,
+  });
+}

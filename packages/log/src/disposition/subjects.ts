@@ -1,0 +1,91 @@
+/** All that the log holds about a person: the chains of their tags, and the entries in them. */
+import { type Leaf, decodeLeaf } from "@tallystick/events";
+import { type LogStorage, indexKey } from "@tallystick/storage";
+import type { ChainEnds } from "../chain-ends.ts";
+import { LogError } from "../error.ts";
+import type { LogSecrets } from "../keys.ts";
+import { TABLE, chainKey } from "../rows.ts";
+import { eventDays } from "./ledger.ts";
+
+/** Days whose tags are looked up in one go. */
+const DAYS_AT_ONCE = 256;
+
+/** A tag of a person, as actor or as subject, and the chain of leaves that bear it. */
+export interface PersonTag {
+  readonly kind: "actor" | "subject";
+  readonly tag: Uint8Array;
+  readonly count: number;
+  readonly last: number;
+}
+
+export interface WalkedLeaf {
+  readonly index: number;
+  readonly leaf: Leaf;
+}
+
+export interface SubjectsOptions {
+  readonly storage: LogStorage;
+  readonly secrets: LogSecrets;
+  readonly chainEnds: ChainEnds;
+}
+
+export class Subjects {
+  readonly #options: SubjectsOptions;
+
+  constructor(options: SubjectsOptions) {
+    this.#options = options;
+  }
+
+  /** Every tag under which events of a person were logged; none where the person has no key. */
+  async tagsOf(id: string): Promise<PersonTag[]> {
+    const tags: PersonTag[] = [];
+    let days: number[] = [];
+    for await (const day of eventDays(this.#options.storage)) {
+      days.push(day);
+      if (days.length < DAYS_AT_ONCE) continue;
+      tags.push(...(await this.#tagsOfDays(id, days)));
+      days = [];
+    }
+    return [...tags, ...(await this.#tagsOfDays(id, days))];
+  }
+
+  async #tagsOfDays(id: string, days: readonly number[]): Promise<PersonTag[]> {
+    const { secrets, chainEnds } = this.#options;
+    const wanted = days.flatMap((day) => {
+      const both = secrets.personTags(id, day);
+      if (both === undefined) return [];
+      return (["actor", "subject"] as const).map((kind) => ({
+        kind,
+        tag: both[kind],
+        key: chainKey(kind, both[kind]),
+      }));
+    });
+    const ends = await chainEnds.read(new Set(wanted.map(({ key }) => key)));
+    return wanted.flatMap(({ kind, tag, key }) => {
+      const end = ends.get(key);
+      return end === undefined ? [] : [{ kind, tag, count: end.count, last: end.last }];
+    });
+  }
+
+  /** The leaves of a chain, the newest first. */
+  async *walk({ kind, last }: PersonTag): AsyncGenerator<WalkedLeaf> {
+    for (let index: number | null = last; index !== null;) {
+      const leaf: Leaf = await this.leaf(index);
+      yield { index, leaf };
+      index = leaf[kind]?.prev ?? null;
+    }
+  }
+
+  /** Entries about a person: those of which they are the subject, or the actor where there is no other subject. */
+  async *about(tags: readonly PersonTag[]): AsyncGenerator<WalkedLeaf> {
+    for (const tag of tags)
+      for await (const walked of this.walk(tag))
+        if (tag.kind === "subject" || walked.leaf.subject === null) yield walked;
+  }
+
+  async leaf(index: number): Promise<Leaf> {
+    const bytes = await this.#options.storage.getRow(TABLE.leaf, indexKey(index));
+    if (bytes === undefined) throw new LogError("log-corrupt", `index ${index}: the entry is missing: run fsck`);
+    return decodeLeaf(bytes);
+  }
+}
