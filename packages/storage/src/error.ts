@@ -10,6 +10,9 @@ import { TallystickError } from "@tallystick/core";
  * - `storage-locked`: another process has the folder open.
  * - `head-conflict`: the head was not at the expected version; nothing of the commit was applied.
  * - `key-store-corrupt`, `key-store-rolled-back`: as above, for the key store.
+ * - `key-store-exists`: a key store stands where one was to be restored; nothing is ever overwritten.
+ * - `key-backup-malformed`: the file is not a whole backup of a key store.
+ * - `key-backup-unreadable`: the key of this backup was destroyed, or is not in the folder of backup keys.
  * - `master-key-wrong`: the key store is not wrapped by this master key.
  * - `master-key-unavailable`: the token or service that holds the master key cannot be used now; nothing was changed.
  * - `master-key-malformed`: the file or the variable does not hold a key.
@@ -25,6 +28,9 @@ export type StorageErrorCode =
   | "head-conflict"
   | "key-store-corrupt"
   | "key-store-rolled-back"
+  | "key-store-exists"
+  | "key-backup-malformed"
+  | "key-backup-unreadable"
   | "master-key-wrong"
   | "master-key-unavailable"
   | "master-key-malformed"

@@ -12,6 +12,15 @@ export {
 } from "./files.ts";
 export { type KeyStoreOptions, openKeyStore } from "./file-key-store.ts";
 export { indexKey, parseIndexKey } from "./index-key.ts";
+export {
+  BACKUP_KEY_LIFETIME_MS,
+  finalDay,
+  type KeyBackup,
+  type KeyBackupOptions,
+  KeyBackups,
+  listKeyBackups,
+} from "./key-backup.ts";
+export { type RestoreKeyStoreOptions, restoreKeyStore } from "./key-restore.ts";
 export { type RewrapOptions, rewrapKeyStore } from "./key-rewrap.ts";
 export type { KeyKind, KeyName, KeyState, KeyStore } from "./key-store.ts";
 export type { RandomSource } from "./key-wrap.ts";

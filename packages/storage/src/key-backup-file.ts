@@ -14,7 +14,7 @@ import { StorageError } from "./error.ts";
 import { storageFailure } from "./failure.ts";
 import type { FileSystem } from "./file-system.ts";
 import { syncFolder } from "./files.ts";
-import { BACKUP_KEY_ID_BYTES, type BackupKeyFile } from "./key-backup-key.ts";
+import { BACKUP_KEY_ID_BYTES } from "./key-backup-key.ts";
 import type { KeyEpoch } from "./key-epoch.ts";
 import { KEY_FILE_HEADER_BYTES } from "./key-file.ts";
 import { ROW_BYTES } from "./key-row.ts";

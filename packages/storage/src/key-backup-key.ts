@@ -4,8 +4,8 @@
  * Backups may be copied to anywhere; these files may not. To overwrite one is to make every backup under it unreadable,
  * wherever its copies are.
  *
- * File `backup-key.<n>`: magic (8) | number u64 | made at, ms u64 | id (16) | nonce (24) | wrapped key (32 + 16) | SHA-256
- * of all before (32).
+ * File `backup-key.<n>`: magic (8) | number u64 | made at, ms u64 | id (16) | what the master key wrapped, up to 4096 bytes |
+ * SHA-256 of all before (32).
  */
 import { hash } from "node:crypto";
 import { readdir } from "node:fs/promises";
@@ -13,7 +13,8 @@ import { join } from "node:path";
 import { StorageError } from "./error.ts";
 import type { FileSystem } from "./file-system.ts";
 import { readFileIfThere, shredFile, writeFileDurably } from "./files.ts";
-import { KEY_BYTES, NONCE_BYTES, type RandomSource, TAG_BYTES, unwrapSecret, wrapSecret } from "./key-wrap.ts";
+import { KEY_BYTES, type RandomSource } from "./key-wrap.ts";
+import type { MasterKeyProvider } from "./master-key-provider.ts";
 
 /** What is known of a backup key without the master key. */
 export interface BackupKeyFile {
@@ -31,23 +32,21 @@ export interface BackupKeys {
   /** The oldest first. */
   readonly whole: readonly BackupKeyFile[];
   /** Files that hold no key any more: half overwritten, or damaged. */
-  readonly damaged: readonly { readonly path: string; readonly number: number }[];
+  readonly damaged: readonly Pick<BackupKeyFile, "path" | "number" | "bytes">[];
 }
 
 const MAGIC = Buffer.from("tskbkey1", "latin1");
 export const BACKUP_KEY_ID_BYTES = 16;
 const ID_AT = MAGIC.length + 16;
-const NONCE_AT = ID_AT + BACKUP_KEY_ID_BYTES;
-const WRAPPED_AT = NONCE_AT + NONCE_BYTES;
-const CHECKSUM_AT = WRAPPED_AT + KEY_BYTES + TAG_BYTES;
-const FILE_BYTES = CHECKSUM_AT + 32;
+const WRAPPED_AT = ID_AT + BACKUP_KEY_ID_BYTES;
+const CHECKSUM_BYTES = 32;
 const FILE_NAME = /^backup-key\.([1-9]\d{0,14})$/;
 
 export interface MakeBackupKeyInput {
   readonly folder: string;
   readonly number: number;
   readonly now: number;
-  readonly masterKey: Uint8Array;
+  readonly masterKey: MasterKeyProvider;
   readonly random: RandomSource;
   readonly fileSystem: FileSystem;
 }
@@ -55,16 +54,16 @@ export interface MakeBackupKeyInput {
 /** Makes a backup key; durable when it resolves. */
 export async function makeBackupKey(input: MakeBackupKeyInput): Promise<BackupKeyFile> {
   const { folder, number, now, masterKey, random, fileSystem } = input;
-  const bytes = Buffer.alloc(FILE_BYTES);
-  MAGIC.copy(bytes);
-  bytes.writeBigUInt64BE(BigInt(number), MAGIC.length);
-  bytes.writeBigUInt64BE(BigInt(now), MAGIC.length + 8);
-  bytes.set(random(BACKUP_KEY_ID_BYTES), ID_AT);
-  bytes.set(random(NONCE_BYTES), NONCE_AT);
+  const head = Buffer.alloc(WRAPPED_AT);
+  MAGIC.copy(head);
+  head.writeBigUInt64BE(BigInt(number), MAGIC.length);
+  head.writeBigUInt64BE(BigInt(now), MAGIC.length + 8);
+  head.set(random(BACKUP_KEY_ID_BYTES), ID_AT);
   const secret = Uint8Array.from(random(KEY_BYTES));
-  bytes.set(wrapSecret(wrappingOf(bytes, masterKey), secret), WRAPPED_AT);
+  const wrapped = await masterKey.wrap(secret, contextOf(head));
   secret.fill(0);
-  bytes.set(checksum(bytes), CHECKSUM_AT);
+  const unsigned = Buffer.concat([head, wrapped]);
+  const bytes = Buffer.concat([unsigned, checksum(unsigned)]);
   const path = join(folder, `backup-key.${number}`);
   await writeFileDurably(path, bytes, { fileSystem });
   return { path, number, ...fieldsOf(bytes) };
@@ -73,31 +72,40 @@ export async function makeBackupKey(input: MakeBackupKeyInput): Promise<BackupKe
 /** The backup keys of a folder; none where there is no folder. */
 export async function listBackupKeys(folder: string): Promise<BackupKeys> {
   const whole: BackupKeyFile[] = [];
-  const damaged: { path: string; number: number }[] = [];
+  const damaged: BackupKeys["damaged"][number][] = [];
   for (const name of await namesIn(folder)) {
     const number = Number(FILE_NAME.exec(name)?.[1]);
     if (Number.isNaN(number)) continue;
     const path = join(folder, name);
     const bytes = Buffer.from((await readFileIfThere(path)) ?? []);
     if (isWhole(bytes, number)) whole.push({ path, number, ...fieldsOf(bytes) });
-    else damaged.push({ path, number });
+    else damaged.push({ path, number, bytes });
   }
   whole.sort((a, b) => a.number - b.number);
   return { whole, damaged };
 }
 
-/** @throws {StorageError} `master-key-wrong` */
-export function unwrapBackupKey({ path, bytes }: BackupKeyFile, masterKey: Uint8Array): Uint8Array {
-  const stored = Buffer.from(bytes);
-  const key = unwrapSecret(wrappingOf(stored, masterKey), stored.subarray(WRAPPED_AT, CHECKSUM_AT));
-  if (key !== undefined) return key;
-  const message = `${path} is wrapped by another master key than the one given; give the one that it was made with`;
-  throw new StorageError("master-key-wrong", message, { details: { path } });
+/** @throws {StorageError} `master-key-wrong`, `master-key-unavailable` */
+export async function unwrapBackupKey(
+  { path, bytes }: BackupKeyFile,
+  masterKey: MasterKeyProvider,
+): Promise<Uint8Array> {
+  const wrapped = bytes.subarray(WRAPPED_AT, bytes.length - CHECKSUM_BYTES);
+  try {
+    return await masterKey.unwrap(wrapped, contextOf(bytes));
+  } catch (cause) {
+    if (!(cause instanceof StorageError) || cause.code !== "master-key-wrong") throw cause;
+    const message = `${path} is wrapped by another master key than the one given; give the one that it was made with`;
+    throw new StorageError("master-key-wrong", message, { details: { path } });
+  }
 }
 
 /** Destroys a backup key, and with it every backup under it. */
-export async function shredBackupKey(path: string, fileSystem: FileSystem): Promise<void> {
-  await shredFile(path, FILE_BYTES, fileSystem);
+export async function shredBackupKey(
+  { path, bytes }: Pick<BackupKeyFile, "path" | "bytes">,
+  fileSystem: FileSystem,
+): Promise<void> {
+  await shredFile(path, bytes.length, fileSystem);
 }
 
 /** Names of the files of a folder, in order; none where there is no folder. */
@@ -111,30 +119,28 @@ export async function namesIn(folder: string): Promise<string[]> {
 }
 
 function isWhole(bytes: Buffer, number: number): boolean {
+  const checksumAt = bytes.length - CHECKSUM_BYTES;
   return (
-    bytes.length === FILE_BYTES &&
+    checksumAt > WRAPPED_AT &&
     bytes.subarray(0, MAGIC.length).equals(MAGIC) &&
     bytes.readBigUInt64BE(MAGIC.length) === BigInt(number) &&
-    bytes.subarray(CHECKSUM_AT).equals(checksum(bytes))
+    bytes.subarray(checksumAt).equals(checksum(bytes.subarray(0, checksumAt)))
   );
 }
 
 function fieldsOf(bytes: Buffer): Pick<BackupKeyFile, "id" | "madeAt" | "bytes"> {
   return {
-    id: new Uint8Array(bytes.subarray(ID_AT, NONCE_AT)),
+    id: new Uint8Array(bytes.subarray(ID_AT, WRAPPED_AT)),
     madeAt: Number(bytes.readBigUInt64BE(MAGIC.length + 8)),
     bytes: new Uint8Array(bytes),
   };
 }
 
-function wrappingOf(bytes: Buffer, masterKey: Uint8Array): Parameters<typeof wrapSecret>[0] {
-  return {
-    key: masterKey,
-    nonce: bytes.subarray(NONCE_AT, WRAPPED_AT),
-    associatedData: Buffer.concat([Buffer.from("tallystick/backup-key/v1\0"), bytes.subarray(0, NONCE_AT)]),
-  };
+/** Number, time and id are bound to what is wrapped. */
+function contextOf(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(Buffer.concat([Buffer.from("tallystick/backup-key/v1\0"), bytes.subarray(0, WRAPPED_AT)]));
 }
 
 function checksum(bytes: Uint8Array): Buffer {
-  return hash("sha256", bytes.subarray(0, CHECKSUM_AT), "buffer");
+  return hash("sha256", bytes, "buffer");
 }

@@ -19,7 +19,8 @@ import { KeyedHash } from "./keyed-hash.ts";
 import { type Slot, SlotFile } from "./slot-file.ts";
 
 const MAGIC = Buffer.from("tskeys1\n", "latin1");
-const HEADER_BYTES = 32;
+export const KEY_FILE_HEADER_BYTES = 32;
+const HEADER_BYTES = KEY_FILE_HEADER_BYTES;
 /** Rows read or rewritten at a time: six milliseconds of ciphers between two turns of the event loop. */
 const CHUNK_ROWS = 128;
 
@@ -240,7 +241,7 @@ async function openMark(path: string, fileSystem: FileSystem): Promise<SlotFile>
 }
 
 /** The digest is keyed: whoever can write the files, but has no master key, cannot mark rows of an older copy. */
-function markSlot(key: KeyedHash, epoch: KeyEpoch, rows: number, digest: Hash): Slot {
+export function markSlot(key: KeyedHash, epoch: KeyEpoch, rows: number, digest: Hash): Slot {
   const counted = Buffer.alloc(8);
   counted.writeBigUInt64BE(BigInt(rows));
   const message = [Buffer.from("tallystick/key-mark/v1\0"), epoch.id, counted, digest.copy().digest()];

@@ -85,6 +85,11 @@ export class SlotFile {
   }
 }
 
+/** The slot that counts in the bytes of such a file; `undefined` where neither is whole. */
+export function readSlot(bytes: Uint8Array): Slot | undefined {
+  return newestSlot(bytes)?.slot;
+}
+
 interface FoundSlot {
   readonly slot: Slot;
   readonly at: number;
