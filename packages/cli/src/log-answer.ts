@@ -92,12 +92,12 @@ export function openingIn(answer: Exchange): Uint8Array {
   }
 }
 
-function jsonOf({ body }: Exchange): unknown {
+export function jsonOf({ body }: Exchange): unknown {
   return parseAnswer(() => decodeUtf8(body));
 }
 
 /** Strictly, and so at a bounded depth: what is parsed is printed again. */
-function parseAnswer(text: () => string): unknown {
+export function parseAnswer(text: () => string): unknown {
   try {
     return parseJson(text());
   } catch (cause) {
@@ -106,22 +106,22 @@ function parseAnswer(text: () => string): unknown {
   }
 }
 
-function objectOf(value: unknown, place: string): Readonly<Record<string, unknown>> {
+export function objectOf(value: unknown, place: string): Readonly<Record<string, unknown>> {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   throw malformed(`${place}: expected an object`);
 }
 
-function textOf(value: unknown, place: string): string {
+export function textOf(value: unknown, place: string): string {
   if (typeof value === "string") return value;
   throw malformed(`${place}: expected text`);
 }
 
-function indexOf(value: unknown, place: string): number {
+export function indexOf(value: unknown, place: string): number {
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
   throw malformed(`${place}: expected a whole number`);
 }
 
-function timeOf(value: unknown, place: string): string {
+export function timeOf(value: unknown, place: string): string {
   if (typeof value === "string" && Number.isFinite(Date.parse(value))) return value;
   throw malformed(`${place}: expected a time`);
 }
@@ -132,6 +132,6 @@ function stateOf(value: unknown, place: string): State {
   throw malformed(`${place}: expected ${STATES.join(", ")}`);
 }
 
-function malformed(text: string, cause?: unknown): ClientError {
+export function malformed(text: string, cause?: unknown): ClientError {
   return new ClientError("log-answer-malformed", `the log's answer: ${text}`, cause === undefined ? {} : { cause });
 }

@@ -41,23 +41,29 @@ export async function requestLog({ url, token }: Target, request: LogRequest): P
 
 /** What a log said in place of doing what was asked: in words, and in `details` the problem for programs. */
 export function refusalOf({ status, headers, body }: Exchange): ClientError {
-  const { code, detail, defects, entry, index } = problemOf(body);
+  const { code, detail, defects, entry, index, certificate } = problemOf(body);
   const words = typeof detail === "string" ? detail : "without saying why";
-  const details = { status, problem: code, retryAfter: headers.get("retry-after"), defects, entry, index };
+  const details = { status, problem: code, retryAfter: headers.get("retry-after"), defects, entry, index, certificate };
   const kind = status === 429 || status >= 500 ? "audit-unavailable" : "log-refused";
   return new ClientError(kind, `the log answered ${status}${typeof code === "string" ? ` ${code}` : ""}: ${words}`, {
     details,
   });
 }
 
+const STREAMS = { "text/event-stream": "an event stream", "application/x-ndjson": "lines of JSON" } as const;
+
 export interface StreamRequest {
   readonly path: string;
+  readonly method?: "GET" | "POST";
+  readonly body?: Uint8Array;
   readonly headers: Readonly<Record<string, string>>;
+  /** What is expected: an event stream has no end of its own, lines of JSON have one. */
+  readonly mediaType: keyof typeof STREAMS;
   readonly signal: AbortSignal;
 }
 
 /**
- * Opens an event stream, which has no end of its own: `signal` ends it.
+ * Opens an answer that comes bit by bit, for as long as it takes: `signal` ends it.
  *
  * @throws {ClientError} as `requestLog`; `log-answer-malformed` where another kind of answer comes.
  */
@@ -66,17 +72,19 @@ export async function openStream({ url, token }: Target, request: StreamRequest)
   // exchange() has the refusals, bounded as they are everywhere; of a stream it gets no body.
   const fetchStream: typeof fetch = async (address, init) => {
     const response = await fetch(address, { ...init, signal: request.signal });
-    if (response.status !== 200 || !isEventStream(response)) return response;
+    if (response.status !== 200 || !isOfType(response, request.mediaType)) return response;
     opened = response.body ?? undefined;
     return new Response(null, { status: 200 });
   };
   const answer = await exchange({
     fetch: fetchStream,
     url: `${url}/${request.path}`,
+    method: request.method ?? "GET",
+    ...(request.body === undefined ? {} : { body: request.body }),
     timeoutMs: 30_000,
     bytesMax: ANSWER_BYTES_MAX,
     headers: {
-      accept: "text/event-stream",
+      accept: request.mediaType,
       ...request.headers,
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     },
@@ -86,12 +94,12 @@ export async function openStream({ url, token }: Target, request: StreamRequest)
   if (answer.status >= 300) throw refusalOf(answer);
   throw new ClientError(
     "log-answer-malformed",
-    `the log's answer: expected an event stream, got status ${answer.status}`,
+    `the log's answer: expected ${STREAMS[request.mediaType]}, got status ${answer.status}`,
   );
 }
 
-function isEventStream({ headers }: Response): boolean {
-  return headers.get("content-type")?.split(";", 1)[0] === "text/event-stream";
+function isOfType({ headers }: Response, mediaType: string): boolean {
+  return headers.get("content-type")?.split(";", 1)[0] === mediaType;
 }
 
 function problemOf(body: Uint8Array): Readonly<Record<string, unknown>> {

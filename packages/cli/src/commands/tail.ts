@@ -75,6 +75,7 @@ async function follow({ terminal, signal }: Invocation, target: Target, state: T
     const stream = await openStream(target, {
       path: `v1/tail?from=${state.next}`,
       headers: state.shown ? { "last-event-id": String(state.next - 1) } : {},
+      mediaType: "text/event-stream",
       signal: AbortSignal.any([signal, silent.signal]),
     });
     if (state.away) terminal.trouble("the log answers again");
