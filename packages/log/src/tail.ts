@@ -1,16 +1,13 @@
 /** Following a log: entries as they become durable, heads as they are published, and a record of who follows. */
 import { setImmediate } from "node:timers/promises";
 import { LogError } from "./error.ts";
-import type { TailItem, TailOptions } from "./log-api.ts";
-import { Lru } from "./lru.ts";
+import type { ReadFilter, TailItem, TailOptions } from "./log-api.ts";
 import type { News } from "./news.ts";
 import type { Published } from "./published.ts";
 import type { LogReader } from "./reader.ts";
+import type { Reads } from "./reads.ts";
 import type { Sequencer } from "./sequencer.ts";
 
-/** Per reader, while a tail goes on. */
-const READ_INTERVAL_MS = 3_600_000;
-const READERS_MAX = 10_000;
 const TAILS_MAX = 1000;
 const TAILS_OF_READER_MAX = 16;
 /** A tail that heard nothing looks again after this long. */
@@ -18,6 +15,7 @@ const NEWS_TIMEOUT_MS = 60_000;
 
 export interface TailsOptions {
   readonly reader: LogReader;
+  readonly reads: Reads;
   readonly sequencer: Sequencer;
   readonly published: Published;
   /** Of commits and of published heads. */
@@ -30,14 +28,15 @@ interface Following {
   readonly next: number;
   /** The note of the head that was there before. */
   readonly shown: string | undefined;
-  readonly reader: string;
+  readonly followed: Followed;
   readonly ended: AbortSignal;
 }
 
+/** By whom, what for, and how much of it. */
+type Followed = Pick<TailOptions, "reader" | "purpose" | "filter">;
+
 export class Tails {
   readonly #options: TailsOptions;
-  /** Reader → when its last log.read was, in ms of a clock that cannot be set. */
-  readonly #recorded = new Lru<number>(READERS_MAX);
   /** Reader → how many tails it has open. */
   readonly #open = new Map<string, number>();
 
@@ -45,13 +44,14 @@ export class Tails {
     this.#options = options;
   }
 
-  async *follow({ from, reader, signal }: TailOptions): AsyncGenerator<TailItem> {
+  async *follow({ from, signal, ...followed }: TailOptions): AsyncGenerator<TailItem> {
     if (from !== undefined && (!Number.isSafeInteger(from) || from < 0))
       throw new RangeError(`from: expected an index, got ${from}`);
+    const { reader } = followed;
     this.#assertRoom(reader);
     this.#count(reader, 1);
     try {
-      yield* this.#follow(from, reader, AbortSignal.any([signal, this.#options.closing]));
+      yield* this.#follow(from, followed, AbortSignal.any([signal, this.#options.closing]));
     } finally {
       this.#count(reader, -1);
     }
@@ -73,28 +73,29 @@ export class Tails {
     else this.#open.delete(reader);
   }
 
-  async *#follow(from: number | undefined, reader: string, ended: AbortSignal): AsyncGenerator<TailItem> {
+  async *#follow(from: number | undefined, followed: Followed, ended: AbortSignal): AsyncGenerator<TailItem> {
     const { sequencer, published } = this.#options;
     // As they are now: what comes while the read is recorded is shown.
     const next = from ?? sequencer.range.size;
     const shown = published.head?.note;
     // What is not recorded is not shown: this throws where nothing can be appended.
-    await this.#record(reader);
+    await this.#record(followed);
     try {
-      yield* this.#items({ next, shown, reader, ended });
+      yield* this.#items({ next, shown, followed, ended });
     } catch (error) {
       // What it reads from is closed with the log: that is its end, and no failure.
       if (!ended.aborted) throw error;
     }
   }
 
-  async *#items({ next: first, shown: before, reader, ended }: Following): AsyncGenerator<TailItem> {
+  async *#items({ next: first, shown: before, followed, ended }: Following): AsyncGenerator<TailItem> {
     let [next, shown] = [first, before];
     const { sequencer, published, news } = this.#options;
     while (!ended.aborted) {
       for (; next < sequencer.range.size && !ended.aborted; next += 1) {
-        await this.#record(reader);
-        yield await this.#entry(next);
+        await this.#record(followed);
+        const entry = await this.#entry(next, followed.filter);
+        if (entry !== undefined) yield entry;
         // What is read is often in memory: without this, one long tail would let nobody else in.
         await setImmediate();
       }
@@ -108,26 +109,21 @@ export class Tails {
     }
   }
 
-  async #entry(index: number): Promise<TailItem> {
+  /** `undefined` where it is not the reader's to have; nobody can tell of what was erased. */
+  async #entry(index: number, filter: ReadFilter | undefined): Promise<TailItem | undefined> {
     const { reader, published } = this.#options;
     const leaf = await reader.leaf(index);
     const entry = { kind: "entry", index, state: published.stateOf(index), leaf } as const;
     try {
-      return { ...entry, event: (await reader.open(index, leaf)).event };
+      const { event } = await reader.open(index, leaf);
+      return filter === undefined || filter.admits(event) ? { ...entry, event } : undefined;
     } catch (error) {
-      if (error instanceof LogError && error.code === "erased") return entry;
+      if (error instanceof LogError && error.code === "erased") return filter === undefined ? entry : undefined;
       throw error;
     }
   }
 
-  async #record(reader: string): Promise<void> {
-    const now = performance.now();
-    if (now - (this.#recorded.get(reader) ?? -Infinity) < READ_INTERVAL_MS) return;
-    await this.#options.sequencer.report({
-      type: "log.read",
-      actor: { type: "credential", id: reader },
-      context: { tail: true },
-    });
-    this.#recorded.set(reader, now);
+  async #record({ reader, purpose, filter }: Followed): Promise<void> {
+    await this.#options.reads.recordTail({ reader, purpose, filter: filter?.name });
   }
 }
