@@ -1,0 +1,215 @@
+import { describe, expect, test } from "vitest";
+import { encodeHex, hashLeaf } from "@tallystick/core";
+import { decodeEvent, decodeLeaf, decodeOpening, parseCertificate } from "@tallystick/events";
+import type { Destruction, Log } from "../../src/index.ts";
+import { type Site, createSite, event, expectWhole, login, published, replay, until } from "../site.ts";
+
+const REQUEST = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+/** Nine logins of three persons, and one event in which one person acts upon another. */
+async function filled(site: Site): Promise<Log> {
+  const log = await site.open();
+  await until(() => log.status().state === "ok");
+  await log.appendEvents({ writer: "app", events: Array.from({ length: 9 }, (_, n) => login(n)) });
+  const byOther = { type: "account.disable", outcome: "success", actor: { type: "user", id: "u1" }, subject: { id: "u2" } };
+  await log.appendEvents({ writer: "app", events: [event(9, byOther)] });
+  return log;
+}
+
+async function erased(log: Log, subject: string): Promise<Destruction> {
+  const { request } = await log.disposition.erase({ subject, ground: "GDPR Art. 17", by: "officer-1" });
+  return log.disposition.waitForDestruction(request, 10_000);
+}
+
+async function certificateAt(log: Log, index: number): Promise<ReturnType<typeof parseCertificate>> {
+  return parseCertificate((await log.readEvent({ index, reader: "auditor" })).event);
+}
+
+/** Indexes of those of the first ten entries that open. */
+async function readable(log: Log): Promise<number[]> {
+  const indexes: number[] = [];
+  for (let index = 0; index < 10; index += 1) {
+    const read = await log.readEvent({ index, reader: "auditor" }).catch((error: { code: string }) => error);
+    if ("event" in read) indexes.push(index);
+    else expect(read).toMatchObject({ code: "erased" });
+  }
+  return indexes;
+}
+
+describe("erasing a person", () => {
+  test("makes all that is about them unreadable, and nothing else; tree, proofs, receipts and fsck stay whole", async () => {
+    const site = await createSite({ witnesses: 3 });
+    const log = await filled(site);
+    await published(log);
+    const before = await Promise.all([0, 2, 9].map(async (index) => log.receipt(index)));
+    const leaves = await Promise.all([0, 2, 9].map(async (index) => encodeHex(hashLeaf(await log.readLeaf(index)))));
+    const done = await erased(log, "u2");
+    expect(done).toMatchObject({ kind: "person", state: "done", ground: "GDPR Art. 17" });
+    // Entry 9 is about u2, whoever acted.
+    expect(await readable(log)).toEqual([0, 1, 3, 4, 6, 7]);
+    await expect(log.readEvent({ index: 2, reader: "auditor" })).rejects.toMatchObject({
+      code: "erased",
+      details: { index: 2, certificate: done.ordered?.[0] },
+    });
+    await published(log);
+    for (const [at, index] of [0, 2, 9].entries()) {
+      expect(encodeHex(hashLeaf(await log.readLeaf(index)))).toBe(leaves[at]);
+      expect(before[at]).not.toBe("");
+      expect(await log.receipt(index)).toContain("c2sp.org/tlog-proof@v1\n");
+    }
+    await replay(log);
+    await log.close();
+    await expectWhole(site);
+  });
+
+  test("leaves a certificate that names tags, keys and indexes, and nobody", async () => {
+    const site = await createSite({ witnesses: 3 });
+    const log = await filled(site);
+    const { ordered = [], done = 0 } = await erased(log, "u2");
+    const certificate = await certificateAt(log, ordered[0] ?? 0);
+    expect(certificate).toMatchObject({ state: "ordered", before: 10, ground: "GDPR Art. 17", by: "officer-1" });
+    const leaf = decodeLeaf(await log.readLeaf(9));
+    const tags = "tags" in certificate.scope ? certificate.scope.tags : [];
+    expect(tags).toHaveLength(2);
+    expect(tags).toContainEqual([encodeHex(leaf.subject?.tag ?? new Uint8Array()), 1, 9]);
+    expect(certificate.keys).toHaveLength(1);
+    expect(await certificateAt(log, done)).toMatchObject({ state: "done", ordered: ordered[0], keys: certificate.keys });
+    for (const index of [...ordered, done]) {
+      const { opening } = await log.readEvent({ index, reader: "auditor" });
+      expect(Buffer.from(decodeOpening(opening).event).includes("u2")).toBe(false);
+    }
+  });
+
+  test("is carried out only once the order is witnessed", async () => {
+    const site = await createSite({ witnesses: 3 });
+    const log = await filled(site);
+    await published(log);
+    const hosts = [...site.network.hosts];
+    site.network.hosts.clear();
+    const { request, state } = await log.disposition.erase({ subject: "u0", ground: "asked", by: "officer-1" });
+    expect(state).toBe("ordered");
+    await expect(log.readEvent({ index: 0, reader: "auditor" })).rejects.toMatchObject({ code: "erased" });
+    expect((await log.disposition.waitForDestruction(request, 100)).state).toBe("ordered");
+    for (const [name, handler] of hosts) site.network.hosts.set(name, handler);
+    expect((await log.disposition.waitForDestruction(request, 20_000)).state).toBe("done");
+  });
+
+  test("a person who comes back has another key: what is new opens, what was erased does not", async () => {
+    const site = await createSite();
+    const log = await filled(site);
+    const before = decodeLeaf(await log.readLeaf(2)).actor;
+    await erased(log, "u2");
+    const [again] = await log.appendEvents({ writer: "app", events: [login(11)] });
+    const { index = 0 } = again ?? {};
+    expect((await log.readEvent({ index, reader: "auditor" })).event.actor?.id).toBe("u2");
+    const { actor } = decodeLeaf(await log.readLeaf(index));
+    expect(actor).toMatchObject({ n: 0, prev: null });
+    expect(encodeHex(actor?.tag ?? new Uint8Array())).not.toBe(encodeHex(before?.tag ?? new Uint8Array()));
+    await expect(log.readEvent({ index: 2, reader: "auditor" })).rejects.toMatchObject({ code: "erased" });
+    const second = await erased(log, "u2");
+    expect(await certificateAt(log, second.ordered?.[0] ?? 0)).toMatchObject({ before: expect.any(Number) });
+    await expect(log.readEvent({ index, reader: "auditor" })).rejects.toMatchObject({ code: "erased" });
+    await log.close();
+    await expectWhole(site);
+  });
+
+  test("an erased event that is sent again is refused with its certificate, and logged no second time", async () => {
+    const site = await createSite();
+    const log = await filled(site);
+    const { ordered } = await erased(log, "u2");
+    const size = log.size();
+    await expect(log.appendEvents({ writer: "app", events: [login(2)] })).rejects.toMatchObject({
+      code: "erased",
+      details: { index: 2, certificate: ordered?.[0] },
+    });
+    expect(log.size()).toBe(size);
+  });
+
+  test("one request is one erasure, however often it is sent", async () => {
+    const log = await filled(await createSite());
+    const input = { subject: "u1", ground: "asked", by: "officer-1", request: REQUEST };
+    const [first, second] = await Promise.all([log.disposition.erase(input), log.disposition.erase(input)]);
+    expect(second.ordered).toEqual(first.ordered);
+    const done = await log.disposition.waitForDestruction(REQUEST, 10_000);
+    expect(done.state).toBe("done");
+    expect(await log.disposition.erase(input)).toEqual(done);
+    expect((await log.disposition.destructions()).map(({ request }) => request)).toEqual([REQUEST]);
+  });
+
+  test("of somebody nobody knows is refused, and makes no key", async () => {
+    const log = await filled(await createSite());
+    const size = log.size();
+    await expect(erased(log, "nobody")).rejects.toMatchObject({ code: "subject-unknown" });
+    await erased(log, "u1");
+    await expect(erased(log, "u1")).rejects.toMatchObject({ code: "subject-unknown" });
+    // The start of the log's own stream, the order, and that it is done.
+    expect(log.size()).toBe(size + 3);
+    await expect(log.disposition.destruction(REQUEST)).rejects.toMatchObject({ code: "destruction-unknown" });
+  });
+
+  test("a ground that is empty, too long or of two lines is refused", async () => {
+    const log = await filled(await createSite());
+    for (const ground of ["", " ", "x".repeat(1025), "two\nlines"])
+      await expect(log.disposition.erase({ subject: "u1", ground, by: "o" })).rejects.toThrow(RangeError);
+  });
+
+  test("a person with more tags than fit into an event has a certificate in parts", async () => {
+    const site = await createSite();
+    const log = await site.open();
+    const day = 86_400_000;
+    const events = Array.from({ length: 900 }, (_, n) => login(3 * n, { time: site.clock.nowMs - n * day }));
+    await log.appendEvents({ writer: "app", events });
+    const { ordered = [], done = 0 } = await erased(log, "u0");
+    expect(ordered).toHaveLength(3);
+    const parts = await Promise.all(ordered.map(async (index) => certificateAt(log, index)));
+    expect(parts.map(({ part, parts: of }) => [part, of])).toEqual([
+      [1, 3],
+      [2, 3],
+      [3, 3],
+    ]);
+    const tags = parts.flatMap(({ scope }) => ("tags" in scope ? scope.tags : []));
+    expect(new Set(tags.map(([tag]) => tag)).size).toBe(900);
+    expect(await certificateAt(log, done)).toMatchObject({ state: "done", scope: { tags: [] } });
+    for (const index of [0, 450, 899])
+      await expect(log.readEvent({ index, reader: "auditor" })).rejects.toMatchObject({ code: "erased" });
+  });
+
+  test("what a duty keeps is sealed anew without the person's key, counted, and still opens", async () => {
+    const site = await createSite();
+    const rules = "version: 1\nclasses:\n  account: { keep: 6y, erase: at-expiry, basis: a duty }\nother: { keep: 1y }\n";
+    const log = await site.open({ proposedRules: async () => rules });
+    await until(() => log.disposition.rules().index !== undefined);
+    const events = [login(0), event(1, { type: "account.create", outcome: "success", actor: { type: "user", id: "u0" } })];
+    const [{ index: first = 0 } = {}, { index: second = 0 } = {}] = await log.appendEvents({ writer: "app", events });
+    const done = await erased(log, "u0");
+    expect(done.kept).toEqual([["account", 1]]);
+    await expect(log.readEvent({ index: first, reader: "auditor" })).rejects.toMatchObject({ code: "erased" });
+    expect((await log.readEvent({ index: second, reader: "auditor" })).event.actor?.id).toBe("u0");
+    expect(await certificateAt(log, done.ordered?.[0] ?? 0)).toMatchObject({ kept: [["account", 1]] });
+    await log.close();
+    await expectWhole(site);
+  });
+});
+
+describe("exporting all that is held about a person", () => {
+  test("gives every entry in order, with proof, and says so in the log before", async () => {
+    const site = await createSite();
+    const log = await filled(site);
+    await published(log);
+    const found: number[] = [];
+    for await (const { index, opening, receipt } of log.disposition.exportSubject({ subject: "u2", reader: "dpo-1" })) {
+      found.push(index);
+      expect(receipt).toContain(`index ${index}\n`);
+      const { actor, subject } = decodeEvent(decodeOpening(opening).event);
+      expect([actor?.id, subject?.id]).toContain("u2");
+    }
+    expect(found).toEqual([2, 5, 8, 9]);
+    const index = log.size() - 1;
+    const { event: logged } = await log.readEvent({ index, reader: "auditor" });
+    expect(logged).toMatchObject({ type: "log.export", actor: { id: "dpo-1" }, context: { count: 4 } });
+    expect(JSON.stringify(logged)).not.toContain("u2");
+    await expect(log.disposition.exportSubject({ subject: "x", reader: "r" }).next()).rejects.toMatchObject({
+      code: "subject-unknown",
+    });
+  });
+});
