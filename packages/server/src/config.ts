@@ -1,5 +1,6 @@
 /** The server's configuration: one JSON file, checked whole before anything is opened. docs/reference/config.md */
 import { readFile } from "node:fs/promises";
+import { isAbsolute, relative, sep } from "node:path";
 import { isKeyName, parseVkey } from "@tallystick/core";
 import { parseJson } from "@tallystick/events";
 import * as z from "zod";
@@ -13,6 +14,16 @@ export interface WitnessConfig {
   readonly url: string;
   /** Monitoring prefix; the submission prefix by default. */
   readonly monitoringUrl?: string | undefined;
+}
+
+/** Paths are from the server's folder. In each folder every log has one of its own, with its name. */
+export interface KeyBackupConfig {
+  /** For the backups, which may be copied to anywhere. */
+  readonly target: string;
+  /** For the keys of the backups: elsewhere, and copied to nowhere. */
+  readonly keys: string;
+  /** Between two backups. */
+  readonly intervalHours: number;
 }
 
 export interface LogConfig {
@@ -33,11 +44,28 @@ export interface LogConfig {
   readonly headIntervalMs: number;
   readonly witnessTimeoutMs: number;
   readonly queueEntriesMax: number;
+  /** In place of the server's. */
+  readonly keyBackup?: KeyBackupConfig | undefined;
+}
+
+/** Files are named from the folder of the configuration. */
+export interface TlsConfig {
+  readonly certificate: string;
+  /** Nobody but its owner may read it. */
+  readonly key: string;
+  /** Whose client certificates are believed. */
+  readonly clientCa?: string | undefined;
+  /** Whether a writer needs a client certificate, besides its token. */
+  readonly writers?: "certificate" | undefined;
 }
 
 export interface ServerConfig {
   readonly listen: { readonly host: string; readonly port: number };
+  /** Without it the server speaks HTTP without TLS. */
+  readonly tls?: TlsConfig | undefined;
   readonly logs: readonly LogConfig[];
+  /** Of the key stores of all logs. */
+  readonly keyBackup?: KeyBackupConfig | undefined;
   /** For each token. */
   readonly rateLimit: { readonly requestsPerSecond: number; readonly burst: number };
   /** For one request's body to arrive. */
@@ -75,6 +103,17 @@ const witnessSchema = z.strictObject({
   monitoringUrl: url.optional(),
 });
 
+const keyBackupSchema = z
+  .strictObject({
+    target: z.string().min(1).max(4096),
+    keys: z.string().min(1).max(4096),
+    // At most a week: so old a backup key may get.
+    intervalHours: z.int().min(1).max(168).default(24),
+  })
+  .refine(({ target, keys }) => !isWithin(target, keys) && !isWithin(keys, target), {
+    error: "expected two folders for target and keys, neither within the other",
+  });
+
 const logSchema = z.strictObject({
   name,
   origin: keyName,
@@ -95,12 +134,25 @@ const logSchema = z.strictObject({
   headIntervalMs: milliseconds.default(60_000),
   witnessTimeoutMs: milliseconds.default(5000),
   queueEntriesMax: z.int().min(1).max(1_000_000).default(20_000),
+  keyBackup: keyBackupSchema.optional(),
 });
 
 const listenSchema = z.strictObject({
   host: z.string().min(1).default("127.0.0.1"),
   port: z.int().min(0).max(65_535).default(7420),
 });
+
+const path = z.string().min(1).max(4096);
+const tlsSchema = z
+  .strictObject({
+    certificate: path,
+    key: path,
+    clientCa: path.optional(),
+    writers: z.literal("certificate").optional(),
+  })
+  .refine(({ clientCa, writers }) => (clientCa === undefined) === (writers === undefined), {
+    error: 'expected clientCa and writers: "certificate" together, or neither',
+  });
 
 const rateLimitSchema = z.strictObject({
   requestsPerSecond: z.number().positive().default(2000),
@@ -109,7 +161,9 @@ const rateLimitSchema = z.strictObject({
 
 export const configSchema: z.ZodType<ServerConfig> = z.strictObject({
   listen: listenSchema.prefault({}),
+  tls: tlsSchema.optional(),
   logs: z.array(logSchema).min(1).max(100),
+  keyBackup: keyBackupSchema.optional(),
   rateLimit: rateLimitSchema.prefault({}),
   bodyTimeoutMs: milliseconds.default(30_000),
   bodiesBytesMax: z.int().min(4_194_304).default(268_435_456),
@@ -119,6 +173,12 @@ export const configSchema: z.ZodType<ServerConfig> = z.strictObject({
   connectionsMax: z.int().min(1).max(1_000_000).default(20_000),
   graceMs: milliseconds.default(5000),
 });
+
+/** Whether a path, from wherever both are, is a folder or something in it. */
+function isWithin(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way === "" || (way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way));
+}
 
 function isWord(text: string): boolean {
   // Control characters would pass unseen from one terminal to the next.

@@ -9,6 +9,15 @@ export interface HostedLog {
   readonly log: Log | undefined;
   /** Why there is no log. */
   readonly failure: Reason | undefined;
+  /** Where its key store is backed up. */
+  readonly keyBackup?: KeyBackupState | undefined;
+}
+
+/** How the backups of a key store stand. */
+export interface KeyBackupState {
+  /** When the newest was made, in ms since 1970. */
+  readonly lastAt: number | undefined;
+  trouble(): Reason | undefined;
 }
 
 /** @throws {ServerError} `log-unavailable` */
@@ -19,7 +28,10 @@ export function openedLog({ name, log }: HostedLog): Log {
   });
 }
 
-export function statusOf({ log, failure }: HostedLog): Pick<LogStatus, "state" | "reasons"> {
-  if (log !== undefined) return log.status();
-  return { state: "stopped", reasons: failure === undefined ? [] : [failure] };
+export function statusOf({ log, failure, keyBackup }: HostedLog): Pick<LogStatus, "state" | "reasons"> {
+  if (log === undefined) return { state: "stopped", reasons: failure === undefined ? [] : [failure] };
+  const { state, reasons } = log.status();
+  const trouble = keyBackup?.trouble();
+  if (trouble === undefined) return { state, reasons };
+  return { state: state === "ok" ? "degraded" : state, reasons: [...reasons, trouble] };
 }

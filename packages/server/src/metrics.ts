@@ -11,7 +11,7 @@ export class ServerMetrics {
   readonly #problems: Counter<"code">;
   readonly #duration: Histogram<"route">;
 
-  constructor(logs: readonly HostedLog[]) {
+  constructor(logs: readonly HostedLog[], tls?: { readonly expiresAt: number }) {
     const registers = [this.#registry];
     this.#requests = new Counter({
       name: "tallystick_http_requests_total",
@@ -33,6 +33,8 @@ export class ServerMetrics {
       registers,
     });
     addLogMetrics(registers, logs);
+    addKeyBackupMetric(registers, logs);
+    if (tls !== undefined) addTlsMetric(registers, tls);
     const state = new Gauge({
       name: "tallystick_log_state",
       help: "1 for the state that a log is in",
@@ -69,6 +71,28 @@ export class ServerMetrics {
   async text(): Promise<string> {
     return this.#registry.metrics();
   }
+}
+
+function addTlsMetric(registers: Registry[], tls: { readonly expiresAt: number }): void {
+  const gauge: Gauge = new Gauge({
+    name: "tallystick_tls_certificate_expiry_seconds",
+    help: "When the TLS certificate in use ends, in seconds since 1970",
+    registers,
+    collect: () => gauge.set(tls.expiresAt / 1000),
+  });
+}
+
+function addKeyBackupMetric(registers: Registry[], logs: readonly HostedLog[]): void {
+  const gauge: Gauge<"log"> = new Gauge({
+    name: "tallystick_log_key_backup_time_seconds",
+    help: "When the newest backup of the key store was made, in seconds since 1970",
+    labelNames: ["log"],
+    registers,
+    collect: () => {
+      for (const { name, keyBackup } of logs)
+        if (keyBackup?.lastAt !== undefined) gauge.set({ log: name }, keyBackup.lastAt / 1000);
+    },
+  });
 }
 
 /** What each log is and counts, read when it is asked for. */

@@ -229,7 +229,8 @@ describe("backup keys", () => {
     await site.fill(3);
     await site.backups().run();
     const other = new Uint8Array(32).fill(7);
-    const wrong = new KeyBackups({ ...site, origin, masterKey: other, now: () => site.now });
+    const { path, target, keys: folder } = site;
+    const wrong = new KeyBackups({ path, target, keys: folder, origin, masterKey: other, now: () => site.now });
     await expectCode("master-key-wrong", () => wrong.run());
     expect(readdirSync(site.keys)).toEqual(["backup-key.1"]);
     await site.use((keys) => keys.rotateMasterKey(other));
