@@ -158,8 +158,8 @@ function locateMap(pairs: readonly Pair[], place: Place, surroundings: Surroundi
     const offset = (key as Partial<Node> | null)?.range?.[0];
     const keyPlace = offset === undefined ? place : placeAt(offset);
     if (!isScalar(key) || typeof key.value !== "string") {
-      const got = isScalar(key) ? (key.source ?? "nothing") : "a list or a map";
-      defects.add(keyPlace, path, `expected a text as key, got ${quote(got)}: put it in quotes`);
+      const got = isScalar(key) ? `${quote(key.source ?? "")}: put it in quotes` : "a list or a map";
+      defects.add(keyPlace, path, `expected a text as key, got ${got}`);
       continue;
     }
     const below = joinPath(path, key.value);

@@ -26,8 +26,10 @@ const SENDER_KEYS_MAX = 1024;
 const ISSUERS_MAX = 16;
 const GRANTS_MAX = 256;
 
-/** One line without signs that steer a terminal or cannot be seen: people compare these texts. */
-const lineOf = (charsMax: number): string => String.raw`^[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]{1,${charsMax}}$`;
+/** One line without signs that steer a terminal or cannot be seen: people compare these texts. In what every dialect knows. */
+const UNSEEN = String.raw`\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff`;
+
+const lineOf = (charsMax: number): string => `^[^${UNSEEN}]{1,${charsMax}}$`;
 
 const line = (charsMax: number, what: string): Shape<string> =>
   text({ pattern: lineOf(charsMax), expected: `${what}: a text of 1 to ${charsMax} characters on one line` });
@@ -83,11 +85,9 @@ const classRule: Shape<ClassRule> = refined(
       law: "basis",
       reason: "basis",
     },
-    schema: {
-      not: { properties: { keep: { const: FOR_EVER }, erase: { const: "at-expiry" } }, required: ["keep", "erase"] },
-    },
   }),
   toClassRule,
+  { not: { properties: { keep: { const: FOR_EVER }, erase: { const: "at-expiry" } }, required: ["keep", "erase"] } },
 );
 
 function toClassRule(given: ClassText, node: Located, { path, defects }: Reading): ClassRule | undefined {
@@ -197,21 +197,21 @@ const grant: Shape<GrantRule> = refined(
       subjectFrom: { shape: claim, description: "Of readers: the claim that says whose events they may read" },
       tenantFrom: { shape: claim, description: "Of readers: the claim that says which tenant's events they may read" },
     },
-    schema: {
-      if: { properties: { role: { const: "reader" } }, required: ["role"] },
-      // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's keyword; nobody awaits a schema
-      then: { anyOf: [{ required: ["subjectFrom"] }, { required: ["tenantFrom"] }] },
-      else: { not: { anyOf: [{ required: ["subjectFrom"] }, { required: ["tenantFrom"] }] } },
-    },
   }),
   (given, node, { path, defects }) => {
     const isScoped = given.subjectFrom !== undefined || given.tenantFrom !== undefined;
     if (isScoped === (given.role === "reader")) return given;
     const words = isScoped
-      ? `expected no subjectFrom and tenantFrom of a ${given.role}: only readers have them`
+      ? `expected no subjectFrom and tenantFrom for the role ${given.role}: only readers have them`
       : SCOPED;
     defects.add(node.place, path, words);
     return undefined;
+  },
+  {
+    if: { properties: { role: { const: "reader" } }, required: ["role"] },
+    // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's keyword; nobody awaits a schema
+    then: { anyOf: [{ required: ["subjectFrom"] }, { required: ["tenantFrom"] }] },
+    else: { not: { anyOf: [{ required: ["subjectFrom"] }, { required: ["tenantFrom"] }] } },
   },
 );
 
@@ -258,6 +258,7 @@ const twoPersons: Shape<readonly TwoPersonAct[]> = refined(
     defects.add(itemPlace(node, at), `${path}[${at}]`, `${acts[at]} stands there already`);
     return undefined;
   },
+  { uniqueItems: true },
 );
 
 interface RulesText {

@@ -49,13 +49,17 @@ export interface TextBounds {
 /** Text that a pattern describes. */
 export function text({ pattern, expected, meant, hidden = false }: TextBounds): Shape<string> {
   const expression = new RegExp(pattern, "u");
+  const guessOf = (given: string): string | undefined => {
+    const guess = meant?.(given);
+    return guess !== undefined && expression.test(guess) ? guess : undefined;
+  };
   return {
     schema: { type: "string", pattern },
     read: (node, reading) => {
       const value = node.kind === "scalar" ? node.value : undefined;
       if (typeof value === "string" && expression.test(value)) return value;
       const given = node.kind === "scalar" && value !== null ? node.source : undefined;
-      const guess = given === undefined ? undefined : meant?.(given);
+      const guess = given === undefined ? undefined : guessOf(given);
       const quotes = guess === undefined && given !== undefined && typeof value !== "string" && expression.test(given);
       const hint = quotes ? ", in quotes" : guess === undefined ? "" : `, such as ${guess}`;
       if (!hidden || given === undefined) return refuse(node, reading, `expected ${expected}${hint}`);
@@ -140,12 +144,10 @@ export interface RecordBounds<T> {
   readonly fields: { readonly [K in keyof T]-?: Field<Exclude<T[K], undefined>> };
   /** What others call the keys. */
   readonly alsoCalled?: Readonly<Record<string, string>>;
-  /** What the schema says beyond the fields. */
-  readonly schema?: Json;
 }
 
 /** A map of fixed keys. What is left out is absent. */
-export function record<T extends object>({ fields, alsoCalled = {}, schema = {} }: RecordBounds<T>): Shape<T> {
+export function record<T extends object>({ fields, alsoCalled = {} }: RecordBounds<T>): Shape<T> {
   const known = Object.entries<Field<unknown>>(fields);
   const names = known.map(([name]) => name);
   const required = known.filter(([, field]) => field.required === true).map(([name]) => name);
@@ -156,7 +158,6 @@ export function record<T extends object>({ fields, alsoCalled = {}, schema = {} 
       ...(required.length === 0 ? {} : { required }),
       additionalProperties: false,
       properties: Object.fromEntries(properties),
-      ...schema,
     },
     read: (node, reading) => {
       if (node.kind !== "map") return refuse(node, reading, `expected a map of ${names.join(", ")}`);
@@ -175,13 +176,14 @@ export function record<T extends object>({ fields, alsoCalled = {}, schema = {} 
   };
 }
 
-/** A shape whose values have to meet more, or are something else in the end. */
+/** A shape whose values have to meet more, or are something else in the end; `more` says it in the schema's words. */
 export function refined<S, T>(
   shape: Shape<S>,
   refine: (value: S, node: Located, reading: Reading) => T | undefined,
+  more: Json = {},
 ): Shape<T> {
   return {
-    schema: shape.schema,
+    schema: { ...shape.schema, ...more },
     read: (node, reading) => {
       const value = shape.read(node, reading);
       return value === undefined ? undefined : refine(value, node, reading);
