@@ -8,7 +8,7 @@ import { type Leaf, dayOf, decodeLeaf, decodeOpening, encodeCbor, encodeLeaf, st
 import { type LogStorage, type Row, type Run, StorageError, indexKey } from "@tallystick/storage";
 import { type Candidate, type OwnContext, type OwnEvent, type SentCandidate, ownCandidate } from "./candidate.ts";
 import { CHAIN_KINDS, type ChainEnds } from "./chain-ends.ts";
-import { findErased, isSealedAnew } from "./disposition/erased.ts";
+import { findErased } from "./disposition/erased.ts";
 import type { Ledger, LedgerEntry } from "./disposition/ledger.ts";
 import { LogError } from "./error.ts";
 import type { OwnStream } from "./heads.ts";
@@ -195,8 +195,8 @@ export class Draft {
     if (stored === undefined) return undefined;
     const { leaf, bytes } = this.#storedLeaf(stored.index);
     const row = this.#storedEntries.get(stored.index)?.sealed;
-    const erased = await findErased(this.#context.storage, stored.index, leaf);
-    if (row === undefined || (erased !== undefined && !isSealedAnew(row, leaf, erased.kind))) {
+    const erased = await findErased(this.#context.storage, { index: stored.index, leaf, row });
+    if (row === undefined || erased !== undefined) {
       const text = `id ${candidate.id} was logged at index ${stored.index}, and its contents were erased`;
       const details = {
         entry,
@@ -254,7 +254,8 @@ export class Draft {
   async #refuseErased(again: readonly (Placed | Acknowledgement)[]): Promise<void> {
     for (const [entry, place] of again.entries()) {
       if ("candidate" in place) continue;
-      const erased = await findErased(this.#context.storage, place.index, decodeLeaf(place.leaf));
+      const { sealed: row } = this.#storedEntries.get(place.index) ?? {};
+      const erased = await findErased(this.#context.storage, { index: place.index, leaf: decodeLeaf(place.leaf), row });
       if (erased === undefined) continue;
       const { certificate } = erased;
       const text = `entry ${entry} was logged at index ${place.index}, and its contents were erased under the certificate at index ${certificate}`;

@@ -169,7 +169,8 @@ export class LogSecrets {
    */
   open(input: SealedRow): Uint8Array {
     const contents = this.examine(input);
-    return contents.kind === "opened" ? contents.opening : refuseUnopened(input.index, contents);
+    if (contents.kind === "opened") return contents.opening;
+    throw unopened(input.index, contents);
   }
 
   /** Opens the contents of a leaf, or says why they do not open. Makes no keys. */
@@ -356,11 +357,6 @@ function masked(reference: Uint8Array, pad: Uint8Array): Uint8Array {
 /** What the key store calls the key of a class and a day. */
 export function classDayName(retentionClass: string, day: number): string {
   return `${retentionClass} ${day}`;
-}
-
-/** @throws {LogError} `erased`, `log-corrupt` */
-export function refuseUnopened(index: number, contents: Exclude<Contents, { kind: "opened" }>): never {
-  throw unopened(index, contents);
 }
 
 function unopened(index: number, contents: Exclude<Contents, { kind: "opened" }>): LogError {

@@ -16,10 +16,10 @@ import {
 } from "@tallystick/core";
 import { type TallyEvent, decodeEvent, decodeLeaf, decodeOpening } from "@tallystick/events";
 import { type LogStorage, indexKey } from "@tallystick/storage";
-import { type ErasedBy, findErased, isSealedAnew } from "./disposition/erased.ts";
+import { type ErasedBy, findErased } from "./disposition/erased.ts";
 import { LogError } from "./error.ts";
 import { decodeSignedHead } from "./heads.ts";
-import { type LogSecrets, refuseUnopened } from "./keys.ts";
+import type { LogSecrets } from "./keys.ts";
 import type { PublishedCheckpoint } from "./log-api.ts";
 import type { Published, PublishedHead } from "./published.ts";
 import { TABLE } from "./rows.ts";
@@ -147,14 +147,10 @@ export class LogReader {
     const decoded = decodeLeaf(leaf);
     const row = await storage.getRow(TABLE.sealed, indexKey(index));
     // Asked first: an older key store that was put back may have a destroyed key again.
-    const erasedBy = await findErased(storage, index, decoded);
-    if (erasedBy !== undefined && (row === undefined || !isSealedAnew(row, decoded, erasedBy.kind)))
-      throw erased(index, erasedBy);
+    const erasedBy = await findErased(storage, { index, leaf: decoded, row });
+    if (erasedBy !== undefined) throw erased(index, erasedBy);
     if (row === undefined) throw corrupt(index, "the sealed event is missing from the storage");
-    const contents = secrets.examine({ row, commitment: decoded.commitment });
-    // What was sealed anew for a hold or a duty is gone when that is over.
-    if (contents.kind === "erased" && erasedBy !== undefined) throw erased(index, erasedBy);
-    const opening = contents.kind === "opened" ? contents.opening : refuseUnopened(index, contents);
+    const opening = secrets.open({ row, commitment: decoded.commitment, index });
     return { opening, event: decodeEvent(decodeOpening(opening).event) };
   }
 

@@ -106,7 +106,7 @@ async function checkSealed(entry: {
   const contents = row === undefined ? undefined : secrets.examine({ row, commitment: leaf.commitment });
   if (contents?.kind === "opened" || contents?.kind === "erased") return;
   // What was destroyed under a certificate need not open, nor be there.
-  if ((await findErased(storage, index, leaf)) !== undefined) return;
+  if ((await findErased(storage, { index, leaf, row })) !== undefined) return;
   if (contents === undefined) throw damaged(index, "its sealed event is missing");
   if (contents.kind === "unopenable") throw damaged(index, `its sealed event does not open: ${contents.cause.message}`);
   if (contents.kind === "key-missing") throw damaged(index, `the key store has no ${contents.key} key for it`);

@@ -38,33 +38,41 @@ function placeOfTag(tag: Uint8Array): string {
   return `tag:${encodeHex(tag)}`;
 }
 
+/** Of a sealed row: of which class-day's key, and whether of a person's too. */
+interface SealedUnder {
+  readonly class: string;
+  readonly day: number;
+  readonly hasPerson: boolean;
+}
+
 /**
- * What covers an entry; `undefined` where nothing does. An entry that is covered may still open: if a duty to keep it
- * went on, it was sealed anew ({@link isSealedAnew}).
+ * What destroyed an entry's contents; `undefined` where nothing did. An entry that was sealed anew before, for a hold or
+ * a duty, is not destroyed with the keys that it was sealed under first, but with those that it is under now.
+ *
+ * @param row - Its sealed row; `undefined` where there is none any more.
+ * @throws {LogError | EventError} It is no sealed row.
  */
-export async function findErased(storage: LogStorage, index: number, leaf: Leaf): Promise<ErasedBy | undefined> {
-  const tag = (leaf.subject ?? leaf.actor)?.tag;
-  const places = [placeOfClassDay(leaf.class, dayOf(leaf.loggedAt)), ...(tag === undefined ? [] : [placeOfTag(tag)])];
-  const [classDay, person] = await storage.getRows(TABLE.erased, places);
-  for (const [kind, row] of [
-    ["class-day", classDay],
-    ["person", person],
-  ] as const) {
-    if (row === undefined) continue;
-    const [certificate, before] = listOf(decodeCbor(row), "erased");
+export async function findErased(
+  storage: LogStorage,
+  { index, leaf, row }: { readonly index: number; readonly leaf: Leaf; readonly row: Uint8Array | undefined },
+): Promise<ErasedBy | undefined> {
+  const first = { class: leaf.class, day: dayOf(leaf.loggedAt), hasPerson: true };
+  const under = row === undefined ? first : sealedUnder(row);
+  const tag = under.hasPerson ? (leaf.subject ?? leaf.actor)?.tag : undefined;
+  const classDay = placeOfClassDay(under.class, under.day);
+  const rows = await storage.getRows(TABLE.erased, [classDay, ...(tag === undefined ? [] : [placeOfTag(tag)])]);
+  for (const [at, kind] of (["class-day", "person"] as const).entries()) {
+    const found = rows[at];
+    if (found === undefined) continue;
+    const [certificate, before] = listOf(decodeCbor(found), "erased");
     if (index < numberOf(before, "erased before"))
       return { kind, certificate: numberOf(certificate, "erased certificate") };
   }
   return undefined;
 }
 
-/**
- * Whether a sealed row is not under the keys that were destroyed: under those of a hold instead of the class-day's, or
- * without the person's.
- *
- * @throws {LogError | EventError} It is no sealed row.
- */
-export function isSealedAnew(row: Uint8Array, leaf: Leaf, kind: ErasedBy["kind"]): boolean {
+function sealedUnder(row: Uint8Array): SealedUnder {
   const { bytes, mask } = decodeSealedRow(row);
-  return kind === "person" ? mask === null : decodeSealed(bytes).class !== leaf.class;
+  const { class: retentionClass, day } = decodeSealed(bytes);
+  return { class: retentionClass, day, hasPerson: mask !== null };
 }

@@ -204,9 +204,8 @@ export class Erasures {
         if (index < from) break;
         if (tag.kind === "actor" && leaf.subject !== null) continue;
         if (ruleOf(rules(), leaf.class).erase !== "at-expiry") continue;
-        if ((await findErased(storage, index, leaf)) !== undefined) continue;
         const row = await storage.getRow(TABLE.sealed, indexKey(index));
-        if (row === undefined) continue;
+        if (row === undefined || (await findErased(storage, { index, leaf, row })) !== undefined) continue;
         const anew = sealAnew({ secrets, random, row, leaf, class: leaf.class, keepPerson: false });
         if (anew === undefined) continue;
         kept.set(leaf.class, (kept.get(leaf.class) ?? 0) + 1);

@@ -11,7 +11,12 @@ async function filled(site: Site): Promise<Log> {
   const log = await site.open();
   await until(() => log.status().state === "ok");
   await log.appendEvents({ writer: "app", events: Array.from({ length: 9 }, (_, n) => login(n)) });
-  const byOther = { type: "account.disable", outcome: "success", actor: { type: "user", id: "u1" }, subject: { id: "u2" } };
+  const byOther = {
+    type: "account.disable",
+    outcome: "success",
+    actor: { type: "user", id: "u1" },
+    subject: { id: "u2" },
+  };
   await log.appendEvents({ writer: "app", events: [event(9, byOther)] });
   return log;
 }
@@ -73,7 +78,11 @@ describe("erasing a person", () => {
     expect(tags).toHaveLength(2);
     expect(tags).toContainEqual([encodeHex(leaf.subject?.tag ?? new Uint8Array()), 1, 9]);
     expect(certificate.keys).toHaveLength(1);
-    expect(await certificateAt(log, done)).toMatchObject({ state: "done", ordered: ordered[0], keys: certificate.keys });
+    expect(await certificateAt(log, done)).toMatchObject({
+      state: "done",
+      ordered: ordered[0],
+      keys: certificate.keys,
+    });
     for (const index of [...ordered, done]) {
       const { opening } = await log.readEvent({ index, reader: "auditor" });
       expect(Buffer.from(decodeOpening(opening).event).includes("u2")).toBe(false);
@@ -176,10 +185,14 @@ describe("erasing a person", () => {
 
   test("what a duty keeps is sealed anew without the person's key, counted, and still opens", async () => {
     const site = await createSite();
-    const rules = "version: 1\nclasses:\n  account: { keep: 6y, erase: at-expiry, basis: a duty }\nother: { keep: 1y }\n";
+    const rules =
+      "version: 1\nclasses:\n  account: { keep: 6y, erase: at-expiry, basis: a duty }\nother: { keep: 1y }\n";
     const log = await site.open({ proposedRules: async () => rules });
     await until(() => log.disposition.rules().index !== undefined);
-    const events = [login(0), event(1, { type: "account.create", outcome: "success", actor: { type: "user", id: "u0" } })];
+    const events = [
+      login(0),
+      event(1, { type: "account.create", outcome: "success", actor: { type: "user", id: "u0" } }),
+    ];
     const [{ index: first = 0 } = {}, { index: second = 0 } = {}] = await log.appendEvents({ writer: "app", events });
     const done = await erased(log, "u0");
     expect(done.kept).toEqual([["account", 1]]);
