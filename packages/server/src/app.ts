@@ -1,16 +1,17 @@
 /** The HTTP application: finds log and route, checks who asks, and turns whatever happens into an answer. */
 import { randomBytes, randomUUID } from "node:crypto";
 import type { HttpBindings } from "@hono/node-server";
-import { type Log, LogError } from "@tallystick/log";
+import { type Log, LogError, type Rules } from "@tallystick/log";
 import { Hono } from "hono";
 import { acceptedFormat } from "./accept.ts";
-import { type AccessRules, DEFAULT_ACCESS_RULES } from "./access-rules.ts";
-import { authorize, isLocal } from "./access.ts";
+import { type Authentication, authorize, isLocal } from "./access.ts";
 import { Approvals } from "./approval.ts";
 import { Bodies } from "./body.ts";
 import { type HostedLog, openedLog } from "./hosted-log.ts";
+import { Identities } from "./identity.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { OWN_PATHS, ownReply } from "./own-routes.ts";
+import { ParsedRules } from "./parsed-rules.ts";
 import { PROBLEMS, codeOf, problemReply } from "./problem.ts";
 import { PublicReads } from "./public-reads.ts";
 import { type RateLimit, RateLimiter } from "./rate-limit.ts";
@@ -18,6 +19,7 @@ import type { Reply, ServerRequest } from "./request.ts";
 import { type Match, findRoute, matchRoute, queryOf } from "./routing.ts";
 import { BODY_BYTES_MAX } from "./submission.ts";
 import type { TokenFinder } from "./tokens.ts";
+import { isCertified, requireCertificate } from "./tls.ts";
 import { WebRequest, responseOf } from "./web-request.ts";
 
 export interface ServerLogger {
@@ -36,12 +38,16 @@ export interface ServerAppOptions {
   /** Fires when the server ends: from then on requests are refused, and bodies that are not whole too. */
   readonly closing?: AbortSignal;
   readonly logger?: ServerLogger;
-  /** The rules in force of a log, as far as access depends on them; one-person orders and optional purposes by default. */
-  readonly rulesOf?: (log: string) => AccessRules;
+  /** Knows whom the identity providers in the rules vouch for; by default under a random key, so that ids end with the process. */
+  readonly identities?: Identities;
   /** 32 bytes that tickets for a second person are sealed with; by default random, so that none outlives the process. */
   readonly approvalKey?: Uint8Array;
   /** In ms since 1970. */
   readonly now?: () => number;
+  /** Of a server that speaks TLS itself: when its certificate ends, in ms since 1970. */
+  readonly tls?: { readonly expiresAt: number };
+  /** What a writer has to show: a token, or a client certificate besides. */
+  readonly writers?: "token" | "certificate";
   /** In ms; of a clock that only goes forward. */
   readonly monotonic?: () => number;
 }
@@ -66,6 +72,9 @@ const SECURITY = {
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 };
 
+/** A year, for this host alone: what else its domain has is not ours to say. RFC 6797 */
+const TLS_ONLY = { "strict-transport-security": "max-age=31536000" };
+
 /** Makes the application. It opens no log and closes none. */
 export function createServerApp(options: ServerAppOptions): Hono<ServerEnvironment> {
   return webApp(new ServerApp(options));
@@ -75,7 +84,9 @@ export function createServerApp(options: ServerAppOptions): Hono<ServerEnvironme
 export function webApp(server: ServerApp): Hono<ServerEnvironment> {
   const app = new Hono<ServerEnvironment>();
   app.all("*", async ({ req, env }) =>
-    responseOf(await server.respond(new WebRequest(req.raw), { isLocal: isLocal(env) })),
+    responseOf(
+      await server.respond(new WebRequest(req.raw, isCertified(env?.incoming?.socket)), { isLocal: isLocal(env) }),
+    ),
   );
   return app;
 }
@@ -102,6 +113,7 @@ export class ServerApp {
   readonly #metrics: ServerMetrics;
   readonly #limiter: RateLimiter;
   readonly #publicReads = new PublicReads();
+  readonly #authentication: Authentication;
   readonly #approvals: Approvals;
   readonly #bodies: Bodies;
   readonly #closing: AbortSignal;
@@ -110,7 +122,7 @@ export class ServerApp {
   constructor(options: ServerAppOptions) {
     const { logs, rateLimit, closing, bodyTimeoutMs, bodiesBytesMax, monotonic } = options;
     this.#options = options;
-    this.#metrics = new ServerMetrics(logs);
+    this.#metrics = new ServerMetrics(logs, options.tls);
     this.#limiter = new RateLimiter(rateLimit ?? { requestsPerSecond: 2000, burst: 4000 });
     this.#closing = closing ?? new AbortController().signal;
     const limits = {
@@ -119,11 +131,12 @@ export class ServerApp {
       totalBytesMax: bodiesBytesMax ?? 256 * 1024 * 1024,
     };
     this.#bodies = new Bodies(limits, this.#closing);
-    this.#approvals = new Approvals({
-      key: options.approvalKey ?? randomBytes(32),
-      rulesOf: options.rulesOf ?? (() => DEFAULT_ACCESS_RULES),
-      now: options.now ?? Date.now,
-    });
+    this.#authentication = {
+      tokens: options.tokens,
+      identities: options.identities ?? new Identities({ key: randomBytes(32) }),
+      rules: new ParsedRules(),
+    };
+    this.#approvals = new Approvals({ key: options.approvalKey ?? randomBytes(32), now: options.now ?? Date.now });
     this.#monotonic = monotonic ?? (() => performance.now());
   }
 
@@ -140,6 +153,7 @@ export class ServerApp {
     const all = {
       ...headers,
       ...SECURITY,
+      ...(this.#options.tls === undefined ? {} : TLS_ONLY),
       // Not for what is open to this machine alone: a page in a browser here is no program of the operator's.
       ...(seen.route === "/metrics" ? {} : CORS),
       ...(this.#closing.aborted ? { connection: "close" } : {}),
@@ -170,15 +184,16 @@ export class ServerApp {
     }
     if (OWN_PATHS.includes(path)) {
       seen.route = path;
-      const { logs, tokens } = this.#options;
-      return ownReply({ path, request, local, logs, tokens, metrics: this.#metrics });
+      const { logs } = this.#options;
+      return ownReply({ ...this.#authentication, path, request, local, logs, metrics: this.#metrics });
     }
     return this.#call(request, findRoute(path, method, this.#options.logs), seen);
   }
 
   async #call(request: ServerRequest, { hosted, route, parameter }: Match, seen: Seen): Promise<Reply> {
     seen.route = route.path;
-    const credential = authorize({ hosted, route, request, tokens: this.#options.tokens });
+    const credential = await authorize({ ...this.#authentication, hosted, route, parameter, request });
+    if (credential !== undefined && this.#options.writers === "certificate") requireCertificate(credential, request);
     if (credential !== undefined) this.#limiter.take(credential.id, seen.beganMs);
     const query = queryOf(route, request.search);
     // Before anything is done: a client that cannot read the answer must not have caused something.
@@ -186,7 +201,9 @@ export class ServerApp {
     const log = this.#openedLog(hosted);
     const body = this.#bodies.open(request.body);
     try {
-      const call = { hosted, log, credential, request, query, parameter, format, body, approvals: this.#approvals };
+      const rules = (): Rules => this.#authentication.rules.of(log);
+      const approvals = this.#approvals;
+      const call = { hosted, log, credential, request, query, parameter, format, body, rules, approvals };
       if (credential !== undefined) return await route.handle(call);
       return await this.#publicReads.with(async () => route.handle(call));
     } finally {

@@ -4,6 +4,7 @@
  */
 import type { RequestListener, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { Server as TlsServer } from "node:tls";
 
 export interface ConnectionLimits {
   /** Of all answers that clients have not taken yet. */
@@ -35,7 +36,8 @@ interface Connection {
 export function boundConnections(server: Server, { answersBytesMax, onTrouble, lookMs }: ConnectionLimits): () => void {
   const connections = new Map<Socket, Connection>();
   const tell = rarely(onTrouble);
-  server.on("connection", (socket: Socket) => {
+  // Requests come over the sockets that these events give.
+  server.on(server instanceof TlsServer ? "secureConnection" : "connection", (socket: Socket) => {
     connections.set(socket, { response: undefined, ahead: [] });
     socket.once("close", () => connections.delete(socket));
   });

@@ -6,6 +6,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import type { ServerApp } from "./app.ts";
 import { type BodySink, type BodySource, parseContentLength } from "./body.ts";
 import type { Reply, ServerRequest } from "./request.ts";
+import { isCertified } from "./tls.ts";
 
 /** For the rest of a body that nobody reads: as long as the long way gives it. */
 const REST_TIMEOUT_MS = 500;
@@ -108,6 +109,10 @@ class NodeRequest implements ServerRequest, BodySource {
 
   get connection(): object {
     return this.#incoming.socket;
+  }
+
+  get isCertified(): boolean {
+    return isCertified(this.#incoming.socket);
   }
 
   get signal(): AbortSignal {

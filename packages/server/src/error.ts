@@ -4,7 +4,7 @@ import { TallystickError } from "@tallystick/core";
 /**
  * Requests: `unauthenticated`, `forbidden`, `rate-limited`, `log-unknown`, `log-unavailable`, `not-found`,
  * `method-not-allowed`, `not-acceptable`, `media-type-unsupported`, `request-malformed`, `body-too-large`,
- * `body-too-slow`, `purpose-required`, `approval-invalid`, `approval-outdated`, `approval-by-same-person`. Of these `rate-limited` and `log-unavailable` can be tried again.
+ * `body-too-slow`, `identity-unavailable`, `purpose-required`, `approval-invalid`, `approval-outdated`, `approval-by-same-person`. Of these `rate-limited` and `log-unavailable` can be tried again.
  * Folders: `config-malformed`, `server-exists`, `tokens-malformed`, `token-unknown`.
  */
 export type ServerErrorCode =
@@ -13,8 +13,10 @@ export type ServerErrorCode =
   | "approval-outdated"
   | "body-too-large"
   | "body-too-slow"
+  | "client-certificate-required"
   | "config-malformed"
   | "forbidden"
+  | "identity-unavailable"
   | "log-unavailable"
   | "log-unknown"
   | "media-type-unsupported"

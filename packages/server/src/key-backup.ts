@@ -5,7 +5,7 @@
  */
 import { resolve } from "node:path";
 import type { LogLogger, Reason } from "@tallystick/log";
-import { type KeyBackup, KeyBackups } from "@tallystick/storage";
+import type { KeyBackup, KeyBackups } from "@tallystick/storage";
 import type { KeyBackupConfig, LogConfig, ServerConfig } from "./config.ts";
 import { reasonOf } from "./init.ts";
 

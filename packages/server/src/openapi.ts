@@ -21,7 +21,7 @@ const GENERAL: readonly ProblemCode[] = [
   "internal",
 ];
 /** And those with a token. */
-const GUARDED: readonly ProblemCode[] = ["unauthenticated", "forbidden", "rate-limited"];
+const GUARDED: readonly ProblemCode[] = ["unauthenticated", "forbidden", "client-certificate-required", "rate-limited"];
 /** And those without one. */
 const OPEN: readonly ProblemCode[] = ["log-overloaded"];
 /** And those whose answer is a value. */

@@ -10,6 +10,8 @@ export interface ServerRequest {
   readonly body: BodySource;
   /** The same object for all requests over one connection, where that is known. */
   readonly connection: object | undefined;
+  /** Whether the client has shown a certificate that the server's client CA vouches for. */
+  readonly isCertified: boolean;
   /** Fires when the client goes away before it has its answer. */
   readonly signal: AbortSignal;
   /** By its name in lower case; headers that stand there twice are joined by `, `. */

@@ -8,6 +8,9 @@ import {
   type KeyStore,
   type LogStorage,
   MASTER_KEY_VARIABLE,
+  type TlsFiles,
+  KeyBackups,
+  finalDay,
   loadMasterKey,
   openKeyStore,
   openLevelStorage,
@@ -16,10 +19,12 @@ import { ServerApp, webApp } from "./app.ts";
 import { type LogConfig, type ServerConfig, readConfig } from "./config.ts";
 import { boundConnections } from "./connections.ts";
 import type { HostedLog } from "./hosted-log.ts";
+import { KeyBackupSchedule, keyBackupFolders } from "./key-backup.ts";
 import { readLogKeys, readLogPolicy, reasonOf } from "./init.ts";
 import { directListener } from "./direct.ts";
 import { layoutOf, logLayoutOf } from "./layout.ts";
 import { watchStatus } from "./status-watch.ts";
+import { createTlsServer, openTlsFiles } from "./tls.ts";
 import { TokenFile } from "./token-file.ts";
 
 export interface ServeLogsOptions {
@@ -61,6 +66,7 @@ interface Opened {
  * answers 503, and /readyz says why.
  *
  * @throws {ServerError} `config-malformed`, `tokens-malformed`
+ * @throws {StorageError} `tls-unusable`, `secret-file-exposed`, `storage-unavailable`: a file of its TLS.
  * @throws {Error} the address cannot be listened on (`EADDRINUSE`, `EACCES`).
  */
 export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> {
@@ -70,11 +76,15 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
     onTrouble: (error) =>
       options.logger?.warn("the tokens file cannot be used; those known before go on", reasonOf(error)),
   });
+  const tls = await openTls(config, options).catch((cause: unknown) => {
+    tokens.close();
+    throw cause;
+  });
   const opened: Opened[] = [];
-  for (const log of config.logs) opened.push(await openHosted(log, options));
+  for (const log of config.logs) opened.push(await openHosted(log, { ...options, config }));
   const logs = opened.map(({ hosted }) => hosted);
   const closing = new AbortController();
-  const server = createHttpServer({ config, tokens, logs, closing: closing.signal, options });
+  const server = createHttpServer({ config, tls, tokens, logs, closing: closing.signal, options });
   const { logger } = options;
   const endWatch = logger === undefined ? undefined : watchStatus(logs, logger);
   const { answersBytesMax } = config;
@@ -85,7 +95,9 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
   const end = async (graceMs: number): Promise<void> => {
     endWatch?.();
     tokens.close();
-    await closeAll(server, { opened, graceMs, closing });
+    const closed = closeAll(server, { opened, graceMs, closing });
+    tls?.close();
+    await closed;
     endBounds();
   };
   try {
@@ -96,21 +108,27 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
   }
   let closed: Promise<void> | undefined;
   return {
-    url: urlOf(server),
+    url: urlOf(server, tls === undefined ? "http" : "https"),
     logs,
     close: () => (closed ??= end(config.graceMs)),
   };
 }
 
+async function openTls(config: ServerConfig, { dir, logger }: ServeLogsOptions): Promise<TlsFiles | undefined> {
+  if (config.tls === undefined) return undefined;
+  return openTlsFiles(config.tls, { dir, onTrouble: (message, details) => logger?.warn(message, details) });
+}
+
 interface HttpServerInput {
   readonly config: ServerConfig;
+  readonly tls: TlsFiles | undefined;
   readonly tokens: TokenFile;
   readonly logs: readonly HostedLog[];
   readonly closing: AbortSignal;
   readonly options: ServeLogsOptions;
 }
 
-function createHttpServer({ config, tokens, logs, closing, options }: HttpServerInput): Server {
+function createHttpServer({ config, tls, tokens, logs, closing, options }: HttpServerInput): Server {
   const { rateLimit, bodyTimeoutMs, bodiesBytesMax, connectionsMax, stallTimeoutMs } = config;
   const app = new ServerApp({
     logs,
@@ -119,29 +137,42 @@ function createHttpServer({ config, tokens, logs, closing, options }: HttpServer
     bodyTimeoutMs,
     bodiesBytesMax,
     closing,
+    ...(tls === undefined ? {} : { tls, writers: config.tls?.writers ?? "token" }),
     ...(options.logger === undefined ? {} : { logger: options.logger }),
   });
+  const headersTimeout = Math.min(HEADERS_TIMEOUT_MS, bodyTimeoutMs);
   const serverOptions = {
-    headersTimeout: Math.min(HEADERS_TIMEOUT_MS, bodyTimeoutMs),
+    headersTimeout,
     // The application's own timeout comes first, with an answer.
     requestTimeout: bodyTimeoutMs + HEADERS_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     connectionsCheckingInterval: LOOK_INTERVAL_MS,
   };
-  const server = createServer(serverOptions, directListener(app, getRequestListener(webApp(app).fetch)));
+  const listener = directListener(app, getRequestListener(webApp(app).fetch));
+  const server =
+    tls === undefined
+      ? createServer(serverOptions, listener)
+      : createTlsServer(tls, { ...serverOptions, handshakeTimeout: headersTimeout }, listener);
   server.maxConnections = connectionsMax;
   server.timeout = stallTimeoutMs;
   return server;
 }
 
-async function openHosted(config: LogConfig, options: ServeLogsOptions): Promise<Opened> {
+interface HostOptions extends ServeLogsOptions {
+  readonly config: ServerConfig;
+}
+
+async function openHosted(config: LogConfig, options: HostOptions): Promise<Opened> {
   const { name, publicEntries } = config;
   const resources: { close(): Promise<void> }[] = [];
   try {
     const log = await openOne(config, options, resources);
+    // Once the log has found its key store to be the newest: an older one must replace no backup.
+    const keyBackup = await startKeyBackups(config, options);
     return {
-      hosted: { name, publicEntries, log, failure: undefined },
+      hosted: { name, publicEntries, log, failure: undefined, keyBackup },
       close: async (graceMs) => {
+        await keyBackup?.close();
         await log.close({ graceMs });
         for (const resource of resources.toReversed()) await resource.close();
       },
@@ -154,11 +185,18 @@ async function openHosted(config: LogConfig, options: ServeLogsOptions): Promise
   }
 }
 
-async function openOne(
-  config: LogConfig,
-  options: ServeLogsOptions,
-  resources: { close(): Promise<void> }[],
-): Promise<Log> {
+async function startKeyBackups(
+  { name, origin, keyBackup }: LogConfig,
+  { dir, config, logger }: HostOptions,
+): Promise<KeyBackupSchedule | undefined> {
+  const folders = keyBackupFolders(dir, config, { name, keyBackup });
+  if (folders === undefined) return undefined;
+  const path = logLayoutOf(dir, name).keyStore;
+  const backups = new KeyBackups({ ...folders, path, origin, masterKey: await masterKeyOf(dir) });
+  return new KeyBackupSchedule({ backups, intervalMs: folders.intervalMs, logger, log: name });
+}
+
+async function openOne(config: LogConfig, options: HostOptions, resources: { close(): Promise<void> }[]): Promise<Log> {
   const { dir, witnessUrls = {}, startWithoutWitnesses = false, confirmClock = false, logger, fetch } = options;
   const layout = logLayoutOf(dir, config.name);
   const keys = await readLogKeys(layout);
@@ -191,6 +229,7 @@ async function openOne(
     queueEntriesMax: config.queueEntriesMax,
     startWithoutWitnesses,
     confirmClock,
+    ...(keyBackupFolders(dir, options.config, config) === undefined ? {} : { finalOn: finalDay }),
     ...(logger === undefined ? {} : { logger }),
     ...(fetch === undefined ? {} : { fetch }),
   };
@@ -217,9 +256,9 @@ async function listen(
   });
 }
 
-function urlOf(server: Server): string {
+function urlOf(server: Server, scheme: "http" | "https"): string {
   const { address, port, family } = server.address() as AddressInfo;
-  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+  return `${scheme}://${family === "IPv6" ? `[${address}]` : address}:${port}`;
 }
 
 interface Ending {

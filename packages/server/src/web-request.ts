@@ -7,12 +7,15 @@ export class WebRequest implements ServerRequest {
   readonly body: BodySource;
   /** A request over the web's types does not say where it comes from. */
   readonly connection = undefined;
+  readonly isCertified: boolean;
   readonly #request: Request;
   #url: URL | undefined;
 
-  constructor(request: Request) {
+  /** @param isCertified - {@link ServerRequest.isCertified}, which the web's types do not say. */
+  constructor(request: Request, isCertified: boolean) {
     this.#request = request;
     this.method = request.method;
+    this.isCertified = isCertified;
     this.body = new WebBody(request);
   }
 

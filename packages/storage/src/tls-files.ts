@@ -6,7 +6,8 @@
  */
 import { X509Certificate, createPrivateKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import type { SecureContextOptions, Server } from "node:tls";
+import type { Socket } from "node:net";
+import type { SecureContextOptions, Server, TLSSocket } from "node:tls";
 import { StorageError } from "./error.ts";
 import { storageFailure } from "./failure.ts";
 import { fileVersion, readSecretFile } from "./files.ts";
@@ -59,6 +60,7 @@ export class TlsFiles {
   readonly #now: () => number;
   readonly #timer: NodeJS.Timeout;
   readonly #servers = new Set<Server>();
+  readonly #handshakes = new Map<string, Socket>();
   #loaded: Loaded;
   /** What was read, or tried, last. */
   #seen: string;
@@ -103,11 +105,24 @@ export class TlsFiles {
   /** From now on `server` gets what is new. Connections that are open keep what they were opened with. */
   follow(server: Server): void {
     this.#servers.add(server);
+    server.on("connection", (socket: Socket) => {
+      const peer = peerOf(socket);
+      this.#handshakes.set(peer, socket);
+      socket.once("close", () => {
+        if (this.#handshakes.get(peer) === socket) this.#handshakes.delete(peer);
+      });
+    });
+    server.on("secureConnection", (socket: TLSSocket) => this.#handshakes.delete(peerOf(socket)));
   }
 
+  /**
+   * Looks no more, and ends connections whose handshake is not over: an HTTP server does not know of them, and a closed one
+   * would wait for them. Close the server first.
+   */
   close(): void {
     clearInterval(this.#timer);
     this.#servers.clear();
+    for (const socket of this.#handshakes.values()) socket.destroy();
   }
 
   async #look(): Promise<void> {
@@ -153,6 +168,11 @@ export class TlsFiles {
       ends: new Date(expiresAt).toISOString(),
     });
   }
+}
+
+/** A connection and the TLS socket that is made of it have no more in common than their ends. */
+function peerOf({ localAddress, remoteAddress, remotePort }: Socket): string {
+  return `${localAddress} ${remoteAddress} ${remotePort}`;
 }
 
 async function versionOf({ certificate, key, clientCa }: TlsPaths): Promise<string> {

@@ -23,14 +23,18 @@ export interface WitnessAppOptions {
   readonly random?: (size: number) => Uint8Array;
   /** Default: nobody is told. */
   readonly logger?: WitnessLogger;
+  /** Where the app is served over TLS: when the certificate ends, in ms since 1970. */
+  readonly tls?: { readonly expiresAt: number };
 }
 
 const TEXT = "text/plain; charset=utf-8";
 const REQUEST_ID_BYTES = 16;
+/** A year, for this host alone. RFC 6797 */
+const HSTS = "max-age=31536000";
 
 /** Makes the app. It owns nothing: close the witness yourself. */
 export function createWitnessApp(witness: Witness, options: WitnessAppOptions = {}): Hono {
-  const { logger = silentLogger, random = randomBytes } = options;
+  const { logger = silentLogger, random = randomBytes, tls } = options;
   const counter = new RequestCounter();
   const problem = (code: ProblemCode, detail: string, headers: Readonly<Record<string, string>> = {}): Response =>
     problemResponse({ code, detail, headers }, random(REQUEST_ID_BYTES));
@@ -39,6 +43,7 @@ export function createWitnessApp(witness: Witness, options: WitnessAppOptions = 
 
   app.use(async (context, next) => {
     await next();
+    if (tls !== undefined) context.res.headers.set("Strict-Transport-Security", HSTS);
     counter.count(endpointOf(context), context.res.status);
   });
   app.post("/add-checkpoint", (context) => post(context, (body) => witness.addCheckpoint(body)));
@@ -49,7 +54,7 @@ export function createWitnessApp(witness: Witness, options: WitnessAppOptions = 
   app.get("/healthz", () => textResponse("ok\n"));
   app.get("/readyz", () => readiness(witness));
   app.get("/metrics", () =>
-    textResponse(formatMetrics(counter, witness.status()), "text/plain; version=0.0.4; charset=utf-8"),
+    textResponse(formatMetrics(counter, witness.status(), tls), "text/plain; version=0.0.4; charset=utf-8"),
   );
 
   for (const path of ["/add-checkpoint", "/sign-subtree"]) app.all(path, () => wrongMethod("POST", problem));

@@ -35,6 +35,15 @@ export interface WitnessConfig {
   readonly lists: readonly string[];
   /** Origins of logs that were removed, which no list brings back. */
   readonly removed: readonly string[];
+  /** Without it the witness speaks HTTP without TLS. */
+  readonly tls?: TlsConfig;
+}
+
+/** Files, relative to the witness' folder. */
+export interface TlsConfig {
+  readonly certificate: string;
+  /** Nobody but its owner may read it. */
+  readonly key: string;
 }
 
 /** A log with its keys parsed. */
@@ -82,8 +91,12 @@ export async function writeConfig(
   config: WitnessConfig,
   fileSystem: FileSystem = nodeFileSystem,
 ): Promise<void> {
-  const { name, logs, lists, removed } = config;
-  const rest = { ...(lists.length > 0 ? { lists } : {}), ...(removed.length > 0 ? { removed } : {}) };
+  const { name, logs, lists, removed, tls } = config;
+  const rest = {
+    ...(lists.length > 0 ? { lists } : {}),
+    ...(removed.length > 0 ? { removed } : {}),
+    ...(tls === undefined ? {} : { tls }),
+  };
   const text = `${JSON.stringify({ format: FORMAT, name, logs, ...rest }, undefined, 2)}\n`;
   await writeFileDurably(configPath(dir), utf8(text), { fileSystem });
 }
@@ -213,15 +226,28 @@ export function assertName(name: string, code: WitnessErrorCode): void {
 }
 
 function parseConfig(value: unknown, path: string): WitnessConfig {
-  const fields = ["format", "name", "logs", "lists", "removed"];
-  const { format, name, logs, lists = [], removed = [] } = readFields(value, { path, what: "the file", fields });
+  const fields = ["format", "name", "logs", "lists", "removed", "tls"];
+  const { format, name, logs, lists = [], removed = [], tls } = readFields(value, { path, what: "the file", fields });
   if (format !== FORMAT) throw malformed(path, `format: expected ${quote(FORMAT)}`);
   if (typeof name !== "string") throw malformed(path, "name: expected text");
   assertName(name, "config-malformed");
   if (!Array.isArray(logs)) throw malformed(path, "logs: expected a list");
   if (!isTextList(lists)) throw malformed(path, "lists: expected a list of paths");
   if (!isTextList(removed)) throw malformed(path, "removed: expected a list of origins");
-  return { name, logs: logs.map((log, index) => parseLog(log, { path, what: `logs[${index}]` })), lists, removed };
+  return {
+    name,
+    logs: logs.map((log, index) => parseLog(log, { path, what: `logs[${index}]` })),
+    lists,
+    removed,
+    ...(tls === undefined ? {} : { tls: parseTls(tls, path) }),
+  };
+}
+
+function parseTls(value: unknown, path: string): TlsConfig {
+  const { certificate, key } = readFields(value, { path, what: "tls", fields: ["certificate", "key"] });
+  if (typeof certificate !== "string" || certificate === "") throw malformed(path, "tls.certificate: expected a path");
+  if (typeof key !== "string" || key === "") throw malformed(path, "tls.key: expected a path");
+  return { certificate, key };
 }
 
 function parseLog(value: unknown, { path, what }: { readonly path: string; readonly what: string }): LogConfig {

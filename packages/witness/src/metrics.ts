@@ -16,7 +16,11 @@ export class RequestCounter {
 }
 
 /** Formats all metrics. */
-export function formatMetrics(counter: RequestCounter, status: WitnessStatus): string {
+export function formatMetrics(
+  counter: RequestCounter,
+  status: WitnessStatus,
+  tls?: { readonly expiresAt: number },
+): string {
   const logs = status.logs.flatMap(({ origin, size, time }) =>
     size === undefined || time === undefined ? [] : [{ labels: `origin="${escapeLabel(origin)}"`, size, time }],
   );
@@ -46,7 +50,13 @@ export function formatMetrics(counter: RequestCounter, status: WitnessStatus): s
       status.lists.map(({ path, logs: count }) => [`path="${escapeLabel(path)}"`, count ?? 0]),
     ),
     family("tallystick_witness_log_trouble", "gauge", "1 for a log that is not cosigned for.", reasons),
+    ...(tls === undefined ? [] : [tlsFamily(tls)]),
   ].join("");
+}
+
+function tlsFamily({ expiresAt }: { readonly expiresAt: number }): string {
+  const help = "When the TLS certificate in use ends, in seconds since 1970.";
+  return family("tallystick_witness_tls_certificate_expiry_seconds", "gauge", help, [["", expiresAt / 1000]]);
 }
 
 /** Whether checkpoints are being cosigned, of some logs at least. */

@@ -1,15 +1,19 @@
 /** Runs a witness: opens it, listens, takes up changes of its configuration, and ends in order. */
 import { unwatchFile, watchFile } from "node:fs";
-import { type Server, createServer } from "node:http";
+import { type Server, type ServerOptions, createServer } from "node:http";
+import { type Server as HttpsServer, createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { resolve } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
+import { TlsFiles } from "@tallystick/storage";
+import type { Hono } from "hono";
 import { type WitnessAppOptions, createWitnessApp } from "./app.ts";
-import { configPath } from "./config.ts";
+import { configPath, readConfig } from "./config.ts";
 import { messageOf } from "./error.ts";
 import { silentLogger } from "./logger.ts";
 import { type OpenWitnessOptions, type Witness, openWitness } from "./witness.ts";
 
-export interface ServeWitnessOptions extends OpenWitnessOptions, WitnessAppOptions {
+export interface ServeWitnessOptions extends OpenWitnessOptions, Omit<WitnessAppOptions, "tls"> {
   /** Default 127.0.0.1. */
   readonly host?: string;
   /** Default 0: any that is free. */
@@ -34,6 +38,7 @@ export interface ServedWitness {
 
 /** More would be open for nothing: what is under way is bounded too. */
 const CONNECTIONS_MAX = 2048;
+/** For the head of a request, and for a TLS handshake. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
@@ -42,42 +47,67 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
  * Opens the witness in `dir` and serves it.
  *
  * @throws {WitnessError} as `openWitness`.
- * @throws {StorageError} as `openWitness`.
+ * @throws {StorageError} as `openWitness`; `tls-unusable`, `secret-file-exposed`, `storage-unavailable`: a file of its TLS.
  * @throws {Error} the address cannot be listened on (`EADDRINUSE`, `EACCES`).
  */
 export async function serveWitness(options: ServeWitnessOptions): Promise<ServedWitness> {
   const { host = "127.0.0.1", port = 0, graceMs = 5000 } = options;
-  const witness = await openWitness(options);
-  const server = createHttpServer(witness, options);
+  const tls = await openTls(options);
+  const witness = await openWitness(options).catch((cause: unknown) => {
+    tls?.close();
+    throw cause;
+  });
+  const server = createHttpServer(witness, { ...options, ...(tls === undefined ? {} : { tls }) });
   try {
     await listen(server, { host, port });
   } catch (cause) {
+    tls?.close();
     await witness.close();
     throw cause;
   }
   const unwatch = watchConfig(witness, options);
   let closed: Promise<void> | undefined;
   return {
-    url: urlOf(server),
+    url: urlOf(server, tls === undefined ? "http" : "https"),
     witness,
     reload: () => witness.reload(),
     close() {
       unwatch();
       closed ??= closeServer(server, graceMs).then(() => witness.close());
+      tls?.close();
       return closed;
     },
   };
 }
 
-function createHttpServer(witness: Witness, options: ServeWitnessOptions): Server {
+async function openTls({ dir, logger = silentLogger }: ServeWitnessOptions): Promise<TlsFiles | undefined> {
+  const { tls } = await readConfig(dir);
+  if (tls === undefined) return undefined;
+  const paths = { certificate: resolve(dir, tls.certificate), key: resolve(dir, tls.key) };
+  return TlsFiles.open(paths, { onTrouble: (message, details) => logger.warn(message, details) });
+}
+
+function createHttpServer(witness: Witness, options: ServeWitnessOptions & { readonly tls?: TlsFiles }): Server {
+  const { tls } = options;
   const app = createWitnessApp(witness, options);
   const serverOptions = {
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
   };
-  const server = createAdaptorServer({ fetch: app.fetch, createServer, serverOptions }) as Server;
+  const server =
+    tls === undefined
+      ? (createAdaptorServer({ fetch: app.fetch, createServer, serverOptions }) as Server)
+      : createTlsServer(app.fetch, serverOptions, tls);
   server.maxConnections = CONNECTIONS_MAX;
+  return server;
+}
+
+/** Its certificate changes with its files. */
+function createTlsServer(fetch: Hono["fetch"], options: ServerOptions, tls: TlsFiles): Server {
+  const serverOptions = { ...options, ...tls.context, handshakeTimeout: HEADERS_TIMEOUT_MS };
+  const server = createAdaptorServer({ fetch, createServer: createHttpsServer, serverOptions }) as HttpsServer;
+  tls.follow(server);
   return server;
 }
 
@@ -91,9 +121,9 @@ function listen(server: Server, { host, port }: { readonly host: string; readonl
   });
 }
 
-function urlOf(server: Server): string {
+function urlOf(server: Server, scheme: "http" | "https"): string {
   const { address, port, family } = server.address() as AddressInfo;
-  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+  return `${scheme}://${family === "IPv6" ? `[${address}]` : address}:${port}`;
 }
 
 function watchConfig(
