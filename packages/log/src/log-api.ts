@@ -59,6 +59,18 @@ export interface SenderKeyRule {
   readonly to?: number;
 }
 
+/** What may be public about a key or token: no secret, no person. */
+export type KeyFacts = Readonly<Record<string, string | number>>;
+
+/** `checkpoint`: signs heads. `sender`: is let in by the configuration. `token`: whom the API knows. */
+export type KnownKeyKind = "checkpoint" | "sender" | "token";
+
+export interface KnownKey {
+  /** Tells it from the others of its kind; up to 400 characters. */
+  readonly id: string;
+  readonly facts: KeyFacts;
+}
+
 export interface LogLogger {
   info(message: string, details?: Readonly<Record<string, unknown>>): void;
   warn(message: string, details?: Readonly<Record<string, unknown>>): void;
@@ -288,6 +300,14 @@ export interface Log {
   consistencyProof(input: { readonly from: number; readonly to: number }): Promise<readonly Hash[]>;
   /** @throws {LogError} Where the read cannot be recorded. */
   tail(options: TailOptions): AsyncIterable<TailItem>;
+
+  /**
+   * Notes as `log.key` entries, durably, how all keys or tokens of a kind differ from those that were noted last; the
+   * first ones ever are remembered without an entry. The log itself does so for its own keys at each start.
+   *
+   * @throws {LogError} Where nothing can be appended.
+   */
+  reportKeys(kind: KnownKeyKind, keys: readonly KnownKey[]): Promise<void>;
 
   status(): LogStatus;
   counters(): LogCounters;

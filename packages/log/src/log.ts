@@ -7,6 +7,7 @@ import {
   ed25519PublicKey,
   encodeHex,
   equalBytes,
+  formatKeyId,
   openNote,
   parsePolicy,
 } from "@tallystick/core";
@@ -28,11 +29,14 @@ import { ApprovedRules } from "./disposition/rules-in-force.ts";
 import { LogError } from "./error.ts";
 import { type SignedHead, readHeads } from "./heads.ts";
 import { LogSecrets } from "./keys.ts";
+import { KnownKeys } from "./known-keys.ts";
 import type {
   Acknowledgement,
   BatchAcknowledgement,
   DeniedRead,
   EntryState,
+  KnownKey,
+  KnownKeyKind,
   Log,
   LogCounters,
   LogOptions,
@@ -112,6 +116,7 @@ class OpenLog implements Log {
   readonly #reader: LogReader;
   readonly #reads: Reads;
   readonly #tails: Tails;
+  readonly #knownKeys: KnownKeys;
   /** Of commits and of published heads. */
   readonly #news = new News();
   readonly #closing = new AbortController();
@@ -158,6 +163,7 @@ class OpenLog implements Log {
       publishedVersion: heads.published.version,
       signal: this.#closing.signal,
     });
+    this.#knownKeys = new KnownKeys({ storage, sequencer: this.#sequencer });
     const size = (): number => this.size();
     this.#reader = new LogReader({ storage, secrets, policy, published: this.#published, size, now });
     this.#reads = new Reads({ report: async (event) => this.#sequencer.report(event) });
@@ -285,6 +291,7 @@ class OpenLog implements Log {
       const context = { publicKey, former: encodeHex(this.#formerKey), change: "replaced" };
       await this.#sequencer.report({ type: "log.key", context });
     }
+    await this.#reportOwnKeys();
     if (without.length === 0) return;
     await this.#sequencer.report({
       type: "log.check",
@@ -292,6 +299,22 @@ class OpenLog implements Log {
       reason: "started without the word of enough witnesses",
       context: { witnesses: [...without] },
     });
+  }
+
+  async #reportOwnKeys(): Promise<void> {
+    const { keys, senderKeys } = this.#options;
+    const signers = keys.signers.map(({ vkey, keyId }) => ({ id: formatKeyId(keyId), facts: { vkey } }));
+    await this.reportKeys("checkpoint", signers);
+    const senders = senderKeys.map(({ publicKey, from, to }) => {
+      const id = encodeHex(publicKey);
+      const validity = { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
+      return { id: `${id}:${from ?? 0}`, facts: { publicKey: id, ...validity } };
+    });
+    await this.reportKeys("sender", senders);
+  }
+
+  async reportKeys(kind: KnownKeyKind, keys: readonly KnownKey[]): Promise<void> {
+    return this.#knownKeys.report(kind, keys);
   }
 
   /** Reads everything back as long as the log is open; damage stops it. */

@@ -43,6 +43,8 @@ export const TABLE = {
   erased: "erased",
   /** Id → a legal hold. */
   hold: "hold",
+  /** Kind and id → what was noted last of a key or token; the kind alone → that it was noted at all. */
+  knownKey: "known-key",
   /** `current` → the rules in force. */
   rules: "rules",
 } as const;
