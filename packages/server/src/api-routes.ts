@@ -4,6 +4,7 @@ import type { Acknowledgement, EntryState, Log, TagKeys } from "@tallystick/log"
 import { formatAcknowledgement } from "./acknowledgement.ts";
 import { base64Of, jsonReply, resourceReply, valueReply } from "./answers.ts";
 import { ServerError } from "./error.ts";
+import { readingOf } from "./reading.ts";
 import type { Reply, ServerRequest } from "./request.ts";
 import { type Route, type RouteCall, route } from "./route.ts";
 import * as schemas from "./schemas.ts";
@@ -61,16 +62,14 @@ export const API_ROUTES: readonly Route[] = [
     method: "GET",
     path: "v1/events/{index}",
     summary: "The contents of an entry; that they were read is itself logged, before they are given",
-    access: ["auditor"],
+    access: ["auditor", "reader"],
+    contents: "event",
     query: schemas.eventQuery,
     answers: { 200: { description: "Leaf, opening and event", mediaType: JSON_TYPE, schema: schemas.readEvent } },
-    problems: ["index-unknown", "erased", "log-overloaded", "log-stopped"],
-    handle: async ({ log, format, credential, parameter, query }) => {
-      const read = await log.readEvent({
-        index: indexOf(parameter),
-        reader: credential?.id ?? "",
-        ...(query.purpose === undefined ? {} : { purpose: query.purpose }),
-      });
+    problems: ["index-unknown", "erased", "purpose-required", "log-overloaded", "log-stopped"],
+    handle: async (call) => {
+      const { log, format, parameter, query } = call;
+      const read = await log.readEvent({ index: indexOf(parameter), ...readingOf(call, query.purpose) });
       const { leaf, opening, event, state } = read;
       const value = {
         index: read.index,
@@ -151,10 +150,11 @@ export const API_ROUTES: readonly Route[] = [
     method: "GET",
     path: "v1/tail",
     summary: "Entries and heads as they come, as server-sent events; that it is read is itself logged",
-    access: ["auditor"],
+    access: ["auditor", "reader"],
+    contents: "tail",
     query: schemas.tailQuery,
     answers: { 200: { description: "Events `entry` and `checkpoint`", mediaType: "text/event-stream" } },
-    problems: ["log-overloaded", "log-stopped"],
+    problems: ["purpose-required", "log-overloaded", "log-stopped"],
     isStream: true,
     handle: async (call) => tailReply(call),
   }),

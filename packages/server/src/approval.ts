@@ -4,9 +4,8 @@
  */
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { newEventId } from "@tallystick/events";
-import type { Ordered } from "@tallystick/log";
+import type { Ordered, Rules } from "@tallystick/log";
 import type * as z from "zod";
-import type { AccessRules, TwoPersonRule } from "./access-rules.ts";
 import { valueReply } from "./answers.ts";
 import { ServerError } from "./error.ts";
 import type { Reply } from "./request.ts";
@@ -34,7 +33,7 @@ export interface Action<Input> {
   /** Stands in tickets, such as `hold.lift`. */
   readonly name: string;
   /** By which the rules name it in `twoPersons`. */
-  readonly rule: TwoPersonRule;
+  readonly rule: Rules["twoPersons"][number];
   /** What `input` has to fit, when it comes out of a ticket too. Values of JSON only. */
   readonly input: z.ZodType<Input>;
   /**
@@ -47,7 +46,7 @@ export interface Action<Input> {
 }
 
 /** What carrying out may use of a request: its body and query are another's when a second person sends it. */
-export type ActionCall = Pick<RouteCall<unknown>, "hosted" | "log" | "credential" | "request" | "format" | "approvals">;
+export type ActionCall = Pick<RouteCall<unknown>, "log" | "credential" | "request" | "format" | "rules" | "approvals">;
 
 /** Keeps the type of an action's input between its schema and its performance. */
 export function action<Input>(definition: Action<Input>): Action<unknown> {
@@ -68,8 +67,8 @@ export async function withApproval<Input>(
   input: Input,
 ): Promise<Reply> {
   const by = idOf(call);
-  const { approvals, format, hosted, log } = call;
-  if (!approvals.rulesOf(hosted.name).twoPersons.includes(rule)) {
+  const { approvals, format, log, rules } = call;
+  if (!rules().twoPersons.includes(rule)) {
     const id = newEventId(approvals.now(), new Uint8Array(randomBytes(16)));
     return perform(call, { input, id, by });
   }
@@ -134,22 +133,18 @@ interface Ticket {
 export interface ApprovalsOptions {
   /** 32 bytes that only this server has. Tickets that another key sealed are refused. */
   readonly key: Uint8Array;
-  /** Of a log, by its name. */
-  readonly rulesOf: (log: string) => AccessRules;
   /** In ms since 1970. */
   readonly now: () => number;
 }
 
 /** Seals tickets and opens them. Nothing is kept: a ticket holds all there is. */
 export class Approvals {
-  readonly rulesOf: (log: string) => AccessRules;
   readonly now: () => number;
   readonly #key: Uint8Array;
 
-  constructor({ key, rulesOf, now }: ApprovalsOptions) {
+  constructor({ key, now }: ApprovalsOptions) {
     if (key.length !== KEY_BYTES) throw new RangeError(`key: expected ${KEY_BYTES} bytes, got ${key.length}`);
     this.#key = key;
-    this.rulesOf = rulesOf;
     this.now = now;
   }
 

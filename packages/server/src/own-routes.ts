@@ -1,23 +1,21 @@
 /** The routes of the server itself: whether it lives, whether it is ready, what it measures, what it offers. */
-import { authenticate, isOperator, requireRole } from "./access.ts";
+import { type Authentication, requireOperator } from "./access.ts";
 import { type HostedLog, statusOf } from "./hosted-log.ts";
 import type { ServerMetrics } from "./metrics.ts";
 import { openApiDocument } from "./openapi.ts";
 import { toldReason } from "./problem.ts";
 import type { Reply, ServerRequest } from "./request.ts";
 import { notAllowed } from "./routing.ts";
-import type { TokenFinder } from "./tokens.ts";
 
 export const OWN_PATHS: readonly string[] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
 
-export interface OwnCall {
+export interface OwnCall extends Authentication {
   /** One of {@link OWN_PATHS}. */
   readonly path: string;
   readonly request: ServerRequest;
   /** Whether a program on this machine asks. */
   readonly local: boolean;
   readonly logs: readonly HostedLog[];
-  readonly tokens: TokenFinder;
   readonly metrics: ServerMetrics;
 }
 
@@ -33,7 +31,7 @@ export async function ownReply(call: OwnCall): Promise<Reply> {
     case "/readyz":
       return readiness(call);
     case "/metrics":
-      if (!call.local) requireRole(authenticate(request, call.tokens), ["operator"]);
+      if (!call.local) await requireOperator(request, call);
       return { status: 200, headers: { ...NO_STORE, "content-type": metrics.contentType }, body: await metrics.text() };
     default:
       return documentReply(openApiDocument(), { "cache-control": "no-cache" });
@@ -41,14 +39,21 @@ export async function ownReply(call: OwnCall): Promise<Reply> {
 }
 
 /** Ready is a server whose logs all take events. Words that may name files are for operators and this machine. */
-function readiness(call: OwnCall): Reply {
-  const all = isOperator(call.request, call);
+async function readiness(call: OwnCall): Promise<Reply> {
+  const all = call.local || (await isOperator(call));
   const logs = call.logs.map((log) => {
     const { state, reasons } = statusOf(log);
     return { name: log.name, state, reasons: all ? reasons : reasons.map(toldReason) };
   });
   const ready = logs.every(({ state }) => state === "ok" || state === "degraded");
   return { ...documentReply({ ready, logs }, NO_STORE), status: ready ? 200 : 503 };
+}
+
+async function isOperator(call: OwnCall): Promise<boolean> {
+  return requireOperator(call.request, call).then(
+    () => true,
+    () => false,
+  );
 }
 
 function documentReply(value: unknown, headers: Readonly<Record<string, string>>): Reply {

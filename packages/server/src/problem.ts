@@ -53,6 +53,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "head-conflict": STORAGE,
   "hold-unknown": { status: 404, title: "The log has no such hold" },
   "id-conflict": { status: 409, title: "The id stands for another event" },
+  "identity-unavailable": { status: 503, title: "The identity provider does not answer" },
   "index-unknown": { status: 404, title: "The log has no such entry" },
   internal: OURS,
   "json-malformed": { status: 400, title: "The JSON does not parse" },
@@ -123,7 +124,18 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
 export const PROBLEM_TYPE = "application/problem+json";
 
 /** Details that a client may see, by name. Whatever else an error knows stays here. */
-const PUBLIC_DETAILS = ["entry", "index", "expected", "state", "bytesMax", "offset", "line", "column", "allow"];
+const PUBLIC_DETAILS = [
+  "entry",
+  "index",
+  "expected",
+  "state",
+  "bytesMax",
+  "offset",
+  "line",
+  "column",
+  "allow",
+  "certificate",
+];
 
 /** A client that waits as told must not come back with all the others. */
 const JITTER_SECONDS = 2;
@@ -131,6 +143,7 @@ const JITTER_SECONDS = 2;
 /** 5xx whose words are meant for whoever asks: they say what to wait for, and name no file. */
 const TOLD: ReadonlySet<string> = new Set<ProblemCode>([
   "clock-jumped",
+  "identity-unavailable",
   "log-closed",
   "log-forked",
   "log-overloaded",

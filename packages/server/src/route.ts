@@ -1,5 +1,5 @@
 /** What a route is: who may use it, what it asks, what it answers, and what it does. */
-import type { Log } from "@tallystick/log";
+import type { DeniedRead, Log, Rules } from "@tallystick/log";
 import type * as z from "zod";
 import type { Format } from "./accept.ts";
 import type { Approvals } from "./approval.ts";
@@ -21,6 +21,8 @@ export interface RouteCall<Query> {
   /** Of answers that are values. */
   readonly format: Format;
   readonly body: Body;
+  /** Those in force. */
+  readonly rules: () => Rules;
   readonly approvals: Approvals;
 }
 
@@ -43,6 +45,8 @@ export interface RouteDefinition<Query> {
   readonly summary: string;
   /** `public`, or the roles that may. */
   readonly access: "public" | readonly Role[];
+  /** What kind of contents it gives, if it does: that somebody wanted them and may not is an entry of the log. */
+  readonly contents?: DeniedRead["kind"];
   readonly query: z.ZodType<Query>;
   /** What its body holds; nothing, where it is left out. */
   readonly takes?: "events" | ValueBody<unknown>;

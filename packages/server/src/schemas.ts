@@ -38,12 +38,10 @@ export const checkpointsQuery: z.ZodType<{
   limit: decimal.pipe(z.int().min(1).max(1000)).optional(),
   before: decimal.optional(),
 });
-export const tailQuery: z.ZodType<{ readonly from?: number | undefined }> = z.strictObject({
-  from: decimal.optional(),
-});
-export const eventQuery: z.ZodType<{ readonly purpose?: string | undefined }> = z.strictObject({
-  purpose: z.string().min(1).max(256).optional().describe("Why it is read; recorded in the log"),
-});
+const purpose = z.string().min(1).max(256).optional().describe("Why it is read; recorded in the log");
+export const tailQuery: z.ZodType<{ readonly from?: number | undefined; readonly purpose?: string | undefined }> =
+  z.strictObject({ from: decimal.optional(), purpose });
+export const eventQuery: z.ZodType<{ readonly purpose?: string | undefined }> = z.strictObject({ purpose });
 export const noQuery: z.ZodType = z.strictObject({});
 /** For tiles: a query changes nothing about what a path names. */
 export const ignoredQuery: z.ZodType = z.looseObject({});

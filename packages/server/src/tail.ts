@@ -2,6 +2,7 @@
 import { encodeBase64, utf8 } from "@tallystick/core";
 import { decodeLeaf, eventToJson } from "@tallystick/events";
 import type { TailItem } from "@tallystick/log";
+import { readingOf } from "./reading.ts";
 import type { Reply } from "./request.ts";
 import type { RouteCall } from "./route.ts";
 
@@ -16,16 +17,15 @@ const RECORD_MS = 100;
  *
  * @throws {LogError} `log-overloaded`: too many tails; or whatever keeps the read from being recorded.
  */
-export async function tailReply({
-  log,
-  request,
-  credential,
-  query,
-}: RouteCall<{ readonly from?: number | undefined }>): Promise<Reply> {
+export async function tailReply(
+  call: RouteCall<{ readonly from?: number | undefined; readonly purpose?: string | undefined }>,
+): Promise<Reply> {
+  const { log, request, query } = call;
+  const reading = readingOf(call, query.purpose);
   const from = resumeAt(request.header("last-event-id")) ?? query.from;
   const gone = new AbortController();
   const ended = AbortSignal.any([request.signal, gone.signal]);
-  const tail = log.tail({ reader: credential?.id ?? "", signal: ended, ...(from === undefined ? {} : { from }) });
+  const tail = log.tail({ ...reading, signal: ended, ...(from === undefined ? {} : { from }) });
   const items = tail[Symbol.asyncIterator]();
   // A tail that nobody pulls any more must not go on counting as one.
   ended.addEventListener("abort", () => void items.return?.().catch(() => undefined), { once: true });

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import { errorCode } from "../../../test/support/errors.ts";
-import { DEFAULT_ACCESS_RULES } from "../src/access-rules.ts";
 import { Approvals } from "../src/approval.ts";
 
 const ORIGIN = "log.example/app";
@@ -14,7 +13,7 @@ function place({ key = randomBytes(32), now = 1_800_000_000_000 } = {}): {
   clock: { now: number };
 } {
   const clock = { now };
-  return { approvals: new Approvals({ key, rulesOf: () => DEFAULT_ACCESS_RULES, now: () => clock.now }), clock };
+  return { approvals: new Approvals({ key, now: () => clock.now }), clock };
 }
 
 test("a ticket opens to what was sealed, with an id of its own, for seven days", () => {
