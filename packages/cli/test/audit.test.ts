@@ -6,6 +6,7 @@ import { createTallystick } from "@tallystick/client";
 import { ed25519PublicKey, encodeBase64, encodeHex } from "@tallystick/core";
 import { type VerifiedBatch, encodeOpening } from "@tallystick/events";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ErasedLog, doneOf, orderOf } from "../../client/test/support/erased-log.ts";
 import { LogDouble, TOKEN } from "../../client/test/support/log-double.ts";
 import { expectClean, expectFailure } from "./support/clean.ts";
 import { type Ran, runHere } from "./support/run-here.ts";
@@ -78,12 +79,39 @@ describe("audit --contents", () => {
     expect(ran.out).toContain("contents 3 opened, each matches its leaf\n");
   });
 
-  test("is CONTENTS-WITHHELD, with 2, where the log answers that all were erased", async () => {
+  test("is REFUTED, with 1, where the log has no contents and no certificate covers the entry", async () => {
     await report(false);
-    contents = () => ({ status: 410, body: '{"code":"erased"}' });
+    const honest = contents;
+    for (const answer of [
+      { status: 410, body: '{"code":"erased"}' },
+      { status: 410, body: '{"code":"erased","certificate":0}' },
+      { status: 410, body: '{"code":"erased","certificate":"3"}' },
+      { status: 410, body: "" },
+      { status: 404, body: '{"code":"index-unknown"}' },
+      { status: 500, body: '{"code":"log-corrupt"}' },
+    ]) {
+      contents = (index) => (index === 1 ? answer : honest(index));
+      const ran = await audit("--contents");
+      expect(ran).toMatchObject({ code: 1, err: "", out: expect.stringMatching(/^REFUTED {2}/) });
+      expect(ran.out).toContain("index 1: it does not open, and ");
+      expect(ran.out).toContain("(contents-destroyed)");
+    }
+  });
+
+  test("cannot tell, with 2, where the log does not answer", async () => {
+    await report(false);
+    contents = () => ({ status: 503, body: '{"code":"log-overloaded"}' });
+    expectFailure(await audit("--contents"), 2, "audit");
+  });
+
+  test("is CONTENTS-WITHHELD, with 2, where the log names a certificate beyond the audited head", async () => {
+    await report(false);
+    contents = () => ({ status: 410, body: '{"code":"erased","certificate":3}' });
     const ran = await audit("--contents");
     expect(ran).toMatchObject({ code: 2, err: "", out: expect.stringMatching(/^CONTENTS-WITHHELD {2}/) });
-    expect(ran.out).toContain("contents none opened; 3 withheld by the log, from index 0 on: nothing is known of them");
+    expect(ran.out).toContain(
+      "contents none opened; 3 erased meanwhile, from index 0 on: nothing is known of them, audit again",
+    );
     expect(ran.out).toContain("last sequence 3, ");
     expect(ran.out).toContain("ended, open or cut");
     expect(await auditJson("--contents")).toMatchObject({
@@ -93,13 +121,29 @@ describe("audit --contents", () => {
     });
   });
 
-  test("is CONTENTS-WITHHELD where it says so of one", async () => {
-    await report(false);
-    const honest = contents;
-    contents = (index) => (index === 1 ? { status: 410, body: "" } : honest(index));
+  test("is VERIFIED where certificates cover all that was erased, and --certificates opens these alone", async () => {
+    const erased = new ErasedLog();
+    for (const id of ["anna", "bob", "anna"]) await erased.login(id);
+    const tag = erased.tagOf("anna");
+    const order = orderOf(erased, { tags: [erased.chainOf(tag)] });
+    const ordered = await erased.certify(order);
+    erased.erase(erased.about(tag), ordered);
+    await erased.certify(doneOf(order, ordered));
+    double = erased.log;
+    openings = erased.openings;
+    const opened = contents;
+    contents = (index) =>
+      erased.gone.has(index)
+        ? { status: 410, body: JSON.stringify({ code: "erased", certificate: ordered }) }
+        : opened(index);
     const ran = await audit("--contents");
-    expect(ran).toMatchObject({ code: 2, out: expect.stringMatching(/^CONTENTS-WITHHELD {2}/) });
-    expect(ran.out).toContain("contents 2 opened, each matches its leaf; 1 withheld by the log, from index 1 on");
+    expect(ran).toMatchObject({ code: 0, out: expect.stringMatching(/^VERIFIED {2}/) });
+    expect(ran.out).toContain("contents 3 opened, each matches its leaf; 2 erased, as certificates say\n");
+    expect(ran.out).toContain("erasures 1 ordered, 1 of them done\n");
+    const own = await audit("--certificates");
+    expect(own).toMatchObject({ code: 0, out: expect.stringMatching(/^VERIFIED {2}/) });
+    expect(own.out).toContain("contents 2 opened, each matches its leaf; the log's own only\n");
+    expectFailure(await audit("--certificates", "--contents"), 3, "audit");
   });
 
   test.each(["<html>", "null", "[]", "{}", '{"opening":7}', '{"opening":"!!!"}', "\u0000", "[".repeat(100_000)])(

@@ -20,6 +20,7 @@ import {
   tilePath,
 } from "@tallystick/core";
 import { type Finding, type Leaf, LeafAudit, type StreamState, decodeLeaf, finding } from "@tallystick/events";
+import { ContentsAudit, type OpeningOf } from "./audit-contents.ts";
 import { ClientError } from "./error.ts";
 import type { LogReader } from "./log-reader.ts";
 import {
@@ -27,9 +28,7 @@ import {
   type VerifiedCosignature,
   type VerifiedHead,
   compareTimes,
-  compareWithContents,
   describePostdated,
-  openLeaf,
   verifyHead,
 } from "./receipt.ts";
 
@@ -49,15 +48,17 @@ export interface AuditOptions {
   readonly heads?: readonly string[];
   /** The sender keys that are expected, the log's own among them: a stream under another one is a finding. */
   readonly senderKeys?: readonly Uint8Array[];
-  /** Fetches the opening of an entry, to check its contents too; `undefined` where the log withholds it. */
-  readonly openingOf?: (index: number) => Promise<Uint8Array | undefined>;
+  /** Fetches openings, to check contents too: every entry opens, or a certificate of an erasure covers it. */
+  readonly openingOf?: OpeningOf;
+  /** Open the log's own entries only (class `log`): what certificates say is checked, and no other contents. */
+  readonly ownEntriesOnly?: boolean;
   /** Ms since 1970: cosignatures from the future do not count, and the head's age shows. */
   readonly now?: number;
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
-/** `CONTENTS-WITHHELD`: contents were to be checked, and the log did not show all of them. */
+/** `CONTENTS-WITHHELD`: some were erased under a certificate that the audited head does not cover yet: audit again. */
 export type AuditVerdict = "VERIFIED" | "LOG-ONLY" | "CONTENTS-WITHHELD" | "REFUTED";
 
 /** A signed stream, and how it stands at the end of the log. */
@@ -87,7 +88,12 @@ export interface AuditReport {
     readonly batches: number;
     readonly tags: number;
     readonly opened: number;
-    /** Contents that were asked for and not given: nothing is known of them. */
+    /** Entries that do not open and that a certificate covers. */
+    readonly erased: number;
+    /** Erasures that were ordered, and those of them that are done. */
+    readonly erasuresOrdered: number;
+    readonly erasuresDone: number;
+    /** Erased while the audit ran, as the log says: nothing is known of them. */
     readonly withheld: number;
   };
   /** The first thousand entries whose contents were withheld. */
@@ -126,19 +132,18 @@ export async function auditLog(options: AuditOptions): Promise<AuditReport> {
     counts: {
       ...audit.leaves.counts,
       tags: audit.leaves.tags,
-      opened: audit.opened,
-      withheld: audit.withheldTotal,
+      ...audit.contentsCounts(),
     },
-    withheld: audit.withheld,
+    withheld: audit.contents?.withheld ?? [],
     ...headAge(timely, options.now),
     streams: audit.streams(),
   };
 }
 
-function verdictOf({ findingsTotal, withheldTotal }: LogAudit, witnessed: boolean): AuditVerdict {
+function verdictOf({ findingsTotal, contents }: LogAudit, witnessed: boolean): AuditVerdict {
   if (findingsTotal > 0) return "REFUTED";
   if (!witnessed) return "LOG-ONLY";
-  return withheldTotal > 0 ? "CONTENTS-WITHHELD" : "VERIFIED";
+  return (contents?.withheldTotal ?? 0) > 0 ? "CONTENTS-WITHHELD" : "VERIFIED";
 }
 
 function headAge(cosignatures: readonly VerifiedCosignature[], now: number | undefined): { headAgeMs?: number } {
@@ -155,10 +160,8 @@ function auditableSize({ size }: Checkpoint): number {
 class LogAudit {
   readonly findings: Finding[] = [];
   findingsTotal = 0;
-  opened = 0;
-  readonly withheld: number[] = [];
-  withheldTotal = 0;
   readonly leaves: LeafAudit;
+  readonly contents: ContentsAudit | undefined;
   readonly #options: AuditOptions;
   readonly #size: number;
   readonly #range = CompactRange.empty();
@@ -166,13 +169,17 @@ class LogAudit {
   readonly #tiles: Hash[][] = [];
   readonly #completed: { readonly level: number; readonly index: number; readonly hashes: readonly Hash[] }[] = [];
   readonly #heads: Checkpoint[];
-  /** Where a `stream.end` stands: a few for each stream. */
-  readonly #ends = new Set<number>();
+  /** How each stream stands by the last of its entries. */
+  readonly #tails = new Map<StreamState, AuditedStream["tail"]>();
 
   constructor(options: AuditOptions, origin: string, size: number) {
     this.#options = options;
     this.#size = size;
     this.leaves = new LeafAudit(origin);
+    const { openingOf, ownEntriesOnly: ownOnly = false } = options;
+    const add = (found: Finding): void => this.add(found);
+    this.contents =
+      openingOf === undefined ? undefined : new ContentsAudit({ openingOf, ownOnly, leaves: this.leaves, size, add });
     this.#heads = (options.heads ?? [])
       .map((note) => verifyHead(options, note).checkpoint)
       .filter((head) => head.origin === origin)
@@ -200,6 +207,7 @@ class LogAudit {
     }
     await this.#compareRightEdge();
     for (const found of this.leaves.finish(this.#size)) this.add(found);
+    await this.contents?.finish(this.#options.now);
     this.#compareSenders();
     for (const { size } of this.#heads) {
       const text = `the log signed a head of size ${size}, but serves only ${this.#size} entries: it was rolled back, or hides entries`;
@@ -208,13 +216,14 @@ class LogAudit {
   }
 
   streams(): Map<string, AuditedStream> {
-    const tailOf = ({ lastIndex }: StreamState): AuditedStream["tail"] => {
-      if (this.#ends.has(lastIndex)) return "ended";
-      // Of contents that were withheld nothing is known.
-      const opened = this.#options.openingOf !== undefined && !this.withheld.includes(lastIndex);
-      return opened && this.withheldTotal <= this.withheld.length ? "open-or-cut" : "unknown";
-    };
+    const tailOf = (state: StreamState): AuditedStream["tail"] => this.#tails.get(state) ?? "unknown";
     return new Map([...this.leaves.streams].map(([id, state]) => [id, { ...state, tail: tailOf(state) }]));
+  }
+
+  contentsCounts(): Pick<AuditReport["counts"], "opened" | "erased" | "withheld" | "erasuresOrdered" | "erasuresDone"> {
+    const { opened = 0, erased = 0, withheldTotal: withheld = 0, certificates } = this.contents ?? {};
+    const { ordered: erasuresOrdered = 0, done: erasuresDone = 0 } = certificates?.counts ?? {};
+    return { opened, erased, withheld, erasuresOrdered, erasuresDone };
   }
 
   #compareSenders(): void {
@@ -261,7 +270,7 @@ class LogAudit {
     this.#append(first, entries, tile);
     for (const [at, entry] of entries.entries()) {
       const leaf = this.#checkLeaf(first + at, entry);
-      if (leaf !== undefined && this.#options.openingOf !== undefined) await this.#checkContents(first + at, leaf);
+      if (leaf !== undefined && this.contents !== undefined) await this.#checkContents(this.contents, first + at, leaf);
     }
     for (const { level, index: tileIndex, hashes } of this.#completed.splice(0)) {
       await this.#compareTile(level, tileIndex, hashes);
@@ -329,22 +338,11 @@ class LogAudit {
     return leaf;
   }
 
-  async #checkContents(index: number, leaf: Leaf): Promise<void> {
-    const opening = await this.#options.openingOf?.(index);
-    if (opening === undefined) {
-      this.withheldTotal += 1;
-      if (this.withheld.length < FINDINGS_MAX) this.withheld.push(index);
-      return;
-    }
-    try {
-      const event = openLeaf(leaf, opening);
-      compareWithContents(leaf, event);
-      this.opened += 1;
-      if (event.type === "stream.end" && leaf.sequence !== null) this.#ends.add(index);
-    } catch (error) {
-      if (!(error instanceof TallystickError)) throw error;
-      this.add(finding("contents-mismatch", index, error.message));
-    }
+  async #checkContents(contents: ContentsAudit, index: number, leaf: Leaf): Promise<void> {
+    const { stream } = this.leaves;
+    const event = await contents.check(index, leaf);
+    if (stream === undefined) return;
+    this.#tails.set(stream, event === undefined ? "unknown" : event.type === "stream.end" ? "ended" : "open-or-cut");
   }
 
   /** Every head that was seen elsewhere and has the size that the rebuilt tree has reached just now. */

@@ -9,6 +9,7 @@ export {
   parseEvidence,
 } from "@tallystick/events";
 export * from "./audit.ts";
+export { type ErasedContents, type OpeningOf } from "./audit-contents.ts";
 export * from "./error.ts";
 export * from "./fork.ts";
 export * from "./http.ts";

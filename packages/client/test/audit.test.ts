@@ -308,17 +308,27 @@ describe("auditLog", () => {
     expect(report.findings).toMatchObject([{ code: "contents-mismatch", index: 1200 }]);
   });
 
-  test("contents that the log withholds are counted, and make it no verdict of VERIFIED", async () => {
+  test("contents that the log withholds, and no certificate covers, are destroyed evidence", async () => {
     const some = await audit(honest, { openingOf: async (index) => (index % 2 === 0 ? openings[index] : undefined) });
+    const odd = Math.floor(honest.length / 2);
+    expect(some).toMatchObject({ verdict: "REFUTED", findingsTotal: odd });
+    expect(some.counts).toMatchObject({ opened: honest.length - odd, erased: 0, withheld: 0 });
+    expect(some.findings.slice(0, 3)).toMatchObject([1, 3, 5].map((index) => ({ code: "contents-destroyed", index })));
+    const none = await audit(honest, { openingOf: async () => undefined });
+    expect(none).toMatchObject({ verdict: "REFUTED", findingsTotal: honest.length, counts: { opened: 0 } });
+    expect(none.findings).toHaveLength(1000);
+  });
+
+  test("contents that were erased beyond the audited head are withheld: nothing is known of them", async () => {
+    const certificate = honest.length;
+    const openingOf: AuditOptions["openingOf"] = async (index) => (index % 2 === 0 ? openings[index] : { certificate });
+    const some = await audit(honest, { openingOf });
     const odd = Math.floor(honest.length / 2);
     expect(some).toMatchObject({ verdict: "CONTENTS-WITHHELD", findings: [] });
     expect(some.counts).toMatchObject({ opened: honest.length - odd, withheld: odd });
     expect(some.withheld.slice(0, 3)).toEqual([1, 3, 5]);
     expect(some.withheld).toHaveLength(1000);
-    const none = await audit(honest, { openingOf: async () => undefined });
-    expect(none).toMatchObject({ verdict: "CONTENTS-WITHHELD", counts: { opened: 0, withheld: honest.length } });
-    expect(none.withheld).toHaveLength(1000);
-    const forged = await audit(honest, { openingOf: async (index) => (index === 0 ? openings[1] : undefined) });
+    const forged = await audit(honest, { openingOf: async (index) => (index === 0 ? openings[1] : { certificate }) });
     expect(forged.verdict).toBe("REFUTED");
   });
 

@@ -45,7 +45,7 @@ export type CertifiedTag = readonly [tag: string, count: number, last: number];
 
 export type CertificateScope =
   | { readonly classDay: CertifiedClassDay }
-  /** 32 hex digits each. In `done` none, where several `ordered` entries have them. */
+  /** Those of its part; in `done` those of the first part. 32 hex digits each. */
   | { readonly tags: readonly CertifiedTag[] };
 
 export interface Certificate {
@@ -172,7 +172,7 @@ function readCertificate(context: Context): Certificate {
     keys: readKeys(fields.keys),
     finalOn: text("finalOn", fields.finalOn, isDate, "a date as YYYY-MM-DD"),
     ...readParts(state, fields.part, fields.parts),
-    ...readOrdered(state, before, fields.ordered),
+    ...readOrdered(state, fields.ordered),
     ...(fields.kept === undefined ? {} : { kept: readKept(fields.kept) }),
     ...readCredential("by", fields.by),
     ...readCredential("approvedBy", fields.approvedBy),
@@ -238,13 +238,8 @@ function readParts(
   return { part: integer("part", part, { min: 1, max: count }), parts: count };
 }
 
-/** The order is the next entry of the log when it is made, or a later one. */
-function readOrdered(
-  state: Certificate["state"],
-  before: number,
-  ordered: ContextValue | undefined,
-): Pick<Certificate, "ordered"> {
-  if (state === "done") return { ordered: integer("ordered", ordered, { min: before }) };
+function readOrdered(state: Certificate["state"], ordered: ContextValue | undefined): Pick<Certificate, "ordered"> {
+  if (state === "done") return { ordered: integer("ordered", ordered, { min: 0 }) };
   if (ordered !== undefined) refuse("ordered", "expected in done only");
   return {};
 }

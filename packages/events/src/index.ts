@@ -26,6 +26,7 @@ export {
   parseCertificate,
   personTag,
 } from "./certificate.ts";
+export { CertificateAudit, Certificates, HOLD_CLASS } from "./certificate-audit.ts";
 export { type Claim, claimOfLeaf, encodeClaim } from "./claim.ts";
 export { COMMITMENT_BYTES, SALT_BYTES, computeCommitment, verifyOpening } from "./commitment.ts";
 export {
@@ -107,5 +108,13 @@ export { inferFirstYear } from "./imports/syslog.ts";
 export { JSON_DEPTH_MAX, type JsonValue, parseJson } from "./json.ts";
 export { eventJsonSchema } from "./json-schema.ts";
 export { assertReportable, parseEvent } from "./parse-event.ts";
-export { type Finding, type FindingCode, LeafAudit, type StreamState, finding } from "./leaf-audit.ts";
+export {
+  type CertificateFindingCode,
+  type ChainEnd,
+  type Finding,
+  type FindingCode,
+  LeafAudit,
+  type StreamState,
+  finding,
+} from "./leaf-audit.ts";
 export { nearest } from "./suggestion.ts";

@@ -23,8 +23,17 @@ export type FindingCode =
   | "batch-interrupted"
   | "batch-signature-invalid"
   | "batch-unsigned"
+  | "certificate-before-grown"
+  | "certificate-inconsistent"
+  | "certificate-key-repeated"
+  | "certificate-malformed"
+  | "certificate-scope-wrong"
   | "chain-broken"
+  | "contents-destroyed"
   | "contents-mismatch"
+  | "erased-contents-open"
+  | "erasure-not-done"
+  | "erasure-not-ordered"
   | "head-not-in-history"
   | "leaf-malformed"
   | "root-mismatch"
@@ -34,6 +43,12 @@ export type FindingCode =
   | "tile-mismatch"
   | "time-decreased"
   | "time-postdated";
+
+/** What can be wrong with what certificates say of erasures. */
+export type CertificateFindingCode = Extract<
+  FindingCode,
+  `certificate-${string}` | `erasure-${string}` | "erased-contents-open"
+>;
 
 /** What is known of one signed stream so far. */
 export interface StreamState {
@@ -53,8 +68,13 @@ interface OpenBatch {
 
 type ChainKind = "session" | "actor" | "subject" | "tenant";
 
-/** The end of a chain so far. */
-interface ChainEnd {
+/** The end of a chain so far: how many leaves bear its tag, and the index of the last of them. */
+export interface ChainEnd {
+  readonly count: number;
+  readonly last: number;
+}
+
+interface OpenChainEnd {
   count: number;
   last: number;
 }
@@ -64,7 +84,7 @@ export class LeafAudit {
   readonly streams: Map<string, StreamState> = new Map();
   readonly counts: { signed: number; unsigned: number; batches: number } = { signed: 0, unsigned: 0, batches: 0 };
   readonly #origin: string;
-  readonly #chains: Readonly<Record<ChainKind, Map<string, ChainEnd>>> = {
+  readonly #chains: Readonly<Record<ChainKind, Map<string, OpenChainEnd>>> = {
     session: new Map(),
     actor: new Map(),
     subject: new Map(),
@@ -72,14 +92,26 @@ export class LeafAudit {
   };
   #open: OpenBatch | undefined;
   #loggedAt = 0;
+  #stream: StreamState | undefined;
 
   constructor(origin: string) {
     this.#origin = origin;
   }
 
+  /** The signed stream of the leaf that was checked last, if it is in one that is known. */
+  get stream(): StreamState | undefined {
+    return this.#stream;
+  }
+
   get tags(): number {
     const { session, actor, subject, tenant } = this.#chains;
     return session.size + actor.size + subject.size + tenant.size;
+  }
+
+  /** The chain of leaves so far that bear a person's tag, as actor or as subject. */
+  personChain(tag: Uint8Array): ChainEnd | undefined {
+    const key = keyOf(tag);
+    return this.#chains.subject.get(key) ?? this.#chains.actor.get(key);
   }
 
   /** When the last leaf was logged, in ms since 1970; 0 before the first. */
@@ -120,6 +152,7 @@ export class LeafAudit {
 
   #checkStream(index: number, leaf: Leaf, findings: Finding[]): void {
     const { sequence } = leaf;
+    this.#stream = undefined;
     if (sequence === null) {
       this.counts.unsigned += 1;
       this.#interrupt(index, undefined, findings);
@@ -134,6 +167,7 @@ export class LeafAudit {
       return;
     }
     const { id, state } = stream;
+    this.#stream = state;
     const expected = state.lastSequence + 1;
     if (sequence !== expected) {
       findings.push(finding("sequence-gap", index, `stream ${id}: expected sequence ${expected}, got ${sequence}`));

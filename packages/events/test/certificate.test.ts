@@ -154,7 +154,7 @@ describe("certificate", () => {
     ["parts", { part: 1 }],
     ["parts", { state: "done", ordered: 100, part: 1, parts: 1 }],
     ["ordered", { state: "done" }],
-    ["ordered", { state: "done", ordered: 99 }],
+    ["ordered", { state: "done", ordered: -1 }],
     ["ordered", { ordered: 100 }],
     ["kept[0].count", { kept: [["access", 0]] }],
     [

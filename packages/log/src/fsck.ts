@@ -101,9 +101,14 @@ class Walk {
     this.#heads = heads;
     this.#head = head;
     this.#tree = new TreeReplay(reader, findings, head);
-    this.#contents = new ContentsCheck(keyStore === undefined ? undefined : new LogSecrets(keyStore), findings);
     this.#rows = new RowsCheck({ reader, findings, origin, size: head.size, own: head.own });
     this.#audit = new LeafAudit(origin);
+    this.#contents = new ContentsCheck({
+      secrets: keyStore === undefined ? undefined : new LogSecrets(keyStore),
+      reader,
+      findings,
+      chainOf: (tag) => this.#audit.personChain(tag),
+    });
   }
 
   async run(): Promise<FsckReport> {
@@ -146,7 +151,9 @@ class Walk {
       const leaf = this.#believe(index, bytes, wrong.has(at));
       if (leaf !== undefined) {
         this.#replay(index, leaf);
-        believed.push({ index, leaf, event: this.#contents.check(index, leaf, sealed[at] ?? "missing") });
+        const isReplayed = this.#replayedTo === index + 1;
+        const event = this.#contents.check(index, leaf, sealed[at] ?? "missing", isReplayed);
+        believed.push({ index, leaf, event });
       }
       await this.#tree.append(hashes[at]);
       if (this.#heads.isDue(this.#tree.size)) await this.#heads.compare(this.#tree);
@@ -202,6 +209,7 @@ class Walk {
         this.#findings.add("head-mismatch", undefined, text);
       }
     }
+    await this.#contents.finish(isReplayed ? this.#audit.loggedAt : undefined);
     await this.#rows.finish(
       isReplayed ? this.#audit.streams : undefined,
       this.#options.keyStore !== undefined && isReplayed,

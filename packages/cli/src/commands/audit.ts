@@ -4,6 +4,7 @@ import {
   type AuditedStream,
   FORK_FORMAT,
   HEAD_AGE_WARN_MS,
+  type OpeningOf,
   auditLog,
   createHttpLogReader,
   parseForkEvidence,
@@ -35,7 +36,7 @@ const HEAD_FILE_BYTES_MAX = 1024 * 1024;
 export const auditCommand: Command = {
   name: "audit",
   summary: "rebuilds the whole tree of a log and checks every leaf, sequence, chain and signature",
-  usage: "[URL] [--policy FILE] [--head FILE]… [--sender-key KEY]… [--contents]",
+  usage: "[URL] [--policy FILE] [--head FILE]… [--sender-key KEY]… [--contents | --certificates]",
   options: {
     ...LOG_OPTIONS,
     ...POLICY_OPTION,
@@ -53,30 +54,43 @@ export const auditCommand: Command = {
     },
     contents: {
       type: "boolean",
-      help: "open every entry too (auditor's role; the log notes each that is opened in an entry of its own)",
+      help: "open every entry too (auditor's role; the log notes each that is opened in an entry of its own): each opens, or a certificate of an erasure covers it",
+    },
+    certificates: {
+      type: "boolean",
+      help: "open the log's own entries only, and check what its certificates of erasure say",
     },
   },
   notes: [
-    "The first word is VERIFIED, LOG-ONLY (no quorum of witnesses), CONTENTS-WITHHELD (--contents, and the log did not",
-    "show all of them) or REFUTED. An open stream may have been cut: compare its last sequence with its sender's.",
+    "The first word is VERIFIED, LOG-ONLY (no quorum of witnesses), CONTENTS-WITHHELD (--contents, and some were erased while",
+    "the audit ran: audit again) or REFUTED. An open stream may have been cut: compare its last sequence with its sender's.",
     "Exit codes: 0 verified, 1 refuted, 2 cannot tell (unreadable, log-only, contents withheld), 3 wrong usage.",
   ],
   run: async (invocation) => {
     const [url, ...more] = invocation.words;
     if (more.length > 0) throw new UsageError("expected one URL");
+    const ownEntriesOnly = invocation.flag("certificates");
+    const opens = ownEntriesOnly || invocation.flag("contents");
+    if (ownEntriesOnly && invocation.flag("contents"))
+      throw new UsageError("--certificates: expected it without --contents, which checks certificates too");
     const target = await targetOf(url === undefined ? invocation : withLog(invocation, url), "auditor");
     const policy = await policyOf(invocation);
     const senderKeys = invocation.texts("sender-key").map(senderKeyOf);
     const heads = (await Promise.all(invocation.texts("head").map(headsOf))).flat();
     const report = await auditLog({
-      reader: createHttpLogReader({ ...tokenOf(target), url: target.url, signal: invocation.signal }),
+      reader: createHttpLogReader({
+        ...tokenOf(target),
+        url: target.url,
+        fetch: target.fetch,
+        signal: invocation.signal,
+      }),
       policy,
       heads,
       ...(senderKeys.length === 0 ? {} : { senderKeys }),
       now: Date.now(),
       signal: invocation.signal,
       onProgress: (done, total) => invocation.terminal.progress("audit", done, total),
-      ...(invocation.flag("contents") ? { openingOf: openingReader(target, invocation.signal) } : {}),
+      ...(opens ? { openingOf: openingReader(target, invocation.signal), ownEntriesOnly } : {}),
     });
     const foreign = heads.map(originOf).find((origin) => origin !== report.origin);
     if (foreign !== undefined)
@@ -117,15 +131,23 @@ function headsIn(text: string): readonly string[] {
   return [text.startsWith("c2sp.org/tlog-proof@") ? parseTlogProof(text).checkpoint : text];
 }
 
-function openingReader(target: Target, signal: AbortSignal): (index: number) => Promise<Uint8Array | undefined> {
+function openingReader(target: Target, signal: AbortSignal): OpeningOf {
   return async (index) => {
     try {
       return openingIn(await requestLog(target, { path: `v1/events/${index}`, signal }));
     } catch (error) {
-      if (error instanceof TallystickError && error.details["status"] === 410) return undefined;
+      if (!(error instanceof TallystickError)) throw error;
+      const { status, problem, certificate } = error.details;
+      if (status === 410) return isIndex(certificate) ? { certificate } : {};
+      // It says itself that it has no contents there.
+      if (status === 404 || problem === "log-corrupt") return undefined;
       throw error;
     }
   };
+}
+
+function isIndex(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 function show(invocation: Invocation, report: AuditReport, policy: Policy): ExitCode {
@@ -136,7 +158,9 @@ function show(invocation: Invocation, report: AuditReport, policy: Policy): Exit
     `  entries  ${counts.signed} signed in ${counts.batches} batches by ${report.streams.size} streams, ${counts.unsigned} unsigned`,
   );
   terminal.line(`  chains   ${counts.tags} tags (sessions, actors, subjects, tenants)`);
-  terminal.line(`  contents ${describeContents(report, invocation.flag("contents"))}`);
+  terminal.line(`  contents ${describeContents(report, invocation)}`);
+  if (counts.erasuresOrdered > 0)
+    terminal.line(`  erasures ${counts.erasuresOrdered} ordered, ${counts.erasuresDone} of them done`);
   terminal.line(`  head     ${describeCosigners(cosignatures, policy)}`);
   if (untimely.length > 0) terminal.line(`  clocks   too early to count: ${describeCosigners(untimely, policy)}`);
   for (const line of describeStreams(report)) terminal.line(line);
@@ -165,12 +189,15 @@ function isStale({ headAgeMs = 0 }: AuditReport): boolean {
   return headAgeMs > HEAD_AGE_WARN_MS;
 }
 
-function describeContents({ counts: { opened, withheld }, withheld: indices }: AuditReport, asked: boolean): string {
-  if (!asked) return "not opened (--contents opens them)";
-  const shown = opened === 0 ? "none opened" : `${opened} opened, each matches its leaf`;
-  if (withheld === 0) return shown;
-  const [first] = indices;
-  return `${shown}; ${withheld} withheld by the log, from index ${first} on: nothing is known of them`;
+function describeContents({ counts, withheld: [first] }: AuditReport, { flag }: Invocation): string {
+  const { opened, erased, withheld } = counts;
+  if (!flag("contents") && !flag("certificates")) return "not opened (--contents opens them)";
+  const parts = [opened === 0 ? "none opened" : `${opened} opened, each matches its leaf`];
+  if (flag("certificates")) parts.push("the log's own only");
+  if (erased > 0) parts.push(`${erased} erased, as certificates say`);
+  if (withheld > 0)
+    parts.push(`${withheld} erased meanwhile, from index ${first} on: nothing is known of them, audit again`);
+  return parts.join("; ");
 }
 
 /** One line for each signed stream: whose key, how far it came, and whether its sender ended it. */

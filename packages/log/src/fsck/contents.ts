@@ -1,122 +1,244 @@
-/** Sealed events: do they open, to the event of their leaf, and are the leaf's tags those of its persons? */
+/**
+ * Sealed events: do they open, to the event of their leaf, and are the leaf's tags those of its persons? One that does not
+ * open is damage, unless a certificate of an erasure covers its entry. Certificates stand behind what they cover, so that
+ * is settled at the end.
+ */
 import { TallystickError, encodeHex, equalBytes } from "@tallystick/core";
 import {
+  CERTIFICATE_TYPE,
+  CertificateAudit,
+  type ChainEnd,
+  type Finding,
+  HOLD_CLASS,
   type Leaf,
   type TallyEvent,
   dayOf,
   decodeEvent,
+  decodeLeaf,
   decodeOpening,
   decodeSealed,
   retentionClass,
   sessionTagOf,
 } from "@tallystick/events";
+import { indexKey } from "@tallystick/storage";
 import { partiesOf } from "../candidate.ts";
-import { type LogSecrets, decodeSealedRow } from "../keys.ts";
-import type { Stored } from "./reader.ts";
-import type { Findings } from "./report.ts";
+import { type Contents, type LogSecrets, decodeSealedRow } from "../keys.ts";
+import { TABLE } from "../rows.ts";
+import { IndexSet } from "./index-set.ts";
+import type { DamagedReader, Stored } from "./reader.ts";
+import type { Findings, FsckCode } from "./report.ts";
 
+/** Entries that are read again in one go. */
+const GROUP = 256;
+
+export interface ContentsCheckOptions {
+  /** Without it only the form of sealed events is checked. */
+  readonly secrets: LogSecrets | undefined;
+  readonly reader: DamagedReader;
+  readonly findings: Findings;
+  /** The chain of a person's tag, as replayed up to now. */
+  readonly chainOf: (tag: Uint8Array) => ChainEnd | undefined;
+}
+
+/** What is behind a leaf: an event, or why there is none. */
+interface Judgement {
+  readonly event?: TallyEvent;
+  readonly doubts: readonly Doubt[];
+}
+
+interface Damage {
+  readonly code: FsckCode;
+  readonly message: string;
+}
+
+/** Damage, unless a certificate covers the entry, or lists this tag. */
+interface Doubt extends Damage {
+  readonly tag?: Uint8Array;
+}
+
+/** Memory: that of {@link CertificateAudit}, and a bit for each entry in doubt. */
 export class ContentsCheck {
   readonly #secrets: LogSecrets | undefined;
+  readonly #reader: DamagedReader;
   readonly #findings: Findings;
+  readonly #certificates: CertificateAudit;
+  /** In doubt till all certificates are known. */
+  readonly #doubted = new IndexSet();
   opened = 0;
   erased = 0;
 
-  constructor(secrets: LogSecrets | undefined, findings: Findings) {
+  constructor({ secrets, reader, findings, chainOf }: ContentsCheckOptions) {
     this.#secrets = secrets;
+    this.#reader = reader;
     this.#findings = findings;
+    this.#certificates = new CertificateAudit(chainOf);
   }
 
-  /** Gives the event, where it opens. */
-  check(index: number, leaf: Leaf, row: Stored): TallyEvent | undefined {
-    if (row === "damaged") return undefined;
-    if (row === "missing") {
-      this.#findings.add("sealed-missing", index, `index ${index}: its sealed event is not stored`);
-      return undefined;
+  /**
+   * Gives the event, where it opens.
+   *
+   * @param isReplayed - Whether all leaves before were: else what certificates say of them cannot be compared.
+   */
+  check(index: number, leaf: Leaf, row: Stored, isReplayed: boolean): TallyEvent | undefined {
+    const { event, doubts } = this.#judge(leaf, row, (found) => this.#add(index, found));
+    this.#certificates.leaf(index, leaf, event !== undefined);
+    if (doubts.length > 0) this.#doubted.add(index);
+    if (event === undefined) return undefined;
+    this.opened += 1;
+    if (event.type === CERTIFICATE_TYPE) this.#checkCertificate(index, leaf, event, isReplayed);
+    return event;
+  }
+
+  #checkCertificate(index: number, leaf: Leaf, event: TallyEvent, isReplayed: boolean): void {
+    const found = this.#certificates.certificate(index, leaf, event);
+    for (const each of found) if (isReplayed || each.code !== "certificate-scope-wrong") this.#addAudited(each);
+  }
+
+  /**
+   * Settles what was in doubt. Call once, after the last entry.
+   *
+   * @param loggedAt - Of the last leaf; `undefined` where leaves could not be replayed to the end.
+   */
+  async finish(loggedAt: number | undefined): Promise<void> {
+    if (loggedAt !== undefined && this.#secrets !== undefined)
+      for (const found of this.#certificates.finish({ loggedAt })) this.#addAudited(found);
+    let group: number[] = [];
+    for (const index of this.#doubted) {
+      group.push(index);
+      if (group.length < GROUP) continue;
+      await this.#settle(group);
+      group = [];
     }
-    if (!this.#isFiled(index, leaf, row)) return undefined;
-    const contents = this.#secrets?.examine({ row, commitment: leaf.commitment });
-    if (contents === undefined) return undefined;
-    if (contents.kind === "opened") return this.#checkEvent(index, leaf, contents);
-    if (contents.kind === "erased") this.erased += 1;
-    else if (contents.kind === "unopenable") {
-      this.#findings.add("sealed-malformed", index, `index ${index}: ${contents.cause.message}`);
-    } else {
-      const text = `index ${index}: the key store has no ${contents.key} key for its sealed event, and none was destroyed`;
-      this.#findings.add("key-missing", index, text);
+    await this.#settle(group);
+  }
+
+  async #settle(indexes: readonly number[]): Promise<void> {
+    const keys = indexes.map(indexKey);
+    const leaves = await this.#reader.rows(TABLE.leaf, keys);
+    const rows = await this.#reader.rows(TABLE.sealed, keys);
+    for (const [at, index] of indexes.entries()) {
+      const [bytes, row] = [leaves[at], rows[at]];
+      // Both were read before; what does not read now has been reported.
+      if (bytes === undefined || typeof bytes === "string" || row === undefined) continue;
+      const leaf = decodeLeaf(bytes);
+      this.#excuse(
+        index,
+        leaf,
+        this.#judge(leaf, row, () => undefined),
+      );
+    }
+  }
+
+  #excuse(index: number, leaf: Leaf, { event, doubts }: Judgement): void {
+    const { certificates } = this.#certificates;
+    const isCovered = certificates.covering(index, leaf) !== undefined;
+    if (isCovered && event === undefined) this.erased += 1;
+    for (const doubt of doubts) {
+      const isExcused = doubt.tag === undefined ? isCovered : certificates.listing(index, doubt.tag) !== undefined;
+      if (!isExcused) this.#add(index, doubt);
+    }
+  }
+
+  #add(index: number, { code, message }: Damage): void {
+    this.#findings.add(code, index, `index ${index}: ${message}`);
+  }
+
+  #addAudited({ code, index, message }: Finding): void {
+    if (code === "head-not-in-history" || code === "sender-key-unexpected") return;
+    this.#findings.add(code, index, index === undefined ? message : `index ${index}: ${message}`);
+  }
+
+  /** @param add - Told of damage that no certificate excuses. */
+  #judge(leaf: Leaf, row: Stored, add: (found: Damage) => void): Judgement {
+    if (row === "damaged") return { doubts: [] };
+    if (row === "missing") return { doubts: [{ code: "sealed-missing", message: "its sealed event is not stored" }] };
+    const filed = this.#filedAs(leaf, row, add);
+    const contents = filed === undefined ? undefined : this.#secrets?.examine({ row, commitment: leaf.commitment });
+    if (filed === undefined || contents === undefined) return { doubts: [] };
+    if (contents.kind !== "opened") return { doubts: [doubtOf(contents)] };
+    const event = decoded(contents.opening, add);
+    if (event === undefined) return { doubts: [] };
+    if (retentionClass(event) !== leaf.class) {
+      const message = `the event's class is ${retentionClass(event)}, the leaf's ${leaf.class}`;
+      add({ code: "contents-mismatch", message });
+    }
+    this.#checkSession(leaf, event, add);
+    const isAnew = filed === "hold" || (contents.person === null && partiesOf(event).person !== undefined);
+    if (!isAnew || contents.person !== null) this.#checkPerson(event, contents.person, add);
+    return { event, doubts: [...(isAnew ? [SEALED_ANEW] : []), ...this.#tagDoubts(leaf, event)] };
+  }
+
+  /** Sealed under the keys of the leaf's class and day, else destroying those would not erase it; or anew for a hold. */
+  #filedAs(leaf: Leaf, row: Uint8Array, add: (found: Damage) => void): "class" | "hold" | undefined {
+    try {
+      const sealed = decodeSealed(decodeSealedRow(row).bytes);
+      const day = dayOf(leaf.loggedAt);
+      if (sealed.day === day && sealed.class === leaf.class) return "class";
+      if (sealed.day === day && HOLD_CLASS.test(sealed.class)) return "hold";
+      const message = `sealed under class ${sealed.class} and day ${sealed.day}, the leaf has ${leaf.class} and ${day}`;
+      add({ code: "sealed-malformed", message });
+    } catch (error) {
+      if (!(error instanceof TallystickError)) throw error;
+      add({ code: "sealed-malformed", message: error.message });
     }
     return undefined;
   }
 
-  /** Sealed under the keys of the leaf's class and day: else destroying those would not erase it. */
-  #isFiled(index: number, leaf: Leaf, row: Uint8Array): boolean {
-    try {
-      const sealed = decodeSealed(decodeSealedRow(row).bytes);
-      const day = dayOf(leaf.loggedAt);
-      if (sealed.class === leaf.class && sealed.day === day) return true;
-      const text = `index ${index}: sealed under class ${sealed.class} and day ${sealed.day}, the leaf has ${leaf.class} and ${day}`;
-      this.#findings.add("sealed-malformed", index, text);
-    } catch (error) {
-      if (!(error instanceof TallystickError)) throw error;
-      this.#findings.add("sealed-malformed", index, `index ${index}: ${error.message}`);
-    }
-    return false;
-  }
-
-  #checkEvent(
-    index: number,
-    leaf: Leaf,
-    { opening, person }: { readonly opening: Uint8Array; readonly person: Uint8Array | null },
-  ): TallyEvent | undefined {
-    let event: TallyEvent;
-    try {
-      event = decodeEvent(decodeOpening(opening).event);
-    } catch (error) {
-      if (!(error instanceof TallystickError)) throw error;
-      this.#findings.add("contents-mismatch", index, `index ${index}: the event does not decode: ${error.message}`);
-      return undefined;
-    }
-    this.opened += 1;
-    if (retentionClass(event) !== leaf.class) {
-      const text = `index ${index}: the event's class is ${retentionClass(event)}, the leaf's ${leaf.class}`;
-      this.#findings.add("contents-mismatch", index, text);
-    }
-    this.#checkTags(index, leaf, event);
-    this.#checkPerson(index, event, person);
-    return event;
-  }
-
-  #checkTags(index: number, leaf: Leaf, event: TallyEvent): void {
+  #checkSession(leaf: Leaf, event: TallyEvent, add: (found: Damage) => void): void {
     const wanted = sessionTagOf(event);
     const session = leaf.session?.tag ?? null;
-    if (wanted === null ? session !== null : session === null || !equalBytes(session, wanted))
-      this.#mismatch(index, "session");
-    const parties = partiesOf(event);
-    for (const kind of ["actor", "subject", "tenant"] as const) {
-      const [id, chain] = [parties[kind], leaf[kind]];
-      if (id === undefined && chain === null) continue;
-      // A key that is gone leaves nothing to compare with; whoever made the tag made it with that key.
-      const holds =
-        id !== undefined &&
-        chain !== null &&
-        (this.#secrets?.isTagOf(kind, { tag: chain.tag, id, day: parties.day }) ?? true);
-      if (!holds) this.#mismatch(index, kind);
-    }
+    const holds = wanted === null || session === null ? wanted === session : equalBytes(session, wanted);
+    if (!holds) add(mismatchOf("session"));
   }
 
-  #mismatch(index: number, kind: string): void {
-    this.#findings.add(
-      "tag-mismatch",
-      index,
-      `index ${index}: the leaf's ${kind} tag is not that of the event's ${kind}`,
-    );
+  /** A person who was erased and came back has another key: their tags from before are none of that one. */
+  #tagDoubts(leaf: Leaf, event: TallyEvent): Doubt[] {
+    const parties = partiesOf(event);
+    return (["actor", "subject", "tenant"] as const).flatMap((kind) => {
+      const [id, chain] = [parties[kind], leaf[kind]];
+      if (id === undefined && chain === null) return [];
+      if (id === undefined || chain === null) return [mismatchOf(kind)];
+      const { tag } = chain;
+      // A key that is gone leaves nothing to compare with; whoever made the tag made it with that key.
+      const isOfIt = this.#secrets?.isTagOf(kind, { tag, id, day: parties.day }) ?? true;
+      return isOfIt ? [] : [{ ...mismatchOf(kind), tag }];
+    });
   }
 
   /** Sealed under the key of the event's own person: else destroying that key would not erase it. */
-  #checkPerson(index: number, event: TallyEvent, person: Uint8Array | null): void {
+  #checkPerson(event: TallyEvent, person: Uint8Array | null, add: (found: Damage) => void): void {
     const id = partiesOf(event).person;
     const wanted = id === undefined ? null : this.#secrets?.existingReference(id);
     if ((wanted === null && person === null) || (wanted && person && encodeHex(wanted) === encodeHex(person))) return;
-    const text = `index ${index}: it is not sealed under the key of the person whom it is about`;
-    this.#findings.add("sealed-malformed", index, text);
+    const message = "it is not sealed under the key of the person whom it is about";
+    add({ code: "sealed-malformed", message });
+  }
+}
+
+function mismatchOf(kind: string): Damage {
+  return { code: "tag-mismatch", message: `the leaf's ${kind} tag is not that of the event's ${kind}` };
+}
+
+const SEALED_ANEW: Doubt = {
+  code: "sealed-malformed",
+  message: "it is sealed anew, as for a hold or a duty to keep it, and no certificate of an erasure covers it",
+};
+
+function doubtOf(contents: Exclude<Contents, { readonly kind: "opened" }>): Doubt {
+  if (contents.kind === "unopenable") return { code: "sealed-malformed", message: contents.cause.message };
+  if (contents.kind === "erased") {
+    return { code: "contents-destroyed", message: "its key was destroyed, and no certificate of an erasure covers it" };
+  }
+  const message = `the key store has no ${contents.key} key for its sealed event, and none was destroyed`;
+  return { code: "key-missing", message };
+}
+
+function decoded(opening: Uint8Array, add: (found: Damage) => void): TallyEvent | undefined {
+  try {
+    return decodeEvent(decodeOpening(opening).event);
+  } catch (error) {
+    if (!(error instanceof TallystickError)) throw error;
+    add({ code: "contents-mismatch", message: `the event does not decode: ${error.message}` });
+    return undefined;
   }
 }

@@ -39,7 +39,7 @@ export interface FsckCounts {
   readonly entries: number;
   /** Sealed events that were opened and are those of their leaves. */
   readonly opened: number;
-  /** Sealed events whose key was destroyed. */
+  /** Entries that do not open and that a certificate of an erasure covers. */
   readonly erased: number;
   /** Tiles and partial tiles. */
   readonly tiles: number;
@@ -76,16 +76,30 @@ const LOGGED =
 const KEYS =
   "restore the newest copy of the key store; entries and receipts stay valid, but these contents cannot be read without it";
 
+const CERTIFICATE =
+  "it stands in the tree for good: keep this folder, and find out who erased what; the log's own start-up completes what it ordered itself";
+const DESTROYED =
+  "if its key is in a backup of the key store, restore that; else it was destroyed without an order: keep this folder and find out who could write to it";
+
 const REMEDIES: Readonly<Record<FsckCode, string>> = {
   "batch-cut": LOGGED,
   "batch-interrupted": LOGGED,
   "batch-signature-invalid": LOGGED,
   "batch-unsigned": LOGGED,
   "beyond-head": RESTORE,
+  "certificate-before-grown": CERTIFICATE,
+  "certificate-inconsistent": CERTIFICATE,
+  "certificate-key-repeated": CERTIFICATE,
+  "certificate-malformed": CERTIFICATE,
+  "certificate-scope-wrong": CERTIFICATE,
   "chain-broken": LOGGED,
   "chain-row-mismatch": REBUILD,
   "checkpoint-mismatch": RESTORE,
+  "contents-destroyed": DESTROYED,
   "contents-mismatch": LOGGED,
+  "erased-contents-open": CERTIFICATE,
+  "erasure-not-done": CERTIFICATE,
+  "erasure-not-ordered": CERTIFICATE,
   "head-malformed": RESTORE,
   "head-mismatch": RESTORE,
   "head-missing": RESTORE,

@@ -1,0 +1,194 @@
+/**
+ * The contents in an audit: every entry opens to what its leaf commits to, or a certificate covers it. Anything else is
+ * destroyed evidence.
+ *
+ * A certificate stands behind the entries that it covers. So that these need not be remembered one by one, the log says
+ * with each which certificate it is; that one is looked at ahead, and held against its own entry when the audit gets there.
+ */
+import { TallystickError, encodeHex } from "@tallystick/core";
+import {
+  CERTIFICATE_TYPE,
+  CertificateAudit,
+  Certificates,
+  type Finding,
+  type Leaf,
+  type LeafAudit,
+  type TallyEvent,
+  computeCommitment,
+  decodeEvent,
+  decodeOpening,
+  finding,
+  parseCertificate,
+} from "@tallystick/events";
+import { compareWithContents, openLeaf } from "./receipt.ts";
+
+/** Indexes and entries that are kept one by one; the rest is counted. */
+const KEPT_MAX = 1000;
+/** Entries without contents for which the log names no certificate that holds: they wait for one till the end. */
+const WAITING_MAX = 10_000;
+
+/** What the log says instead of contents: that a key was destroyed. */
+export interface ErasedContents {
+  /** Index of the `log.erasure` entry that it names; absent where it names none. */
+  readonly certificate?: number;
+}
+
+/** Fetches the opening of an entry; `undefined` where the log shows nothing and says nothing of an erasure. */
+export type OpeningOf = (index: number) => Promise<Uint8Array | ErasedContents | undefined>;
+
+export interface ContentsAuditOptions {
+  readonly openingOf: OpeningOf;
+  readonly leaves: LeafAudit;
+  readonly size: number;
+  /** Whether only the log's own entries are opened: then nothing is said of the others. */
+  readonly ownOnly: boolean;
+  readonly add: (found: Finding) => void;
+}
+
+/** A certificate that the log named, before the audit reached it. */
+interface Foreseen {
+  readonly commitment: string;
+  isConfirmed: boolean;
+  /** Entries that rest on it, and the first of them. */
+  relying: number;
+  first: number;
+}
+
+interface Waiting {
+  readonly index: number;
+  readonly leaf: Leaf;
+  readonly named: number | undefined;
+}
+
+/** Memory: that of {@link CertificateAudit}, a row for each certificate that is named, and bounded lists. */
+export class ContentsAudit {
+  readonly certificates: CertificateAudit;
+  readonly #options: ContentsAuditOptions;
+  readonly #ahead = new Certificates();
+  readonly #foreseen = new Map<number, Foreseen>();
+  /** Asked for ahead, whatever came of it. */
+  readonly #asked = new Set<number>();
+  readonly #waiting: Waiting[] = [];
+  opened = 0;
+  /** Entries that a certificate covers. */
+  erased = 0;
+  /** Erased, as the log says, under a certificate that the audited head does not cover: nothing is known of them. */
+  withheldTotal = 0;
+  readonly withheld: number[] = [];
+
+  constructor(options: ContentsAuditOptions) {
+    this.#options = options;
+    this.certificates = new CertificateAudit((tag) => options.leaves.personChain(tag));
+  }
+
+  /** Gives the event, where it opens. */
+  async check(index: number, leaf: Leaf): Promise<TallyEvent | undefined> {
+    if (this.#options.ownOnly && leaf.class !== "log") {
+      this.certificates.leaf(index, leaf, false);
+      return undefined;
+    }
+    const shown = await this.#options.openingOf(index);
+    const isShown = shown instanceof Uint8Array;
+    this.certificates.leaf(index, leaf, isShown);
+    if (isShown) return this.#open(index, leaf, shown);
+    if (this.certificates.certificates.covering(index, leaf) === undefined) await this.#wait(index, leaf, shown);
+    else this.erased += 1;
+    return undefined;
+  }
+
+  #open(index: number, leaf: Leaf, opening: Uint8Array): TallyEvent | undefined {
+    try {
+      const event = openLeaf(leaf, opening);
+      compareWithContents(leaf, event);
+      this.opened += 1;
+      if (event.type === CERTIFICATE_TYPE) this.#certificate(index, leaf, event);
+      return event;
+    } catch (error) {
+      if (!(error instanceof TallystickError)) throw error;
+      this.#options.add(finding("contents-mismatch", index, error.message));
+      return undefined;
+    }
+  }
+
+  #certificate(index: number, leaf: Leaf, event: TallyEvent): void {
+    const found = this.certificates.certificate(index, leaf, event);
+    for (const each of found) this.#options.add(each);
+    const foreseen = this.#foreseen.get(index);
+    if (foreseen === undefined || found.some(({ code }) => code === "certificate-malformed")) return;
+    foreseen.isConfirmed = foreseen.commitment === encodeHex(leaf.commitment);
+  }
+
+  async #wait(index: number, leaf: Leaf, shown: ErasedContents | undefined): Promise<void> {
+    const named = shown?.certificate;
+    if (named !== undefined && named >= this.#options.size) return this.#withhold(index);
+    if (named !== undefined && named > index) await this.#lookAhead(named);
+    const covering = this.#foreseen.get(this.#ahead.covering(index, leaf) ?? -1);
+    if (covering !== undefined) {
+      if (covering.relying === 0) covering.first = index;
+      covering.relying += 1;
+    } else if (this.#waiting.length < WAITING_MAX) this.#waiting.push({ index, leaf, named });
+    else this.#destroyed(index, named);
+  }
+
+  /** Takes a certificate for what the log says it is; {@link finish} tells if it was. */
+  async #lookAhead(index: number): Promise<void> {
+    if (this.#asked.has(index)) return;
+    this.#asked.add(index);
+    const opening = await this.#options.openingOf(index);
+    if (!(opening instanceof Uint8Array)) return;
+    try {
+      const { salt, event } = decodeOpening(opening);
+      this.#ahead.add(index, parseCertificate(decodeEvent(event)));
+      const commitment = encodeHex(computeCommitment({ salt, event }));
+      this.#foreseen.set(index, { commitment, isConfirmed: false, relying: 0, first: 0 });
+    } catch (error) {
+      // Its own entry shows what is wrong with it.
+      if (!(error instanceof TallystickError)) throw error;
+    }
+  }
+
+  #withhold(index: number): void {
+    this.withheldTotal += 1;
+    if (this.withheld.length < KEPT_MAX) this.withheld.push(index);
+  }
+
+  /** Call once, after the last entry. @param now - The auditor's clock, in ms since 1970. */
+  async finish(now: number | undefined): Promise<void> {
+    const { loggedAt } = this.#options.leaves;
+    for (const found of this.certificates.finish({ loggedAt, ...(now === undefined ? {} : { now }) }))
+      this.#options.add(found);
+    for (const [index, foreseen] of this.#foreseen) this.#settle(index, foreseen);
+    for (const [at, waiting] of this.#waiting.entries()) {
+      const { index, leaf, named } = waiting;
+      if (this.certificates.certificates.covering(index, leaf) !== undefined) this.erased += 1;
+      else if (at >= KEPT_MAX) this.#destroyed(index, named);
+      else await this.#askAgain(waiting);
+    }
+  }
+
+  #settle(index: number, { isConfirmed, relying, first }: Foreseen): void {
+    if (relying === 0) return;
+    if (isConfirmed) {
+      this.erased += relying;
+      return;
+    }
+    const text = `it does not open, nor do ${relying - 1} others; the certificate that the log showed for them, of index ${index}, is not the one that is there`;
+    this.#options.add(finding("contents-destroyed", first, text));
+  }
+
+  /** While somebody is being erased, contents are gone a moment before their certificate is there. */
+  async #askAgain({ index, named }: Waiting): Promise<void> {
+    const shown = await this.#options.openingOf(index);
+    const again = shown instanceof Uint8Array ? undefined : shown?.certificate;
+    if (again !== undefined && again >= this.#options.size) this.#withhold(index);
+    else this.#destroyed(index, again ?? named);
+  }
+
+  #destroyed(index: number, named: number | undefined): void {
+    const text =
+      named === undefined
+        ? "it does not open, and no certificate of erasure covers it"
+        : `it does not open, and the log names the entry of index ${named}, which is no certificate that covers it`;
+    this.#options.add(finding("contents-destroyed", index, text));
+  }
+}
