@@ -1,12 +1,13 @@
 /** From a path to a log and one of its routes. */
 import { API_ROUTES } from "./api-routes.ts";
+import { DISPOSITION_ROUTES } from "./disposition-routes.ts";
 import { ServerError } from "./error.ts";
 import type { HostedLog } from "./hosted-log.ts";
 import type { Route } from "./route.ts";
 import { TILE_ROUTES } from "./tiles-routes.ts";
 
 /** Every route of a log. */
-export const LOG_ROUTES: readonly Route[] = [...TILE_ROUTES, ...API_ROUTES];
+export const LOG_ROUTES: readonly Route[] = [...TILE_ROUTES, ...API_ROUTES, ...DISPOSITION_ROUTES];
 
 export interface Match {
   readonly hosted: HostedLog;
@@ -19,6 +20,7 @@ export function matchRoute(path: string, method: string, logs: readonly HostedLo
   const { hosted, rest } = findLog(path, logs);
   if (hosted === undefined) return undefined;
   const wanted = method === "HEAD" ? "GET" : method;
+  // The first that fits: what has words behind its parameter stands before what has none.
   for (const route of LOG_ROUTES) {
     const parameter = route.method === wanted ? matchPath(route.path, rest) : undefined;
     if (parameter !== undefined) return { hosted, route, parameter };
@@ -57,8 +59,9 @@ function matchPath(pattern: string, path: string): string | undefined {
   if (brace === -1) return pattern === path ? "" : undefined;
   const [prefix, suffix] = [pattern.slice(0, brace), pattern.slice(pattern.indexOf("}") + 1)];
   if (!path.startsWith(prefix) || !path.endsWith(suffix)) return undefined;
-  const parameter = path.slice(prefix.length, path.length - suffix.length);
-  return path.length > prefix.length + suffix.length ? parameter : undefined;
+  return path.length > prefix.length + suffix.length
+    ? path.slice(prefix.length, path.length - suffix.length)
+    : undefined;
 }
 
 export function notAllowed(allow: string): ServerError {
