@@ -20,6 +20,7 @@ const WAYS_OUT: ReadonlyMap<unknown, string | (() => string)> = new Map<unknown,
   ["log-unknown", ADDRESS_HINT],
   ["unauthenticated", "--token, TALLYSTICK_TOKEN or .tallystick/dev.json give the token"],
   ["forbidden", "another role's token is needed: --token gives it"],
+  ["client-certificate-required", "--client-cert and --client-key give the certificate"],
   [
     "sender-key-unknown",
     () =>
@@ -27,8 +28,25 @@ const WAYS_OUT: ReadonlyMap<unknown, string | (() => string)> = new Map<unknown,
   ],
   ["receipt-not-ready", "the receipt comes with the next head that the witnesses cosign: try again in a moment"],
   ["policy-malformed", "the policy says whom to trust: docs/reference/formats.md shows its lines"],
+  ["rules-malformed", "docs/reference/rules.md has every key, and what it may be"],
   ["EADDRINUSE", "another process listens there: --listen names another address"],
 ]);
+
+const UNTRUSTED_HINT = "--ca names the authority of the log's certificate, where it is none of the usual ones";
+
+/** How Node says that a certificate leads to nobody whom it knows. */
+const UNTRUSTED: ReadonlySet<unknown> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
+
+function isUntrusted(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return ("code" in error && UNTRUSTED.has(error.code)) || isUntrusted(error.cause);
+}
 
 /** Words for what the operating system answers about a file. */
 const FILE_FAILURES: ReadonlyMap<unknown, string> = new Map([
@@ -50,7 +68,7 @@ export function describeFailure(error: unknown): Failure {
   if (!(error instanceof Error)) return { code: undefined, message: String(error), more: [] };
   const code = codeOf(error);
   const { problem, defects } = error instanceof TallystickError ? error.details : {};
-  const wayOut = WAYS_OUT.get(problem) ?? WAYS_OUT.get(code);
+  const wayOut = WAYS_OUT.get(problem) ?? (isUntrusted(error) ? UNTRUSTED_HINT : WAYS_OUT.get(code));
   const words = typeof wayOut === "function" ? wayOut() : wayOut;
   const more = [...describeDefects(defects), ...(words === undefined ? [] : [words])];
   return { code, message: fileFailure(error, code) ?? error.message, more };
@@ -74,7 +92,9 @@ function describeDefects(defects: unknown): readonly string[] {
 }
 
 function describeDefect(defect: unknown): string {
-  const { entry, path, message } = (defect ?? {}) as Record<string, unknown>;
+  const { entry, path, message, line, column } = (defect ?? {}) as Record<string, unknown>;
+  if (typeof line === "number" && typeof column === "number")
+    return `line ${line}, column ${column}: ${path === "" ? "" : `${wordsOf(path)}: `}${wordsOf(message)}`;
   return `entry ${wordsOf(entry)}: ${wordsOf(path)}: ${wordsOf(message)}`;
 }
 

@@ -11,6 +11,7 @@ import { keysCommand } from "./keys.ts";
 import { proveCommand } from "./prove.ts";
 import { receiptCommand } from "./receipt.ts";
 import { retentionCommand } from "./retention.ts";
+import { rulesCommand } from "./rules.ts";
 import { serveCommand } from "./serve.ts";
 import { submitCommand } from "./submit.ts";
 import { subjectCommand } from "./subject.ts";
@@ -31,6 +32,7 @@ export const COMMANDS: readonly Command[] = [
   subjectCommand,
   holdCommand,
   retentionCommand,
+  rulesCommand,
   approveCommand,
   serveCommand,
   witnessCommand,

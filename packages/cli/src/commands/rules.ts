@@ -1,0 +1,284 @@
+/** `rules`: checks a file of rules, compares it, tries it on what a log holds, and lets it hold. */
+import { decodeUtf8, quote } from "@tallystick/core";
+import {
+  type Amount,
+  type DescribedChange,
+  LogError,
+  type Rules,
+  type RulesDefect,
+  type SimulatedClass,
+  type Simulation,
+  defaultRulesText,
+  diffRules,
+  formatDays,
+  formatRulesDefect,
+  parseRules,
+  ruleOf,
+  rulesDigest,
+  simulateRules,
+} from "@tallystick/log";
+import { naming, readBounded } from "../bounded-file.ts";
+import { type ClassDaysTold, formatDay, parseClassDays, parseDay } from "../class-days.ts";
+import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords, onlyWord } from "../command.ts";
+import { indexOf, jsonOf, malformed, objectOf, textOf } from "../log-answer.ts";
+import { requestLog } from "../log-request.ts";
+import { sendValue, showAwaiting } from "../order.ts";
+import { LOG_OPTIONS, type Target, targetOf } from "../target.ts";
+import { bold, dim } from "../terminal.ts";
+
+/** What the parser takes at most, and a byte, so that it is the parser who refuses more. */
+const RULES_BYTES_MAX = 256 * 1024 + 1;
+/** Ten thousand class-days are some two million. */
+const CLASS_DAYS_BYTES_MAX = 16 * 1024 * 1024;
+const DAY_MS = 86_400_000;
+const DUE_SHOWN = 20;
+
+export const rulesCommand: Command = {
+  name: "rules",
+  summary: "checks, compares, tries and applies rules: how long contents are kept, and who may read",
+  usage: "check FILE | diff [OLD] NEW | simulate FILE [--at DAY] [--class-days FILE] | default | show | apply FILE",
+  options: {
+    ...LOG_OPTIONS,
+    at: { type: "string", value: "DAY", help: "simulate: as if it were this day, such as 2027-01-01 (else today)" },
+    "class-days": {
+      type: "string",
+      value: "FILE",
+      help: "simulate: what there is, as retention show --json prints it (else the log is asked)",
+    },
+  },
+  notes: [
+    "diff with one file compares it with the rules in force. simulate says what would go, and when; it changes nothing.",
+    "default prints rules to begin with. show and simulate ask for an operator's token, apply for an officer's.",
+    "Exit codes: 0 done, 1 the file that is to be checked holds no valid rules, 2 failed, 3 wrong usage.",
+    "Example: tallystick rules default > rules.yaml && tallystick rules check rules.yaml",
+  ],
+  run: async (invocation) => {
+    const [action = "", ...words] = invocation.words;
+    const act = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
+    if (act === undefined) throw new UsageError(`expected ${Object.keys(ACTIONS).join(", ")}, got ${quote(action)}`);
+    return act(invocation, words);
+  },
+};
+
+const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly string[]) => Promise<ExitCode>>> = {
+  check: async (invocation, words) => check(invocation, await readText(onlyWord(words, "one FILE"))),
+  diff: async (invocation, words) => {
+    const [before, after] = await filesToCompare(invocation, words);
+    const changes = diffRules(before.rules, after.rules);
+    showChanges(invocation, changes);
+    invocation.terminal.value({ before: toldOf(before), after: toldOf(after), changes });
+    return EXIT.ok;
+  },
+  simulate: async (invocation, words) => {
+    const file = await readRules(onlyWord(words, "one FILE"));
+    const now = momentOf(invocation);
+    const { classDays, more } = await classDaysOf(invocation);
+    showSimulation(invocation, { file, more, simulation: simulateRules({ rules: file.rules, classDays, now }) });
+    return EXIT.ok;
+  },
+  default: async ({ terminal }, words) => {
+    noWords(words);
+    if (terminal.json) terminal.value({ text: defaultRulesText });
+    else terminal.write(defaultRulesText);
+    return EXIT.ok;
+  },
+  show: async (invocation, words) => {
+    noWords(words);
+    const { terminal, signal } = invocation;
+    const { text, digest, index } = await rulesInForce(await targetOf(invocation, "operator"), signal);
+    if (terminal.json) terminal.value({ text, digest, ...(index === undefined ? {} : { index }) });
+    else terminal.write(text);
+    return EXIT.ok;
+  },
+  apply: async (invocation, words) => apply(invocation, await readRules(onlyWord(words, "one FILE"))),
+};
+
+interface RulesText {
+  readonly path: string;
+  readonly text: string;
+  readonly digest: string;
+}
+
+interface RulesFile extends RulesText {
+  readonly rules: Rules;
+}
+
+async function readText(path: string): Promise<RulesText> {
+  const bytes = await readBounded(path, RULES_BYTES_MAX);
+  return { path, text: naming(path, () => decodeUtf8(bytes)), digest: rulesDigest(bytes) };
+}
+
+/** @throws {LogError} `rules-malformed` */
+async function readRules(path: string): Promise<RulesFile> {
+  const file = await readText(path);
+  return { ...file, rules: parseRules(file.text, { where: path }) };
+}
+
+function toldOf({ path, digest }: RulesText): { readonly file: string; readonly digest: string } {
+  return { file: path, digest };
+}
+
+/** Every defect, where there are any; else what the rules say, in a few lines. */
+function check({ terminal }: Invocation, { path, text, digest }: RulesText): ExitCode {
+  try {
+    const rules = parseRules(text, { where: path });
+    terminal.line(bold("VALID"), `  ${path}, SHA-256 ${digest}`);
+    for (const line of describeRules(rules)) terminal.line(`  ${line}`);
+    terminal.value({ ok: true, file: path, digest, defects: [] });
+    return EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof LogError) || error.code !== "rules-malformed") throw error;
+    const defects = error.details["defects"] as readonly RulesDefect[];
+    terminal.line(bold("NOT VALID"), `  ${path}: ${defects.length} ${defects.length === 1 ? "defect" : "defects"}`);
+    for (const defect of defects) terminal.line(`  ${formatRulesDefect(defect)}`);
+    terminal.value({ ok: false, file: path, digest, defects });
+    return EXIT.refuted;
+  }
+}
+
+function describeRules({ classes, other, reads, twoPersons, senderKeys, identity }: Rules): string[] {
+  const named = [...classes].map(([name, rule]) => [`class ${name}`, rule] as const);
+  const kept = [...named, ["every other class", other] as const].map(([name, { keepDays, atLeastDays, erase }]) => {
+    const promised = atLeastDays === 0 ? "" : `, promised ${formatDays(atLeastDays)}`;
+    return `${name.padEnd(20)} kept ${formatDays(keepDays)}${promised}, erased ${erase}`;
+  });
+  return [
+    ...kept,
+    `purpose of reads ${reads.purpose}; two persons for ${twoPersons.length === 0 ? "nothing" : twoPersons.join(", ")}`,
+    `${senderKeys.length} sender keys, ${identity.length} providers of identities`,
+  ];
+}
+
+/** @throws {UsageError} Neither one FILE nor two. */
+async function filesToCompare(
+  invocation: Invocation,
+  words: readonly string[],
+): Promise<readonly [before: RulesFile, after: RulesFile]> {
+  const [first, second, ...more] = words;
+  if (first === undefined || more.length > 0) throw new UsageError("diff: expected OLD and NEW, or NEW alone");
+  if (second !== undefined) return [await readRules(first), await readRules(second)];
+  const after = await readRules(first);
+  const target = await targetOf(invocation, "operator");
+  return [await fileInForce(target, invocation.signal), after];
+}
+
+function showChanges({ terminal }: Invocation, changes: readonly DescribedChange[]): void {
+  if (changes.length === 0) terminal.line("nothing changes");
+  for (const { words, warning } of changes) {
+    terminal.line(words);
+    if (warning !== undefined) terminal.line(dim(`  note: ${warning}`));
+  }
+}
+
+/** @throws {UsageError} */
+function momentOf({ text }: Invocation): number {
+  const given = text("at");
+  if (given === undefined) return Date.now();
+  const day = parseDay(given);
+  if (day === undefined) throw new UsageError(`--at: expected a day such as 2027-01-01, got ${quote(given)}`);
+  return day * DAY_MS;
+}
+
+async function classDaysOf(invocation: Invocation): Promise<ClassDaysTold> {
+  const path = invocation.text("class-days");
+  if (path !== undefined) return parseClassDays(path, await readBounded(path, CLASS_DAYS_BYTES_MAX));
+  const target = await targetOf(invocation, "operator");
+  const { body } = await requestLog(target, { path: "v1/retention", signal: invocation.signal });
+  return parseClassDays("v1/retention", body);
+}
+
+interface Simulated {
+  readonly file: RulesFile;
+  readonly more: boolean;
+  readonly simulation: Simulation;
+}
+
+function showSimulation({ terminal }: Invocation, { file, more, simulation }: Simulated): void {
+  const { classes, classDays, now } = simulation;
+  const due = classDays.filter(({ fate }) => fate === "due");
+  terminal.line(bold("SIMULATED"), `  ${file.path} on ${formatDay(now)}, SHA-256 ${file.digest}`);
+  for (const each of classes) terminal.line(`  ${describeClass(each, file.rules)}`);
+  if (due.length > 0) terminal.line(bold("WOULD GO"), `  with the next run, for good`);
+  for (const { class: name, day, count } of due.slice(0, DUE_SHOWN))
+    terminal.line(`  class ${name} of ${formatDay(day * DAY_MS)}, ${plural(count, "entry", "entries")}`);
+  if (due.length > DUE_SHOWN) terminal.line(`  and ${due.length - DUE_SHOWN} more; --json lists all`);
+  if (more) terminal.trouble("the log has more class-days than it tells at once: these are the earliest");
+  terminal.value({
+    ...toldOf(file),
+    on: formatDay(now),
+    more,
+    classes: classes.map(({ nextAt, ...rest }) => ({ ...rest, nextOn: dayOrNone(nextAt) })),
+    classDays: classDays.map(({ day, dueAt, dueAtNow, ...rest }) => ({
+      ...rest,
+      day: formatDay(day * DAY_MS),
+      dueOn: dayOrNone(dueAt),
+      dueOnNow: dayOrNone(dueAtNow),
+    })),
+  });
+}
+
+function dayOrNone(timeMs: number | undefined): string | undefined {
+  return timeMs === undefined ? undefined : formatDay(timeMs);
+}
+
+function describeClass(simulated: SimulatedClass, rules: Rules): string {
+  const { all, due, dueOnlyByThese, held, within30Days, promiseBinds, nextAt } = simulated;
+  const parts = [
+    `${amount(due)} would go now`,
+    dueOnlyByThese.classDays === 0 ? "" : `of them ${amount(dueOnlyByThese)} by these rules alone`,
+    held.classDays === 0 ? "" : `${amount(held)} overdue under a legal hold`,
+    within30Days.classDays === 0 ? "" : `${amount(within30Days)} within 30 days`,
+    promiseBinds.classDays === 0 ? "" : `${amount(promiseBinds)} longer than these rules, as promised`,
+    nextAt === undefined ? "" : `next on ${formatDay(nextAt)}`,
+  ];
+  const keep = formatDays(ruleOf(rules, simulated.class).keepDays);
+  const told = parts.filter((part) => part !== "").join("; ");
+  return `${`class ${simulated.class}, kept ${keep}:`.padEnd(28)} ${amount(all)}; ${told}`;
+}
+
+function amount({ classDays, entries }: Amount): string {
+  return `${plural(classDays, "day", "days")} (${plural(entries, "entry", "entries")})`;
+}
+
+function plural(count: number, one: string, several: string): string {
+  return `${count} ${count === 1 ? one : several}`;
+}
+
+interface InForce {
+  readonly text: string;
+  readonly digest: string;
+  /** Of the `log.rules` entry; none before the first. */
+  readonly index: number | undefined;
+}
+
+/** @throws {ClientError} `log-answer-malformed`: also where the digest is of another text. */
+async function rulesInForce(target: Target, signal: AbortSignal): Promise<InForce> {
+  const answer = objectOf(jsonOf(await requestLog(target, { path: "v1/rules", signal })), "rules");
+  const [text, digest] = [textOf(answer["text"], "rules: text"), textOf(answer["digest"], "rules: digest")];
+  if (rulesDigest(Buffer.from(text)) !== digest) throw malformed("rules: the digest is that of another text");
+  return { text, digest, index: answer["index"] === undefined ? undefined : indexOf(answer["index"], "rules: index") };
+}
+
+async function fileInForce(target: Target, signal: AbortSignal): Promise<RulesFile> {
+  const { text, digest } = await rulesInForce(target, signal);
+  const path = "the rules in force";
+  return { path, text, digest, rules: parseRules(text, { where: path }) };
+}
+
+/** Tells what changes, and lets the file hold. */
+async function apply(invocation: Invocation, file: RulesFile): Promise<ExitCode> {
+  const { terminal, signal } = invocation;
+  const target = await targetOf(invocation, "officer");
+  const changes = diffRules((await fileInForce(target, signal)).rules, file.rules);
+  showChanges(invocation, changes);
+  const answer = await sendValue(target, { path: "v1/rules", value: { text: file.text }, signal });
+  const awaiting = showAwaiting(invocation, answer);
+  if (awaiting !== undefined) return awaiting;
+  const applied = objectOf(jsonOf(answer), "answer");
+  const index = indexOf(applied["index"], "answer: index");
+  if (textOf(applied["digest"], "answer: digest") !== file.digest)
+    throw malformed("answer: the digest is that of another text");
+  terminal.line(bold("APPLIED"), `  ${file.path}, SHA-256 ${file.digest}, logged at index ${index}`);
+  terminal.value({ ...toldOf(file), index, changes });
+  return EXIT.ok;
+}
