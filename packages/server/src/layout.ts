@@ -6,6 +6,10 @@ export interface Layout {
   readonly tokens: string;
   /** The master key; the environment's wins where it is set. */
   readonly masterKey: string;
+  /** Seals tickets for a second person. Made at the first start. */
+  readonly approvalKey: string;
+  /** Under it persons are known whom identity providers vouch for. Made at the first start. */
+  readonly identityKey: string;
 }
 
 export interface LogLayout {
@@ -20,7 +24,13 @@ export interface LogLayout {
 }
 
 export function layoutOf(dir: string): Layout {
-  return { config: join(dir, "server.json"), tokens: join(dir, "tokens.json"), masterKey: join(dir, "master.key") };
+  return {
+    config: join(dir, "server.json"),
+    tokens: join(dir, "tokens.json"),
+    masterKey: join(dir, "master.key"),
+    approvalKey: join(dir, "approval.key"),
+    identityKey: join(dir, "identity.key"),
+  };
 }
 
 export function logLayoutOf(dir: string, name: string): LogLayout {

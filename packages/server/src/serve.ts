@@ -7,11 +7,9 @@ import { type Log, type LogLogger, type LogOptions, openLog } from "@tallystick/
 import {
   type KeyStore,
   type LogStorage,
-  MASTER_KEY_VARIABLE,
   type TlsFiles,
   KeyBackups,
   finalDay,
-  loadMasterKey,
   openKeyStore,
   openLevelStorage,
 } from "@tallystick/storage";
@@ -19,13 +17,17 @@ import { ServerApp, webApp } from "./app.ts";
 import { type LogConfig, type ServerConfig, readConfig } from "./config.ts";
 import { boundConnections } from "./connections.ts";
 import type { HostedLog } from "./hosted-log.ts";
+import { Identities } from "./identity.ts";
 import { KeyBackupSchedule, keyBackupFolders } from "./key-backup.ts";
 import { readLogKeys, readLogPolicy, reasonOf } from "./init.ts";
 import { directListener } from "./direct.ts";
 import { layoutOf, logLayoutOf } from "./layout.ts";
+import { openSecretKey } from "./secret-key.ts";
+import { masterKeyOf } from "./master-key.ts";
 import { watchStatus } from "./status-watch.ts";
 import { createTlsServer, openTlsFiles } from "./tls.ts";
 import { TokenFile } from "./token-file.ts";
+import { TokenReport } from "./token-report.ts";
 
 export interface ServeLogsOptions {
   readonly dir: string;
@@ -72,6 +74,8 @@ interface Opened {
 export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> {
   const paths = layoutOf(options.dir);
   const config = await readConfig(paths.config);
+  const approvalKey = await openSecretKey(paths.approvalKey);
+  const identities = await openIdentities(paths.identityKey, options);
   const tokens = await TokenFile.open(paths.tokens, {
     onTrouble: (error) =>
       options.logger?.warn("the tokens file cannot be used; those known before go on", reasonOf(error)),
@@ -84,9 +88,23 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
   for (const log of config.logs) opened.push(await openHosted(log, { ...options, config }));
   const logs = opened.map(({ hosted }) => hosted);
   const closing = new AbortController();
-  const server = createHttpServer({ config, tls, tokens, logs, closing: closing.signal, options });
+  const server = createHttpServer({
+    config,
+    tls,
+    tokens,
+    identities,
+    approvalKey,
+    logs,
+    closing: closing.signal,
+    options,
+  });
   const { logger } = options;
   const endWatch = logger === undefined ? undefined : watchStatus(logs, logger);
+  const report = new TokenReport({
+    tokens,
+    logs,
+    onTrouble: (error) => logger?.warn("a change of tokens could not be noted in the log", reasonOf(error)),
+  });
   const { answersBytesMax } = config;
   const endBounds = boundConnections(server, {
     answersBytesMax,
@@ -95,9 +113,11 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
   const end = async (graceMs: number): Promise<void> => {
     endWatch?.();
     tokens.close();
+    const reported = report.close();
     const closed = closeAll(server, { opened, graceMs, closing });
     tls?.close();
     await closed;
+    await reported;
     endBounds();
   };
   try {
@@ -119,20 +139,33 @@ async function openTls(config: ServerConfig, { dir, logger }: ServeLogsOptions):
   return openTlsFiles(config.tls, { dir, onTrouble: (message, details) => logger?.warn(message, details) });
 }
 
+async function openIdentities(path: string, { fetch, logger }: ServeLogsOptions): Promise<Identities> {
+  return new Identities({
+    key: await openSecretKey(path),
+    ...(fetch === undefined ? {} : { fetch }),
+    onTrouble: ({ message }) => logger?.warn("the keys of an identity provider could not be fetched", { message }),
+  });
+}
+
 interface HttpServerInput {
   readonly config: ServerConfig;
   readonly tls: TlsFiles | undefined;
   readonly tokens: TokenFile;
+  readonly identities: Identities;
+  readonly approvalKey: Uint8Array;
   readonly logs: readonly HostedLog[];
   readonly closing: AbortSignal;
   readonly options: ServeLogsOptions;
 }
 
-function createHttpServer({ config, tls, tokens, logs, closing, options }: HttpServerInput): Server {
+function createHttpServer(input: HttpServerInput): Server {
+  const { config, tls, tokens, identities, approvalKey, logs, closing, options } = input;
   const { rateLimit, bodyTimeoutMs, bodiesBytesMax, connectionsMax, stallTimeoutMs } = config;
   const app = new ServerApp({
     logs,
     tokens,
+    identities,
+    approvalKey,
     rateLimit,
     bodyTimeoutMs,
     bodiesBytesMax,
@@ -192,7 +225,7 @@ async function startKeyBackups(
   const folders = keyBackupFolders(dir, config, { name, keyBackup });
   if (folders === undefined) return undefined;
   const path = logLayoutOf(dir, name).keyStore;
-  const backups = new KeyBackups({ ...folders, path, origin, masterKey: await masterKeyOf(dir) });
+  const backups = new KeyBackups({ ...folders, path, origin, masterKey: await masterKeyOf(dir, config) });
   return new KeyBackupSchedule({ backups, intervalMs: folders.intervalMs, logger, log: name });
 }
 
@@ -203,7 +236,10 @@ async function openOne(config: LogConfig, options: HostOptions, resources: { clo
   const policyText = await readLogPolicy(layout, keys);
   const storage: LogStorage = await openLevelStorage({ path: layout.data });
   resources.push(storage);
-  const keyStore: KeyStore = await openKeyStore({ path: layout.keyStore, masterKey: await masterKeyOf(dir) });
+  const keyStore: KeyStore = await openKeyStore({
+    path: layout.keyStore,
+    masterKey: await masterKeyOf(dir, options.config),
+  });
   resources.push(keyStore);
   const logOptions: LogOptions = {
     origin: config.origin,
@@ -234,12 +270,6 @@ async function openOne(config: LogConfig, options: HostOptions, resources: { clo
     ...(fetch === undefined ? {} : { fetch }),
   };
   return openLog(logOptions);
-}
-
-/** The master key: from the environment where it is set there, else from its file. */
-export async function masterKeyOf(dir: string): Promise<Uint8Array> {
-  const env = process.env;
-  return loadMasterKey(env[MASTER_KEY_VARIABLE] === undefined ? { file: layoutOf(dir).masterKey } : { env });
 }
 
 async function listen(
