@@ -48,6 +48,24 @@ export interface LogConfig {
   readonly keyBackup?: KeyBackupConfig | undefined;
 }
 
+/** Exactly one of them. Files are named from the server's folder. */
+export interface MasterKeyConfig {
+  readonly file?: string | undefined;
+  /** The name of a variable. */
+  readonly env?: string | undefined;
+  readonly pkcs11?: Pkcs11Config | undefined;
+}
+
+/** A token by its label or its slot, its PIN in a file or in a variable. */
+export interface Pkcs11Config {
+  readonly library: string;
+  readonly tokenLabel?: string | undefined;
+  readonly slot?: number | undefined;
+  readonly keyLabel: string;
+  readonly pinFile?: string | undefined;
+  readonly pinEnv?: string | undefined;
+}
+
 /** Files are named from the folder of the configuration. */
 export interface TlsConfig {
   readonly certificate: string;
@@ -64,6 +82,8 @@ export interface ServerConfig {
   /** Without it the server speaks HTTP without TLS. */
   readonly tls?: TlsConfig | undefined;
   readonly logs: readonly LogConfig[];
+  /** Default: the variable TALLYSTICK_MASTER_KEY where it is set, else the file master.key. */
+  readonly masterKey?: MasterKeyConfig | undefined;
   /** Of the key stores of all logs. */
   readonly keyBackup?: KeyBackupConfig | undefined;
   /** For each token. */
@@ -154,6 +174,26 @@ const tlsSchema = z
     error: 'expected clientCa and writers: "certificate" together, or neither',
   });
 
+const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, { error: "expected the name of a variable" });
+const label = z
+  .string()
+  .min(1)
+  .refine((text) => Buffer.byteLength(text) <= 128, { error: "expected at most 128 bytes" });
+const pkcs11Schema = z
+  .strictObject({
+    library: path.refine(isAbsolute, { error: "expected an absolute path" }),
+    tokenLabel: label.optional(),
+    slot: z.int().min(0).optional(),
+    keyLabel: label,
+    pinFile: path.optional(),
+    pinEnv: variable.optional(),
+  })
+  .refine(({ tokenLabel, slot }) => isOne(tokenLabel, slot), { error: "expected one of tokenLabel and slot" })
+  .refine(({ pinFile, pinEnv }) => isOne(pinFile, pinEnv), { error: "expected one of pinFile and pinEnv" });
+const masterKeySchema = z
+  .strictObject({ file: path.optional(), env: variable.optional(), pkcs11: pkcs11Schema.optional() })
+  .refine(({ file, env, pkcs11 }) => isOne(file, env, pkcs11), { error: "expected one of file, env and pkcs11" });
+
 const rateLimitSchema = z.strictObject({
   requestsPerSecond: z.number().positive().default(2000),
   burst: z.number().min(1).default(4000),
@@ -163,6 +203,7 @@ export const configSchema: z.ZodType<ServerConfig> = z.strictObject({
   listen: listenSchema.prefault({}),
   tls: tlsSchema.optional(),
   logs: z.array(logSchema).min(1).max(100),
+  masterKey: masterKeySchema.optional(),
   keyBackup: keyBackupSchema.optional(),
   rateLimit: rateLimitSchema.prefault({}),
   bodyTimeoutMs: milliseconds.default(30_000),
@@ -173,6 +214,10 @@ export const configSchema: z.ZodType<ServerConfig> = z.strictObject({
   connectionsMax: z.int().min(1).max(1_000_000).default(20_000),
   graceMs: milliseconds.default(5000),
 });
+
+function isOne(...values: readonly unknown[]): boolean {
+  return values.filter((value) => value !== undefined).length === 1;
+}
 
 /** Whether a path, from wherever both are, is a folder or something in it. */
 function isWithin(folder: string, path: string): boolean {

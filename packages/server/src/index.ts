@@ -15,7 +15,8 @@ export {
 export { type Layout, type LogLayout, layoutOf, logLayoutOf } from "./layout.ts";
 export { openApiDocument } from "./openapi.ts";
 export { PROBLEMS, type ProblemCode } from "./problem.ts";
-export { type ServeLogsOptions, type ServedLogs, masterKeyOf, serveLogs } from "./serve.ts";
+export { masterKeyOf, openMasterKey } from "./master-key.ts";
+export { type ServeLogsOptions, type ServedLogs, serveLogs } from "./serve.ts";
 export type { Matcher, Scope, ScopeKind } from "./scope.ts";
 export {
   type CreateTokenInput,

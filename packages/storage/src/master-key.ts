@@ -12,8 +12,8 @@ export const MASTER_KEY_VARIABLE = "TALLYSTICK_MASTER_KEY";
 
 export type MasterKeySource =
   | { readonly file: string }
-  /** Usually `process.env`. */
-  | { readonly env: Readonly<Record<string, string | undefined>> };
+  /** Usually `process.env`; the variable is {@link MASTER_KEY_VARIABLE} by default. */
+  | { readonly env: Readonly<Record<string, string | undefined>>; readonly variable?: string };
 
 /**
  * Reads the master key.
@@ -23,8 +23,10 @@ export type MasterKeySource =
  * @throws {StorageError} `storage-unavailable`: the file cannot be read.
  */
 export async function loadMasterKey(source: MasterKeySource): Promise<Uint8Array> {
-  if ("env" in source)
-    return parseMasterKey(source.env[MASTER_KEY_VARIABLE] ?? "", `the variable ${MASTER_KEY_VARIABLE}`);
+  if ("env" in source) {
+    const { env, variable = MASTER_KEY_VARIABLE } = source;
+    return parseMasterKey(env[variable] ?? "", `the variable ${variable}`);
+  }
   const bytes = await readSecretFile(source.file);
   return parseMasterKey(Buffer.from(bytes).toString("latin1"), source.file);
 }
