@@ -15,7 +15,7 @@ import { pause } from "../pause.ts";
 import type { Published } from "../published.ts";
 import type { Sequencer, Turn } from "../sequencer.ts";
 import { TABLE } from "../rows.ts";
-import { erasedClassDayRow, erasedTagRow } from "./erased.ts";
+import { areErased, erasedClassDayRow, erasedTagRow } from "./erased.ts";
 import { classDayKey } from "./ledger.ts";
 import type { ClassDayScope } from "./api.ts";
 import {
@@ -130,7 +130,14 @@ export class Destructions {
   }
 
   /** Orders the destruction of class-days, of which no entry can come any more, in one commit. */
-  async orderClassDays(turn: Turn, inputs: readonly ClassDayOrder[]): Promise<DestructionRecord[]> {
+  async orderClassDays(turn: Turn, wanted: readonly ClassDayOrder[]): Promise<DestructionRecord[]> {
+    // What was ordered while these were collected is not ordered twice.
+    const known = await areErased(
+      this.#options.storage,
+      wanted.map(({ classDay }) => classDay),
+    );
+    const inputs = wanted.filter((_, at) => known[at] !== true);
+    if (inputs.length === 0) return [];
     const finalOn = this.#options.finalOn(this.#options.now());
     const records = inputs.map(({ keys, ...rest }) => ({
       ...rest,

@@ -34,6 +34,8 @@ import type { ApprovedRules } from "./rules-in-force.ts";
 import { type PersonTag, Subjects } from "./subjects.ts";
 
 const RUN_INTERVAL_MS = 3_600_000;
+/** After a failure that need not last. */
+const RETRY_MS = 60_000;
 /** A check that finds what it should is logged once a day. */
 const CHECK_INTERVAL_MS = 86_400_000;
 const DESTRUCTIONS_MAX = 1000;
@@ -106,19 +108,52 @@ export class LogDisposition implements Disposition {
   }
 
   async #run(): Promise<void> {
-    const { sequencer, signal, approved } = this.#options;
-    await sequencer.alone(async (turn) => this.#destructions.resume(turn));
-    // The defaults are logged when something is destroyed by them for the first time, not in every log there is.
-    const { index, text } = approved.inForce;
-    if (index === undefined && (await this.#options.proposedRules()) === text) await this.#approve({ text });
-    await this.#destructions.destroyAgain();
-    this.#destructions.start();
-    await this.#retention.pruneRest();
-    await this.#erasures.resumeHeld();
-    while (!signal.aborted) {
-      await this.#look().catch((cause: unknown) => this.#warn(cause));
-      await pause(RUN_INTERVAL_MS, signal);
+    const { sequencer, signal } = this.#options;
+    try {
+      await sequencer.alone(async (turn) => this.#destructions.resume(turn));
+    } catch (cause) {
+      // What is being retired was measured at this size: nothing may be logged before it is through.
+      const text = `an erasure that was interrupted could not be completed: ${messageOf(cause)}; start the log again`;
+      sequencer.stop(new LogError("log-stopped", text, { cause }));
+      return;
     }
+    this.#destructions.start();
+    for (const step of this.#steps()) await this.#untilDone(step);
+    while (!signal.aborted) {
+      await pause(RUN_INTERVAL_MS, signal);
+      await this.#untilDone(async () => this.#look());
+    }
+  }
+
+  /** What a start does, one after the other. */
+  #steps(): readonly (() => Promise<unknown>)[] {
+    return [
+      async () => this.#approveProposed(),
+      async () => this.#destructions.destroyAgain(),
+      async () => this.#retention.pruneRest(),
+      async () => this.#erasures.resumeHeld(),
+      async () => this.#look(),
+    ];
+  }
+
+  /** Tries again for as long as the log runs. */
+  async #untilDone(step: () => Promise<unknown>): Promise<void> {
+    const { sequencer, signal } = this.#options;
+    while (!signal.aborted && sequencer.stopped === undefined) {
+      try {
+        await step();
+        return;
+      } catch (cause) {
+        this.#warn(cause);
+        await pause(RETRY_MS, signal);
+      }
+    }
+  }
+
+  /** The defaults are logged when something is destroyed by them for the first time, not in every log there is. */
+  async #approveProposed(): Promise<void> {
+    const { index, text } = this.rules();
+    if (index === undefined && (await this.#options.proposedRules()) === text) await this.#approve({ text });
   }
 
   async #look(): Promise<void> {
@@ -135,8 +170,9 @@ export class LogDisposition implements Disposition {
 
   #warn(cause: unknown): void {
     if (this.#options.signal.aborted) return;
-    const message = cause instanceof Error ? cause.message : String(cause);
-    this.#options.logger.warn("retention and erasure did not come to their end; they are tried again", { message });
+    this.#options.logger.warn("retention and erasure did not come to their end; they are tried again", {
+      message: messageOf(cause),
+    });
   }
 
   /** What an operator should see to. */
@@ -159,10 +195,10 @@ export class LogDisposition implements Disposition {
   async #approve(input: Partial<Ordered> & { readonly text: string }): Promise<Acknowledgement> {
     const { approved, sequencer } = this.#options;
     return sequencer.alone(async (turn) => {
-      const { event, rows, took } = approved.approve(input);
-      const [answer] = await turn.reportAll([event], ([index = 0]) => rows(index));
+      const approval = approved.approve(input);
+      const [answer] = await turn.reportAll([approval.event], ([index = 0]) => approval.rows(index));
       if (answer === undefined) throw new LogError("log-stopped", "the rules could not be logged");
-      took(answer.index);
+      approval.took(answer.index);
       return answer;
     });
   }
@@ -377,6 +413,10 @@ async function receiptIfReady(reader: LogReader, index: number): Promise<string 
     if (error instanceof LogError && error.code === "receipt-not-ready") return undefined;
     throw error;
   }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function assertText(name: string, text: string, charsMax: number): string {

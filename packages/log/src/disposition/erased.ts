@@ -30,6 +30,15 @@ export function erasedTagRow(tag: Uint8Array, certificate: number, before: numbe
   return { table: TABLE.erased, key: placeOfTag(tag), value: encodeCbor([certificate, before]) };
 }
 
+/** Of each class-day, whether it is destroyed, or ordered to be. */
+export async function areErased(
+  storage: LogStorage,
+  classDays: readonly { readonly class: string; readonly day: number }[],
+): Promise<boolean[]> {
+  const places = classDays.map(({ class: retentionClass, day }) => placeOfClassDay(retentionClass, day));
+  return (await storage.getRows(TABLE.erased, places)).map((row) => row !== undefined);
+}
+
 function placeOfClassDay(retentionClass: string, day: number): string {
   return `day:${classDayKey(retentionClass, day)}`;
 }

@@ -1,6 +1,6 @@
 /** Legal holds: what they cover stays, whatever retention and erasure ask, until they are lifted. */
 import { decodeCbor, decodeEvent, decodeOpening, encodeCbor } from "@tallystick/events";
-import type { CborMap, Leaf } from "@tallystick/events";
+import type { CborValue, Leaf } from "@tallystick/events";
 import { encodeHex } from "@tallystick/core";
 import type { LogStorage, Row } from "@tallystick/storage";
 import { LogError } from "../error.ts";
@@ -31,7 +31,7 @@ export function isHoldClass(retentionClass: string): boolean {
 
 export function holdRow(record: HoldRecord): Row {
   const members = Object.entries(record).filter(([, value]) => value !== undefined);
-  return { table: TABLE.hold, key: record.id, value: encodeCbor(Object.fromEntries(members) as CborMap) };
+  return { table: TABLE.hold, key: record.id, value: encodeCbor(Object.fromEntries<CborValue>(members)) };
 }
 
 export function holdOf({ person, ...hold }: HoldRecord): Hold {

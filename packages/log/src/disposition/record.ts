@@ -1,7 +1,6 @@
 /** A destruction of keys as it is stored, from the wish to the end. docs/reference/storage-layout.md */
-import { type CborMap, decodeCbor, encodeCbor } from "@tallystick/events";
+import { type CborValue, decodeCbor, encodeCbor } from "@tallystick/events";
 import type { KeyName, LogStorage, Row } from "@tallystick/storage";
-import { LogError } from "../error.ts";
 import { TABLE } from "../rows.ts";
 import type { ClassDayScope, Destruction } from "./api.ts";
 
@@ -50,15 +49,15 @@ export interface DestructionRecord {
 /** A person of many days has many tags. */
 const LIMITS = { bytesMax: 64 * 1024 * 1024, itemsMax: 10_000_000 };
 
-export function recordRow(record: DestructionRecord): Row {
+function recordRow(record: DestructionRecord): Row {
   const members = Object.entries(record).filter(([, value]) => value !== undefined);
-  return { table: TABLE.destruction, key: record.request, value: encodeCbor(Object.fromEntries(members) as CborMap) };
+  return { table: TABLE.destruction, key: record.request, value: encodeCbor(Object.fromEntries<CborValue>(members)) };
 }
 
-/** The rows of a record, and of whether something is left to do of it. */
+/** The rows of a record, and of whether something is left to do of it: first, so that it is never without the other. */
 export function recordRows(record: DestructionRecord): Row[] {
   const isPending = record.state !== "done" || record.unpruned;
-  return [recordRow(record), { table: TABLE.pending, key: record.request, value: isPending ? encodeCbor([]) : null }];
+  return [{ table: TABLE.pending, key: record.request, value: isPending ? encodeCbor([]) : null }, recordRow(record)];
 }
 
 /** Only ever written by this code and covered by a digest, so its parts are not looked at one by one. */
@@ -76,8 +75,8 @@ export async function pendingRecords(storage: LogStorage): Promise<DestructionRe
   const records: DestructionRecord[] = [];
   for await (const { key } of storage.scanRows(TABLE.pending)) {
     const record = await readRecord(storage, key);
-    if (record === undefined) throw new LogError("log-corrupt", `the row of destruction ${key} is missing: run fsck`);
-    records.push(record);
+    // Only half of a wish was written: nothing came of it.
+    if (record !== undefined) records.push(record);
   }
   return records;
 }

@@ -141,7 +141,8 @@ export class Retention {
       const ordered = await sequencer.alone(async (turn) =>
         holds.version === version ? destructions.orderClassDays(turn, orders) : undefined,
       );
-      if (ordered !== undefined) return { destroyed: orders.map(({ classDay }) => classDay), held };
+      if (ordered !== undefined)
+        return { destroyed: ordered.flatMap(({ classDay }) => (classDay === undefined ? [] : [classDay])), held };
     }
   }
 
@@ -236,9 +237,28 @@ export class Retention {
     await this.#serially(async () => {
       const entries: Entry[] = [];
       for await (const entry of this.#entries()) if (entry.scope.class === holdClass(hold)) entries.push(entry);
-      for (let at = 0; at < entries.length; at += ORDERS_MAX)
-        await this.#order(entries.slice(at, at + ORDERS_MAX), "hold-lifted");
+      const counted: Entry[] = [];
+      for (const entry of entries) {
+        const scope = await this.#counted(entry.scope);
+        if (scope !== undefined) counted.push({ ...entry, scope });
+      }
+      for (let at = 0; at < counted.length; at += ORDERS_MAX)
+        await this.#order(counted.slice(at, at + ORDERS_MAX), "hold-lifted");
     });
+  }
+
+  /** A hold's ledger counts what it meant to seal: a crash may have come in between. */
+  async #counted(scope: ClassDayScope): Promise<ClassDayScope | undefined> {
+    const found: number[] = [];
+    for (let from = scope.first; from <= scope.last; from += STEP) {
+      const range = { from, to: Math.min(from + STEP, scope.last + 1) };
+      for await (const { index, sealedClass } of this.#entriesIn(scope, range))
+        if (sealedClass === scope.class) found.push(index);
+    }
+    const [first, last] = [found[0], found.at(-1)];
+    if (first !== undefined && last !== undefined) return { ...scope, first, last, count: found.length };
+    await this.#options.storage.deleteRows(TABLE.classDay, [classDayKey(scope.class, scope.day)]);
+    return undefined;
   }
 
   /** Removes from the disk what can never be opened again. */
