@@ -25,10 +25,12 @@ export {
   type ListedToken,
   ROLES,
   type Role,
+  type RotateTokenInput,
   Tokens,
   UNSCOPED_ROLES,
   type UnscopedRole,
   createToken,
   listTokens,
   revokeToken,
+  rotateToken,
 } from "./tokens.ts";

@@ -1,6 +1,6 @@
 /** The tokens of a running server: the file is looked at every second, so that a revoked token is soon worth nothing. */
 import { fileVersion } from "@tallystick/storage";
-import { type Credential, type TokenFinder, Tokens } from "./tokens.ts";
+import { type Credential, type TokenFinder, Tokens, type ValidToken } from "./tokens.ts";
 
 const INTERVAL_MS = 1000;
 
@@ -34,6 +34,11 @@ export class TokenFile implements TokenFinder {
 
   find(token: string, connection?: object): Credential | undefined {
     return this.#tokens.find(token, connection);
+  }
+
+  /** Those of a log that are worth something now. */
+  valid(log: string): readonly ValidToken[] {
+    return this.#tokens.valid(log);
   }
 
   close(): void {

@@ -38,6 +38,8 @@ const tokensSchema = z.strictObject({
       log: z.string(),
       digest,
       createdAt: z.string(),
+      /** From then on it is worth nothing. */
+      expiresAt: z.iso.datetime().optional(),
       /** Of readers, {@link scopeHash} of an id under `scopeKey`. */
       subject: digest.optional(),
       tenant: digest.optional(),
@@ -52,37 +54,62 @@ const tokensSchema = z.strictObject({
 type StoredTokens = z.infer<typeof tokensSchema>;
 type StoredToken = StoredTokens["tokens"][number];
 
+export interface ValidToken {
+  readonly id: string;
+  readonly role: Role;
+  /** In ms since 1970; Infinity without an end. */
+  readonly expiresAt: number;
+}
+
 /** What a request's token is looked up in. */
 export interface TokenFinder {
   /** `connection` is one object for all that comes over one connection: its token is mostly the same. */
   find(token: string, connection?: object): Credential | undefined;
 }
 
+interface KnownToken {
+  readonly credential: Credential;
+  readonly digest: Buffer;
+  /** In ms since 1970; Infinity without an end. */
+  readonly expiresAt: number;
+}
+
 /** The tokens of a server, as they were when the file was read. */
 export class Tokens implements TokenFinder {
-  readonly #stored: readonly { readonly credential: Credential; readonly digest: Buffer }[];
+  readonly #stored: readonly KnownToken[];
+  readonly #now: () => number;
   /** Of each connection the token that came last, so that it is not hashed for each request. */
   readonly #last = new WeakMap<object, { readonly token: Buffer; readonly digest: Buffer }>();
 
-  private constructor({ tokens, scopeKey = "" }: StoredTokens) {
+  private constructor({ tokens, scopeKey = "" }: StoredTokens, now: () => number) {
+    this.#now = now;
     const key = Buffer.from(scopeKey, "hex");
     this.#stored = tokens.map((token) => ({
       credential: credentialOf(token, key),
       digest: Buffer.from(token.digest, "hex"),
+      expiresAt: token.expiresAt === undefined ? Infinity : Date.parse(token.expiresAt),
     }));
   }
 
   /** @throws {ServerError} `tokens-malformed` */
-  static async read(path: string): Promise<Tokens> {
-    return new Tokens(await readStored(path));
+  static async read(path: string, now: () => number = Date.now): Promise<Tokens> {
+    return new Tokens(await readStored(path), now);
+  }
+
+  /** Those of a log that are worth something now, with what may be known of them. */
+  valid(log: string): readonly ValidToken[] {
+    const now = this.#now();
+    return this.#stored
+      .filter(({ credential, expiresAt }) => credential.log === log && now < expiresAt)
+      .map(({ credential: { id, role }, expiresAt }) => ({ id, role, expiresAt }));
   }
 
   /** Whose token this is. Takes as long for a wrong one as for a right one. */
   find(token: string, connection?: object): Credential | undefined {
     const digest = connection === undefined ? digestOf(token) : this.#digestOf(token, connection);
-    let found: Credential | undefined;
-    for (const { credential, digest: known } of this.#stored) if (timingSafeEqual(known, digest)) found = credential;
-    return found;
+    let found: KnownToken | undefined;
+    for (const known of this.#stored) if (timingSafeEqual(known.digest, digest)) found = known;
+    return found !== undefined && this.#now() < found.expiresAt ? found.credential : undefined;
   }
 
   #digestOf(token: string, connection: object): Buffer {
@@ -175,11 +202,10 @@ export async function createToken(path: string, input: CreateTokenInput): Promis
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return { tokens: [] };
     throw error;
   });
-  const token = `tsk_${role}_${randomBytes(32).toString("base64url")}`;
-  const id = `${role}-${randomBytes(4).toString("hex")}`;
+  const { id, token, digest } = newToken(role);
   const { scope, scopeKey } = storedScope(input, before.scopeKey);
   const createdAt = new Date(now).toISOString();
-  const stored = { id, role, log, digest: digestOf(token).toString("hex"), createdAt, ...scope };
+  const stored = { id, role, log, digest, createdAt, ...scope };
   await writeTokens(path, { tokens: [...before.tokens, stored], ...(scopeKey === undefined ? {} : { scopeKey }) });
   return { id, token };
 }
@@ -208,27 +234,72 @@ export async function revokeToken(path: string, id: string): Promise<void> {
   await writeTokens(path, { ...stored, tokens: left });
 }
 
+export interface RotateTokenInput {
+  /** Of the token that is to be replaced. */
+  readonly id: string;
+  /** For how long the old one goes on beside the new one. */
+  readonly overlapMs: number;
+  readonly now?: number;
+}
+
+/**
+ * Makes a token of the same log, role and scope as another, and lets the other one end when the overlap is over. An end
+ * that it has already is not put off.
+ *
+ * @throws {ServerError} `token-unknown` @throws {RangeError} `overlapMs`
+ */
+export async function rotateToken(
+  path: string,
+  { id: oldId, overlapMs, now = Date.now() }: RotateTokenInput,
+): Promise<CreatedToken & { readonly replaces: string; readonly expiresAt: string }> {
+  if (!Number.isSafeInteger(overlapMs) || overlapMs < 0 || overlapMs > OVERLAP_MAX_MS)
+    throw new RangeError(`overlapMs: expected 0 to ${OVERLAP_MAX_MS}, got ${overlapMs}`);
+  const stored = await readStored(path);
+  const old = stored.tokens.find((token) => token.id === oldId);
+  if (old === undefined) throw new ServerError("token-unknown", `${path}: no token has the id ${oldId}`);
+  const { id, token, digest } = newToken(old.role);
+  const end = Math.min(now + overlapMs, old.expiresAt === undefined ? Infinity : Date.parse(old.expiresAt));
+  const expiresAt = new Date(end).toISOString();
+  const made = { ...old, id, digest, createdAt: new Date(now).toISOString() };
+  delete made.expiresAt;
+  const others = stored.tokens.map((one) => (one === old ? { ...old, expiresAt } : one));
+  await writeTokens(path, { ...stored, tokens: [...others, made] });
+  return { id, token, replaces: oldId, expiresAt };
+}
+
+/** Whoever needs more forgot to end it. */
+const OVERLAP_MAX_MS = 90 * 86_400_000;
+
+function newToken(role: Role): CreatedToken & { readonly digest: string } {
+  const token = `tsk_${role}_${randomBytes(32).toString("base64url")}`;
+  const id = `${role}-${randomBytes(4).toString("hex")}`;
+  return { id, token, digest: digestOf(token).toString("hex") };
+}
+
 export interface ListedToken {
   readonly id: string;
   readonly role: Role;
   readonly log: string;
   readonly createdAt: string;
+  readonly expiresAt?: string;
   /** Of readers: what it is limited to. To whom or which, the file does not say in plain. */
   readonly scope?: readonly ScopeKind[];
 }
 
 /** What is known of the tokens: everything but the tokens. */
 export async function listTokens(path: string): Promise<readonly ListedToken[]> {
-  return (await readStored(path)).tokens.map(({ id, role, log, createdAt, subject, tenant }) => {
+  return (await readStored(path)).tokens.map(({ id, role, log, createdAt, expiresAt, subject, tenant }) => {
     const scope: ScopeKind[] = [];
     if (subject !== undefined) scope.push("subject");
     if (tenant !== undefined) scope.push("tenant");
-    return { id, role, log, createdAt, ...(scope.length === 0 ? {} : { scope }) };
+    const end = expiresAt === undefined ? {} : { expiresAt };
+    return { id, role, log, createdAt, ...end, ...(scope.length === 0 ? {} : { scope }) };
   });
 }
 
 async function writeTokens(path: string, { tokens, scopeKey }: Omit<StoredTokens, "sha256">): Promise<void> {
-  const stored = { tokens, ...(scopeKey === undefined ? {} : { scopeKey }) };
+  // Fields in the order of the schema, as reading gives them: the digest is of this text.
+  const stored = tokensSchema.parse({ tokens, ...(scopeKey === undefined ? {} : { scopeKey }) });
   const text = `${JSON.stringify({ ...stored, sha256: checkOf(stored) }, undefined, 2)}\n`;
   await writeFileDurably(path, Buffer.from(text), { mode: 0o600 });
 }
