@@ -1,5 +1,5 @@
 /** One request of a command to a log, with the log's own words where it refuses. */
-import { ClientError, type Exchange, exchange } from "@tallystick/client";
+import { ClientError, type Exchange, type Fetch, exchange } from "@tallystick/client";
 import { decodeUtf8 } from "@tallystick/core";
 import { parseJson } from "@tallystick/events";
 import type { Target } from "./target.ts";
@@ -20,9 +20,9 @@ export interface LogRequest {
  *
  * @throws {ClientError} `log-refused` with the problem's code and words; `audit-unavailable` when nothing answered.
  */
-export async function requestLog({ url, token }: Target, request: LogRequest): Promise<Exchange> {
+export async function requestLog({ url, token, fetch }: Target, request: LogRequest): Promise<Exchange> {
   const answer = await exchange({
-    fetch: globalThis.fetch,
+    fetch,
     url: `${url}/${request.path}`,
     method: request.method ?? "GET",
     timeoutMs: request.timeoutMs ?? 30_000,
@@ -67,11 +67,12 @@ export interface StreamRequest {
  *
  * @throws {ClientError} as `requestLog`; `log-answer-malformed` where another kind of answer comes.
  */
-export async function openStream({ url, token }: Target, request: StreamRequest): Promise<ReadableStream<Uint8Array>> {
+export async function openStream(target: Target, request: StreamRequest): Promise<ReadableStream<Uint8Array>> {
+  const { url, token } = target;
   let opened: ReadableStream<Uint8Array> | undefined;
   // exchange() has the refusals, bounded as they are everywhere; of a stream it gets no body.
-  const fetchStream: typeof fetch = async (address, init) => {
-    const response = await fetch(address, { ...init, signal: request.signal });
+  const fetchStream: Fetch = async (address, init) => {
+    const response = await target.fetch(address, { ...init, signal: request.signal });
     if (response.status !== 200 || !isOfType(response, request.mediaType)) return response;
     opened = response.body ?? undefined;
     return new Response(null, { status: 200 });

@@ -1,13 +1,16 @@
 /** Which log a command speaks to, with which token, and whom it trusts: options, else environment, else dev.json. */
+import type { Fetch } from "@tallystick/client";
 import { type Policy, parsePolicy, quote } from "@tallystick/core";
 import { naming, readBounded } from "./bounded-file.ts";
 import { type Invocation, type OptionSpec, UsageError } from "./command.ts";
 import { startLine } from "./command-line.ts";
 import { DEV_FOLDER, type DevFile, readDevFile } from "./dev-file.ts";
+import { TLS_OPTIONS, fetchOf } from "./tls-options.ts";
 
-export const LOG_OPTIONS: Readonly<Record<"log" | "token", OptionSpec>> = {
+export const LOG_OPTIONS: Readonly<Record<"log" | "token" | keyof typeof TLS_OPTIONS, OptionSpec>> = {
   log: { type: "string", value: "URL", help: "the log's address (else TALLYSTICK_URL, else .tallystick/dev.json)" },
   token: { type: "string", value: "TOKEN", help: "a token for it (else TALLYSTICK_TOKEN, else .tallystick/dev.json)" },
+  ...TLS_OPTIONS,
 };
 
 export const POLICY_OPTION: Readonly<Record<"policy", OptionSpec>> = {
@@ -22,6 +25,7 @@ export type TokenRole = keyof DevFile["log"]["tokens"];
 export interface Target {
   readonly url: string;
   readonly token: string | undefined;
+  readonly fetch: Fetch;
 }
 
 export interface ChosenTarget extends Target {
@@ -43,7 +47,7 @@ export async function targetOf(invocation: Invocation, role: TokenRole): Promise
   const token = given ?? (isDevLog ? dev.log.tokens[role] : undefined);
   assertToken(token);
   const isDev = isDevLog && given === undefined && process.env["TALLYSTICK_POLICY"] === undefined;
-  return { url: address, token, isDev };
+  return { url: address, token, fetch: await fetchOf(invocation, address), isDev };
 }
 
 /** Without slashes at the end. @throws {UsageError} */

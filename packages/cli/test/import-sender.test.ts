@@ -18,7 +18,7 @@ beforeEach(() => {
 
 function senderOf(lines: number, signal: AbortSignal = new AbortController().signal): ImportSender {
   const sender = new ImportSender({
-    target: { url: log.url, token: undefined },
+    target: { url: log.url, token: undefined, fetch },
     signal,
     onTrouble: (text) => trouble.push(text),
   });

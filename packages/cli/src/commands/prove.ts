@@ -62,8 +62,8 @@ interface Source {
   readonly signal: AbortSignal;
 }
 
-async function headOf({ target: { url, token }, policy, signal }: Source): Promise<Head> {
-  const reader = createHttpLogReader({ url, signal, ...(token === undefined ? {} : { token }) });
+async function headOf({ target: { url, token, fetch }, policy, signal }: Source): Promise<Head> {
+  const reader = createHttpLogReader({ url, fetch, signal, ...(token === undefined ? {} : { token }) });
   const { checkpoint, quorumMet } = verifyHead({ policy, now: Date.now() }, await reader.checkpoint());
   const { size, rootHash } = checkpoint;
   const witnessed = quorumMet && policy.quorum !== "none";
