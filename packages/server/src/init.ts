@@ -67,10 +67,13 @@ export async function initServer(options: InitServerOptions): Promise<Initialize
   for (const path of [layout.data, layout.keyStore, dirname(layout.policy), dirname(layout.senderKey)])
     await mkdir(path, { recursive: true, mode: 0o700 });
   await writeKeys(layout, signers);
-  if (!(await exists(paths.masterKey))) await createMasterKeyFile(paths.masterKey);
+  // Where the configuration says another place, the key there is not for us to make.
+  if (parseConfig(text, paths.config).masterKey === undefined && !(await exists(paths.masterKey)))
+    await createMasterKeyFile(paths.masterKey);
   await writeFileDurably(layout.policy, utf8(withCheckLine(policy)), { mode: 0o644 });
   const tokens: Partial<Record<UnscopedRole, string>> = {};
-  for (const role of UNSCOPED_ROLES) tokens[role] = (await createToken(paths.tokens, { log: name, role })).token;
+  for (const role of UNSCOPED_ROLES)
+    tokens[role] = (await createToken(paths.tokens, { log: name, role, initial: true })).token;
   // Last: with the configuration the log is complete.
   await writeFileDurably(paths.config, utf8(text), { mode: 0o600 });
   return {

@@ -38,6 +38,8 @@ const tokensSchema = z.strictObject({
       log: z.string(),
       digest,
       createdAt: z.string(),
+      /** Made by `init` or `dev`, and shown with everything else that they make. */
+      initial: z.literal(true).optional(),
       /** From then on it is worth nothing. */
       expiresAt: z.iso.datetime().optional(),
       /** Of readers, {@link scopeHash} of an id under `scopeKey`. */
@@ -181,6 +183,8 @@ export interface CreateTokenInput {
   readonly subject?: string;
   /** Of a reader: the tenant whose contents it may read. Where both are given, both have to fit. */
   readonly tenant?: string;
+  /** Of those that come with a new server: for production they are replaced. */
+  readonly initial?: boolean;
   readonly now?: number;
 }
 
@@ -196,7 +200,7 @@ export interface CreatedToken {
  * @throws {TypeError} a reader without subject or tenant, or another role with one.
  */
 export async function createToken(path: string, input: CreateTokenInput): Promise<CreatedToken> {
-  const { log, role, now = Date.now() } = input;
+  const { log, role, initial = false, now = Date.now() } = input;
   assertScope(input);
   const before = await readStored(path).catch((error: unknown): StoredTokens => {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return { tokens: [] };
@@ -205,7 +209,7 @@ export async function createToken(path: string, input: CreateTokenInput): Promis
   const { id, token, digest } = newToken(role);
   const { scope, scopeKey } = storedScope(input, before.scopeKey);
   const createdAt = new Date(now).toISOString();
-  const stored = { id, role, log, digest, createdAt, ...scope };
+  const stored = { id, role, log, digest, createdAt, ...(initial ? { initial } : {}), ...scope };
   await writeTokens(path, { tokens: [...before.tokens, stored], ...(scopeKey === undefined ? {} : { scopeKey }) });
   return { id, token };
 }
@@ -262,6 +266,7 @@ export async function rotateToken(
   const expiresAt = new Date(end).toISOString();
   const made = { ...old, id, digest, createdAt: new Date(now).toISOString() };
   delete made.expiresAt;
+  delete made.initial;
   const others = stored.tokens.map((one) => (one === old ? { ...old, expiresAt } : one));
   await writeTokens(path, { ...stored, tokens: [...others, made] });
   return { id, token, replaces: oldId, expiresAt };
@@ -281,6 +286,8 @@ export interface ListedToken {
   readonly role: Role;
   readonly log: string;
   readonly createdAt: string;
+  /** Made with the server. */
+  readonly initial?: boolean;
   readonly expiresAt?: string;
   /** Of readers: what it is limited to. To whom or which, the file does not say in plain. */
   readonly scope?: readonly ScopeKind[];
@@ -288,12 +295,12 @@ export interface ListedToken {
 
 /** What is known of the tokens: everything but the tokens. */
 export async function listTokens(path: string): Promise<readonly ListedToken[]> {
-  return (await readStored(path)).tokens.map(({ id, role, log, createdAt, expiresAt, subject, tenant }) => {
+  return (await readStored(path)).tokens.map(({ id, role, log, createdAt, initial, expiresAt, subject, tenant }) => {
     const scope: ScopeKind[] = [];
     if (subject !== undefined) scope.push("subject");
     if (tenant !== undefined) scope.push("tenant");
-    const end = expiresAt === undefined ? {} : { expiresAt };
-    return { id, role, log, createdAt, ...end, ...(scope.length === 0 ? {} : { scope }) };
+    const more = { ...(initial === undefined ? {} : { initial }), ...(expiresAt === undefined ? {} : { expiresAt }) };
+    return { id, role, log, createdAt, ...more, ...(scope.length === 0 ? {} : { scope }) };
   });
 }
 

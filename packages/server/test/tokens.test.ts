@@ -3,7 +3,16 @@ import { chmodSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } 
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { rejectionCode } from "../../../test/support/errors.ts";
-import { ROLES, type Scope, Tokens, UNSCOPED_ROLES, createToken, listTokens, revokeToken } from "../src/index.ts";
+import {
+  ROLES,
+  type Scope,
+  Tokens,
+  UNSCOPED_ROLES,
+  createToken,
+  listTokens,
+  revokeToken,
+  rotateToken,
+} from "../src/index.ts";
 import { TokenFile } from "../src/token-file.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
@@ -220,4 +229,17 @@ describe("TokenFile", () => {
     await vi.waitFor(() => expect(file.find(token)).toBeUndefined());
     file.close();
   });
+});
+
+test("a token that was made with the server is marked as such, until it is replaced", async () => {
+  const path = tokensPath();
+  const first = await createToken(path, { log: "app", role: "writer", initial: true });
+  const second = await createToken(path, { log: "app", role: "writer" });
+  const third = await rotateToken(path, { id: first.id, overlapMs: 0 });
+  const marks = (await listTokens(path)).map(({ id, initial }) => [id, initial]);
+  expect(marks).toEqual([
+    [first.id, true],
+    [second.id, undefined],
+    [third.id, undefined],
+  ]);
 });

@@ -139,7 +139,7 @@ async function setUp(dir: string, before: DevFile | undefined): Promise<Setup> {
 async function allTokens(logDir: string, known: Partial<Tokens>): Promise<Tokens> {
   const tokens: Partial<Record<UnscopedRole, string>> = { ...known };
   for (const role of UNSCOPED_ROLES)
-    tokens[role] ??= (await createToken(layoutOf(logDir).tokens, { log: LOG_NAME, role })).token;
+    tokens[role] ??= (await createToken(layoutOf(logDir).tokens, { log: LOG_NAME, role, initial: true })).token;
   return tokens as Tokens;
 }
 
