@@ -1,6 +1,14 @@
 /** Tallystick logs over HTTP. */
 export { type ServerAppOptions, type ServerLogger, createServerApp } from "./app.ts";
-export { type LogConfig, type ServerConfig, type WitnessConfig, parseConfig, readConfig } from "./config.ts";
+export {
+  type LogConfig,
+  type MasterKeyConfig,
+  type Pkcs11Config,
+  type ServerConfig,
+  type WitnessConfig,
+  parseConfig,
+  readConfig,
+} from "./config.ts";
 export { ServerError, type ServerErrorCode } from "./error.ts";
 export type { HostedLog } from "./hosted-log.ts";
 export {
@@ -15,7 +23,7 @@ export {
 export { type Layout, type LogLayout, layoutOf, logLayoutOf } from "./layout.ts";
 export { openApiDocument } from "./openapi.ts";
 export { PROBLEMS, type ProblemCode } from "./problem.ts";
-export { masterKeyOf, openMasterKey } from "./master-key.ts";
+export { createMasterKey, masterKeyOf, openMasterKey } from "./master-key.ts";
 export { type ServeLogsOptions, type ServedLogs, serveLogs } from "./serve.ts";
 export type { Matcher, Scope, ScopeKind } from "./scope.ts";
 export {

@@ -1,13 +1,21 @@
 /** Where a server's master key may lie, and that the log runs the same wherever it does. */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { rewrapKeyStore } from "@tallystick/storage";
-import { generatePkcs11Key } from "@tallystick/storage/pkcs11";
 import { errorCode, rejectionCode } from "../../../test/support/errors.ts";
 import { findSoftHsm, useTokensIn } from "../../../test/support/soft-hsm.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
-import { initServer, layoutOf, logLayoutOf, masterKeyOf, openMasterKey, parseConfig, serveLogs } from "../src/index.ts";
+import {
+  createMasterKey,
+  initServer,
+  layoutOf,
+  logLayoutOf,
+  masterKeyOf,
+  openMasterKey,
+  parseConfig,
+  serveLogs,
+} from "../src/index.ts";
 import { login } from "./test-server.ts";
 
 const log = { name: "app", origin: "log.example/app" };
@@ -69,6 +77,26 @@ describe("masterKeyOf", () => {
   });
 });
 
+describe("createMasterKey", () => {
+  test("makes a file once, and no variable", async () => {
+    const dir = temporaryFolder();
+    await createMasterKey({ file: "new.key" }, dir);
+    const made = await openMasterKey({ file: "new.key" }, dir);
+    expect(await rejectionCode(createMasterKey({ file: "new.key" }, dir))).toBe("storage-unavailable");
+    expect(await openMasterKey({ file: "new.key" }, dir)).toEqual(made);
+    await expect(createMasterKey({ env: "LOG_KEY" }, dir)).rejects.toThrow(TypeError);
+  });
+});
+
+test("a log that is added to a server whose master key lies elsewhere gets no file of one", async () => {
+  const dir = temporaryFolder();
+  const { configPath } = await initServer({ dir, ...log });
+  rmSync(layoutOf(dir).masterKey);
+  writeFileSync(configPath, JSON.stringify({ logs: [log], masterKey: { env: "LOG_KEY" } }));
+  await initServer({ dir, name: "other", origin: "log.example/other" });
+  expect(existsSync(layoutOf(dir).masterKey)).toBe(false);
+});
+
 const softHsm = findSoftHsm();
 
 describe.skipIf(softHsm === undefined)("a server whose master key is in a token (SoftHSM is needed)", () => {
@@ -84,8 +112,8 @@ describe.skipIf(softHsm === undefined)("a server whose master key is in a token 
       pinFile: "token.pin",
     };
     writeFileSync(join(dir, "token.pin"), PIN, { mode: 0o600 });
-    const pin = { file: join(dir, "token.pin") };
-    await generatePkcs11Key({ library: pkcs11.library, token: { label: "tallystick" }, keyLabel: "master", pin });
+    await createMasterKey({ pkcs11 }, dir);
+    expect(await rejectionCode(createMasterKey({ pkcs11 }, dir))).toBe("master-key-unavailable");
 
     const index = await submit(dir, made.tokens.writer);
     const next = await openMasterKey({ pkcs11 }, dir);
