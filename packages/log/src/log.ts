@@ -12,6 +12,7 @@ import {
   parsePolicy,
 } from "@tallystick/core";
 import { EventError, type TallyEvent, normaliseSession } from "@tallystick/events";
+import { type KeyStore, StorageError } from "@tallystick/storage";
 import {
   type SentCandidate,
   type UnsignedSender,
@@ -83,11 +84,25 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const secrets = new LogSecrets(resolved.keyStore);
   const heads = await readHeads(resolved.storage);
   const state = await recoverState({ ...resolved, signed: heads.signed.head, published: heads.published.head });
-  await assertKeyStore({ ...resolved, secrets, signed: heads.signed.head, size: state.tree.range.size });
+  const keysMissing = keysUnavailable(resolved.keyStore);
+  if (keysMissing === undefined)
+    await assertKeyStore({ ...resolved, secrets, signed: heads.signed.head, size: state.tree.range.size });
   const chainEnds = await ChainEnds.open(resolved.storage, state.tree.range.size);
   const approved = await ApprovedRules.open(resolved.storage, await resolved.proposedRules());
   const holds = await Holds.open(resolved.storage, secrets);
-  return new OpenLog({ options: resolved, policy, secrets, heads, state, chainEnds, approved, holds });
+  return new OpenLog({ options: resolved, policy, secrets, heads, state, chainEnds, approved, holds, keysMissing });
+}
+
+/** Why a log cannot use its keys; it serves heads and proofs all the same. */
+function keysUnavailable(keyStore: KeyStore): LogError | undefined {
+  try {
+    void keyStore.epoch;
+    return undefined;
+  } catch (cause) {
+    if (!(cause instanceof StorageError)) throw cause;
+    const text = `the log's keys cannot be used, so it takes nothing in and shows no contents: ${cause.message}`;
+    return new LogError("keys-unavailable", text, { cause });
+  }
 }
 
 interface Parts {
@@ -99,6 +114,8 @@ interface Parts {
   readonly chainEnds: ChainEnds;
   readonly approved: ApprovedRules;
   readonly holds: Holds;
+  /** Why nothing can be sealed or opened. */
+  readonly keysMissing: LogError | undefined;
 }
 
 class OpenLog implements Log {
@@ -185,7 +202,10 @@ class OpenLog implements Log {
       awaited: policy.quorum === "none" ? "published" : "witnessed",
       signal: this.#closing.signal,
     });
-    this.#starting = this.#start().catch((cause: unknown) => this.#failStart(cause));
+    const { keysMissing } = parts;
+    if (keysMissing !== undefined) this.#sequencer.stop(keysMissing);
+    const begun = keysMissing === undefined ? this.#start() : Promise.resolve();
+    this.#starting = begun.catch((cause: unknown) => this.#failStart(cause));
   }
 
   /** Keys that this log has used and that this start does not have: files may have been lost, or put in their place. */
@@ -406,8 +426,9 @@ class OpenLog implements Log {
     });
   }
 
-  /** Without a quorum the log goes on, but not for ever. */
+  /** Without a quorum the log goes on, but not for ever. A log that stopped may have no keys to make anything with. */
   #assertRoom(): void {
+    if (this.#sequencer.stopped !== undefined) throw this.#sequencer.stopped;
     const unpublished = this.size() - this.publishedSize();
     if (unpublished < this.#options.unpublishedEntriesMax) return;
     throw new LogError("log-overloaded", `${unpublished} entries wait for a published head: no more are taken`, {

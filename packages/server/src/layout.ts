@@ -21,6 +21,8 @@ export interface LogLayout {
   readonly mldsa44Key: string;
   readonly senderKey: string;
   readonly policy: string;
+  /** Of retention, roles and sender keys; need not be there. */
+  readonly rules: string;
 }
 
 export function layoutOf(dir: string): Layout {
@@ -41,5 +43,6 @@ export function logLayoutOf(dir: string, name: string): LogLayout {
     mldsa44Key: join(dir, "keys", `${name}.mldsa44.key`),
     senderKey: join(dir, "keys", `${name}.sender.key`),
     policy: join(dir, "policies", `${name}.txt`),
+    rules: join(dir, "rules", `${name}.yaml`),
   };
 }

@@ -1,4 +1,5 @@
 /** Runs a server: opens its logs, listens, and ends in order. */
+import { readFile } from "node:fs/promises";
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
@@ -7,8 +8,11 @@ import { type Log, type LogLogger, type LogOptions, openLog } from "@tallystick/
 import {
   type KeyStore,
   type LogStorage,
+  type MasterKey,
+  StorageError,
   type TlsFiles,
   KeyBackups,
+  createUnavailableKeyStore,
   finalDay,
   openKeyStore,
   openLevelStorage,
@@ -201,7 +205,8 @@ async function openHosted(config: LogConfig, options: HostOptions): Promise<Open
   try {
     const log = await openOne(config, options, resources);
     // Once the log has found its key store to be the newest: an older one must replace no backup.
-    const keyBackup = await startKeyBackups(config, options);
+    const hasKeys = !log.status().reasons.some(({ code }) => code === "keys-unavailable");
+    const keyBackup = hasKeys ? await startKeyBackups(config, options) : undefined;
     return {
       hosted: { name, publicEntries, log, failure: undefined, keyBackup },
       close: async (graceMs) => {
@@ -236,10 +241,7 @@ async function openOne(config: LogConfig, options: HostOptions, resources: { clo
   const policyText = await readLogPolicy(layout, keys);
   const storage: LogStorage = await openLevelStorage({ path: layout.data });
   resources.push(storage);
-  const keyStore: KeyStore = await openKeyStore({
-    path: layout.keyStore,
-    masterKey: await masterKeyOf(dir, options.config),
-  });
+  const keyStore = await openKeys(layout.keyStore, options);
   resources.push(keyStore);
   const logOptions: LogOptions = {
     origin: config.origin,
@@ -265,11 +267,38 @@ async function openOne(config: LogConfig, options: HostOptions, resources: { clo
     queueEntriesMax: config.queueEntriesMax,
     startWithoutWitnesses,
     confirmClock,
+    proposedRules: async () => readIfThere(layout.rules),
     ...(keyBackupFolders(dir, options.config, config) === undefined ? {} : { finalOn: finalDay }),
     ...(logger === undefined ? {} : { logger }),
     ...(fetch === undefined ? {} : { fetch }),
   };
   return openLog(logOptions);
+}
+
+/** The key store; without a master key that fits, one that says so: heads and proofs need no keys. */
+async function openKeys(path: string, { dir, config }: HostOptions): Promise<KeyStore> {
+  let masterKey: MasterKey;
+  try {
+    masterKey = await masterKeyOf(dir, config);
+  } catch (error) {
+    if (error instanceof StorageError) return createUnavailableKeyStore(error);
+    throw error;
+  }
+  try {
+    return await openKeyStore({ path, masterKey });
+  } catch (error) {
+    if (error instanceof StorageError && error.code.startsWith("master-key-")) return createUnavailableKeyStore(error);
+    throw error;
+  }
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 async function listen(

@@ -71,6 +71,28 @@ describe("serveLogs", () => {
     expect(receipt).toContain("log.example/app");
   });
 
+  test("without its master key a log serves heads and receipts, takes nothing in, and says so", async () => {
+    const { dir, made } = await place();
+    const first = await ready(await serve(dir));
+    await post(first, made.tokens.writer, login(), "?wait=published");
+    await first.close();
+    const { masterKey } = layoutOf(dir);
+    const kept = readFileSync(masterKey);
+    rmSync(masterKey);
+    const second = await serve(dir);
+    const readiness = await fetch(`${second.url}/readyz`);
+    expect([readiness.status, await readiness.text()]).toEqual([503, expect.stringContaining("keys-unavailable")]);
+    expect((await fetch(`${second.url}/app/checkpoint`)).status).toBe(200);
+    const authorization = `Bearer ${made.tokens.writer}`;
+    expect((await fetch(`${second.url}/app/v1/receipts/0`, { headers: { authorization } })).status).toBe(200);
+    const refused = await post(second, made.tokens.writer, login());
+    expect([refused.status, await refused.json()]).toEqual([503, expect.objectContaining({ code: "keys-unavailable" })]);
+    await second.close();
+    writeFileSync(masterKey, kept, { mode: 0o600 });
+    const third = await ready(await serve(dir));
+    expect((await post(third, made.tokens.writer, login())).status).toBe(201);
+  });
+
   test("C-114 HEAD over a connection tells the length and sends nothing", async () => {
     const { dir, made } = await place();
     const served = await ready(await serve(dir));
