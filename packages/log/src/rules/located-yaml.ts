@@ -98,6 +98,10 @@ function isWithinBounds(text: string, defects: RulesDefects): boolean {
     defects.add(start, "", `expected at most ${RULES_BYTES_MAX} bytes, got ${bytes}`);
     return false;
   }
+  if (!text.isWellFormed()) {
+    defects.add(start, "", "expected text, got half a character (a lone surrogate)");
+    return false;
+  }
   let [lexemes, line, column] = [0, 1, 1];
   for (const lexeme of new Lexer().lex(text)) {
     lexemes += 1;

@@ -212,6 +212,12 @@ twoPersons: [rules, rule]
     ]);
   });
 
+  test("refuses what is no text, even in a comment: it has no bytes, and so no digest", () => {
+    expect(defectsOf("version: 1 # \uD800")).toEqual([
+      "line 1, column 1: expected text, got half a character (a lone surrogate)",
+    ]);
+  });
+
   test("knows a sign from a text that only has it", () => {
     const { basis } = parse('version: 1\nother: { keep: 1y, basis: "&a *b !c %d <<" } # &x *y !z').other;
     expect(basis).toBe("&a *b !c %d <<");
