@@ -19,6 +19,9 @@ const JSON_TYPE = "application/json";
 /** A class has one a day: ten classes of nearly three years. */
 const CLASS_DAYS_MAX = 10_000;
 
+/** Whoever has just erased somebody asks for an entry that is about to be published. */
+const PUBLISHED_DEFAULT_MS = 10_000;
+
 /** Of whatever has to be logged before it is answered. */
 const UNLOGGED: readonly ProblemCode[] = [
   "log-overloaded",
@@ -81,7 +84,7 @@ export const DISPOSITION_ROUTES: readonly Route[] = [
     summary:
       "The certificate: what proves the order, and that it is done, to anybody; that it was read is itself logged",
     access: ["officer", "auditor"],
-    query: noQuery,
+    query: schemas.certificateQuery,
     answers: { 200: { description: "Evidence of each entry", mediaType: JSON_TYPE, schema: schemas.certificate } },
     problems: ["destruction-unknown", "receipt-not-ready", ...UNLOGGED],
     handle: certificateReply,
@@ -224,9 +227,13 @@ export const DISPOSITION_ROUTES: readonly Route[] = [
   }),
 ];
 
-async function certificateReply({ log, credential, format, parameter }: RouteCall<unknown>): Promise<Reply> {
+async function certificateReply(call: RouteCall<{ readonly timeout?: number | undefined }>): Promise<Reply> {
+  const { log, credential, format, parameter, query, request } = call;
   const { ordered = [], done } = await log.disposition.destruction(parameter);
   const indexes = done === undefined ? ordered : [...ordered, done];
+  const { timeout: timeoutMs = PUBLISHED_DEFAULT_MS } = query;
+  const last = indexes.at(-1);
+  if (last !== undefined) await log.waitFor({ index: last, state: "published", timeoutMs, signal: request.signal });
   const certificate: unknown[] = [];
   for (const index of indexes) {
     const proof = await log.receipt(index);

@@ -121,6 +121,9 @@ export const exportBody: ValueBody<ExportBody> = {
 export const destructionQuery: z.ZodType<{ readonly timeout?: number | undefined }> = z.strictObject({
   timeout: milliseconds.optional().describe("For how many ms to wait until it is done; not at all by default"),
 });
+export const certificateQuery: z.ZodType<{ readonly timeout?: number | undefined }> = z.strictObject({
+  timeout: milliseconds.optional().describe("For how many ms to wait until it is published; 10,000 by default"),
+});
 export const destructionsQuery: z.ZodType<{
   readonly limit?: number | undefined;
   readonly before?: string | undefined;
