@@ -18,7 +18,8 @@ describe("run", () => {
   test.each([["--help"], ["help"], ["-h"]])("tells of every command at %s", async (...args) => {
     const { code, out, err } = await runHere(args);
     expect({ code, err }).toEqual({ code: 0, err: "" });
-    for (const { name, summary } of COMMANDS) expect(out).toContain(`${name.padEnd(7)}  ${summary}`);
+    const width = Math.max(...COMMANDS.map(({ name }) => name.length));
+    for (const { name, summary } of COMMANDS) expect(out).toContain(`  ${name.padEnd(width)}  ${summary}\n`);
   });
 
   test("gives the same help in three ways", async () => {
