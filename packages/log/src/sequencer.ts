@@ -294,6 +294,6 @@ export class Sequencer {
 
   #rejectWaiting(error: LogError): void {
     while (!this.#queue.isEmpty) for (const { reject } of this.#queue.take(Infinity)) reject(error);
-    for (const { reject } of this.#turns.splice(0)) reject(error);
+    for (const turn of this.#turns.splice(0)) turn.reject(error);
   }
 }
