@@ -22,7 +22,7 @@ export const SET_HOLD: Action<unknown> = action({
   rule: "hold",
   input: holdBody.schema,
   perform: async ({ log, format }, order) => {
-    const hold = await log.disposition.setHold({ ...holdInput(order.input), ...persons(order) });
+    const hold = await log.disposition.setHold({ ...holdInput(order.input), id: order.id, ...persons(order) });
     return valueReply(describeHold(hold), { format, status: 201 });
   },
 });
@@ -42,7 +42,11 @@ export const APPLY_RULES: Action<unknown> = action({
   rule: "rules",
   input: rulesBody.schema,
   // An approval of what was to replace other rules is none of what replaces these.
-  state: ({ log }) => log.disposition.rules().digest,
+  state: ({ log }) => {
+    const { index, digest } = log.disposition.rules();
+    // The same rules, approved anew in between, are others: a ticket that was used once must not bring its own back.
+    return `${index ?? ""} ${digest}`;
+  },
   perform: async ({ log, format }, order) => {
     const { text } = order.input;
     const { index, state } = await log.disposition.applyRules({ text, ...persons(order) });

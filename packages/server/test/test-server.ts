@@ -24,6 +24,8 @@ export interface TestServerOptions extends Partial<Omit<ServerAppOptions, "logs"
   /** Whether the witnesses answer from the start; true by default. */
   readonly isNetworkUp?: boolean;
   readonly publicEntries?: boolean;
+  /** Beside one for each role. */
+  readonly moreTokens?: Tokens;
   /** Others beside it. */
   readonly logs?: readonly HostedLog[];
 }
@@ -75,7 +77,8 @@ export class TestServer {
   }
 
   static async start(options: TestServerOptions = {}): Promise<TestServer> {
-    const { witnesses = 2, storage = "memory", publicEntries = false, logs = [], log: logOptions, ...rest } = options;
+    const { witnesses = 2, storage = "memory", publicEntries = false, logs = [], ...more } = options;
+    const { log: logOptions, moreTokens, ...rest } = more;
     const network = { up: options.isNetworkUp ?? true };
     const opened = await openTestLog({ witnesses, storage, network, options: logOptions ?? {} });
     const path = join(temporaryFolder(), "tokens.json");
@@ -83,9 +86,10 @@ export class TestServer {
     for (const role of ROLES) tokens[role] = (await createToken(path, { log: LOG, role, ...scopeOf(role) })).token;
     tokens.stranger = (await createToken(path, { log: "other", role: "auditor" })).token;
     const warnings: string[] = [];
+    const own = await Tokens.read(path);
     const app = new ServerApp({
       logs: [{ name: LOG, publicEntries, log: opened, failure: undefined }, ...logs],
-      tokens: await Tokens.read(path),
+      tokens: { find: (token, connection) => own.find(token, connection) ?? moreTokens?.find(token, connection) },
       logger: { warn: (message, details) => warnings.push(`${message} ${JSON.stringify(details)}`) },
       ...rest,
     });

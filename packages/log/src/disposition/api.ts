@@ -70,6 +70,8 @@ export interface SetHoldInput extends Ordered {
   readonly case: string;
   readonly reason?: string;
   readonly selectors: HoldSelectors;
+  /** UUIDv7; one's own makes a repeated call harmless: the hold of that id is given as it is, lifted or not. */
+  readonly id?: string;
 }
 
 export interface Hold {

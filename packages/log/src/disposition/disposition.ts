@@ -31,6 +31,7 @@ import { type HoldRecord, type Holds, holdOf, holdRow } from "./holds.ts";
 import { decodeRecord, destructionOf } from "./record.ts";
 import { Retention } from "./retention.ts";
 import type { ApprovedRules } from "./rules-in-force.ts";
+import { assertUuidV7 } from "./uuid-v7.ts";
 import { type PersonTag, Subjects } from "./subjects.ts";
 
 const RUN_INTERVAL_MS = 3_600_000;
@@ -260,6 +261,7 @@ export class LogDisposition implements Disposition {
 
   async setHold(input: SetHoldInput): Promise<Hold> {
     const { sequencer, holds, now, random } = this.#options;
+    if (input.id !== undefined) assertUuidV7("id", input.id);
     const { by, approvedBy, reason, selectors } = input;
     const name = assertText("case", input.case, CASE_CHARS_MAX);
     if (reason !== undefined) assertText("reason", reason, REASON_CHARS_MAX);
@@ -268,9 +270,11 @@ export class LogDisposition implements Disposition {
       throw new RangeError("selectors: expected at least one of subject, class, from, to, operation");
     const person = subject === undefined ? undefined : await this.#personOf(subject);
     return sequencer.alone(async (turn) => {
+      const known = input.id === undefined ? undefined : await holds.read(input.id);
+      if (known !== undefined) return holdOf(known);
       holds.assertRoom();
       const setAt = now();
-      const id = newEventId(setAt, random(16));
+      const id = input.id ?? newEventId(setAt, random(16));
       let record: HoldRecord = {
         id,
         case: name,

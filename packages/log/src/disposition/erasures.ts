@@ -15,6 +15,7 @@ import type { HoldRecord, Holds } from "./holds.ts";
 import { type DestructionRecord, pendingRecords, readRecord, recordRows } from "./record.ts";
 import { sealAnew } from "./sealing.ts";
 import type { PersonTag, Subjects } from "./subjects.ts";
+import { assertUuidV7 } from "./uuid-v7.ts";
 
 const GROUND_CHARS_MAX = 1024;
 const HELD_PREFIX = utf8("tallystick/held-erasure/v1\0");
@@ -48,7 +49,7 @@ export class Erasures {
   async erase(input: EraseInput): Promise<DestructionRecord> {
     const { storage, random, now, sequencer } = this.#options;
     const request = input.request ?? newEventId(now(), random(16));
-    assertRequest(request);
+    assertUuidV7("request", request);
     const ground = input.ground.trim();
     if (ground.length === 0 || ground.length > GROUND_CHARS_MAX || /\p{Cc}/u.test(ground))
       throw new RangeError(`ground: expected 1 to ${GROUND_CHARS_MAX} characters on one line`);
@@ -227,10 +228,4 @@ function heldKey(secrets: LogSecrets, person: string): Uint8Array {
   const key = secrets.key({ kind: "person", name: person });
   if (key === undefined) throw new LogError("log-corrupt", "the person's key is not in the key store");
   return sha256(concatBytes(HELD_PREFIX, key));
-}
-
-const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-
-function assertRequest(request: string): void {
-  if (!UUID_V7.test(request)) throw new RangeError("request: expected a UUID of version 7 in lower case");
 }
