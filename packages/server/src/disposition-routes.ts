@@ -18,6 +18,7 @@ import { readValue } from "./value-body.ts";
 const JSON_TYPE = "application/json";
 /** A class has one a day: ten classes of nearly three years. */
 const CLASS_DAYS_MAX = 10_000;
+const DAY_MS = 86_400_000;
 
 /** Whoever has just erased somebody asks for an entry that is about to be published. */
 const PUBLISHED_DEFAULT_MS = 10_000;
@@ -243,14 +244,13 @@ async function certificateReply(call: RouteCall<{ readonly timeout?: number | un
   return valueReply({ certificate }, { format });
 }
 
-async function retentionReply(
-  call: RouteCall<{ readonly class?: string | undefined; readonly dueBefore?: string | undefined }>,
-): Promise<Reply> {
+async function retentionReply(call: RouteCall<z.infer<typeof schemas.retentionQuery>>): Promise<Reply> {
   const { log, format, query } = call;
   const before = query.dueBefore === undefined ? undefined : Date.parse(query.dueBefore);
+  const firstDay = query.from === undefined ? 0 : Date.parse(query.from) / DAY_MS;
   const classDays: unknown[] = [];
   for await (const classDay of log.disposition.classDays()) {
-    if (query.class !== undefined && classDay.class !== query.class) continue;
+    if (classDay.day < firstDay || (query.class !== undefined && classDay.class !== query.class)) continue;
     if (before !== undefined && !(classDay.dueAt !== undefined && classDay.dueAt < before)) continue;
     if (classDays.length === CLASS_DAYS_MAX) return valueReply({ classDays, more: true }, { format });
     classDays.push(describeClassDay(classDay));

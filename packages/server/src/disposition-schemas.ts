@@ -145,9 +145,11 @@ export const holdsQuery: z.ZodType<{ readonly lifted?: "true" | "false" | undefi
 export const retentionQuery: z.ZodType<{
   readonly class?: string | undefined;
   readonly dueBefore?: string | undefined;
+  readonly from?: string | undefined;
 }> = z.strictObject({
   class: retentionClass.optional(),
   dueBefore: day.optional().describe("Only those that are due before this day"),
+  from: day.optional().describe("Only those of this day and later ones: the last day of an answer asks for the next"),
 });
 
 const scope = z.strictObject({

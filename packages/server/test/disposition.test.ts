@@ -232,6 +232,9 @@ describe("retention", () => {
     expect((await get(server, `retention?class=auth&dueBefore=2999-01-01`)).json()).toMatchObject({
       classDays: [{ class: "auth" }],
     });
+    const tomorrow = new Date(Date.parse(today) + 86_400_000).toISOString().slice(0, 10);
+    expect((await get(server, `retention?from=${today}`)).json()).toMatchObject({ classDays });
+    expect((await get(server, `retention?from=${tomorrow}`)).json()).toEqual({ classDays: [], more: false });
   });
 
   test("a run destroys what is due: its entries answer 410 with the certificate", async () => {
