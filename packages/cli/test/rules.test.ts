@@ -286,6 +286,31 @@ describe("a log that answers otherwise", () => {
     expectFailure(await run("apply", path, "--log", log.url), 2, "rules");
   });
 
+  test("in several parts is asked for all of them, each class-day counted once; one that has no end, no further", async () => {
+    const of = (day: string, name: string): object => ({ class: name, day, first: 0, last: 0, count: 1, held: false });
+    const parts: Record<string, object> = {
+      "/app/v1/retention": { classDays: [of("2026-01-01", "a"), of("2026-01-02", "a")], more: true },
+      "/app/v1/retention?from=2026-01-02": { classDays: [of("2026-01-02", "a"), of("2026-01-02", "b")], more: false },
+    };
+    const asked = log.requests.length;
+    log.answer = (request, response) => void response.writeHead(200).end(JSON.stringify(parts[request.url ?? ""]));
+    const path = await file("rules.yaml", "version: 1");
+    const simulated = await run("simulate", path, "--log", log.url, "--json");
+    expect(jsonOf(simulated)).toMatchObject({
+      more: false,
+      classes: [
+        { class: "a", all: { classDays: 2 } },
+        { class: "b", all: { classDays: 1 } },
+      ],
+    });
+    expect(log.requests.length - asked).toBe(2);
+
+    const endless = { classDays: [of("2026-01-01", "a")], more: true };
+    log.answer = (_request, response) => void response.writeHead(200).end(JSON.stringify(endless));
+    const ran = await run("simulate", path, "--log", log.url);
+    expect([ran.code, ran.err]).toEqual([0, "there are more class-days than were told: these are the earliest\n"]);
+  });
+
   test("where it awaits a second person says so, and that nothing is done", async () => {
     const inForce = JSON.stringify({ text: "version: 1", digest: sha256("version: 1") });
     const awaiting = { state: "awaiting-approval", approval: "tsa_abc", validUntil: "2026-11-28T00:00:00.000Z" };

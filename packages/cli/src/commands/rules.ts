@@ -2,6 +2,7 @@
 import { decodeUtf8, quote } from "@tallystick/core";
 import {
   type Amount,
+  type ClassDay,
   type DescribedChange,
   LogError,
   type Rules,
@@ -182,9 +183,22 @@ function momentOf({ text }: Invocation): number {
 async function classDaysOf(invocation: Invocation): Promise<ClassDaysTold> {
   const path = invocation.text("class-days");
   if (path !== undefined) return parseClassDays(path, await readBounded(path, CLASS_DAYS_BYTES_MAX));
-  const target = await targetOf(invocation, "operator");
-  const { body } = await requestLog(target, { path: "v1/retention", signal: invocation.signal });
-  return parseClassDays("v1/retention", body);
+  return allClassDays(await targetOf(invocation, "operator"), invocation.signal);
+}
+
+/** A log tells them day by day, some thousands at once: the last day of an answer may be cut, and is asked for again. */
+async function allClassDays(target: Target, signal: AbortSignal): Promise<ClassDaysTold> {
+  const byName = new Map<string, ClassDay>();
+  for (let from: number | undefined; ;) {
+    const query = from === undefined ? "" : `?from=${formatDay(from * DAY_MS)}`;
+    const { body } = await requestLog(target, { path: `v1/retention${query}`, signal });
+    const { classDays, more } = parseClassDays("v1/retention", body);
+    for (const classDay of classDays) byName.set(`${classDay.day} ${classDay.class}`, classDay);
+    const last: number | undefined = classDays.at(-1)?.day;
+    // A log that tells the same again would be asked for ever.
+    if (!more || last === undefined || last <= (from ?? -1)) return { classDays: [...byName.values()], more };
+    from = last;
+  }
 }
 
 interface Simulated {
@@ -202,7 +216,7 @@ function showSimulation({ terminal }: Invocation, { file, more, simulation }: Si
   for (const { class: name, day, count } of due.slice(0, DUE_SHOWN))
     terminal.line(`  class ${name} of ${formatDay(day * DAY_MS)}, ${plural(count, "entry", "entries")}`);
   if (due.length > DUE_SHOWN) terminal.line(`  and ${due.length - DUE_SHOWN} more; --json lists all`);
-  if (more) terminal.trouble("the log has more class-days than it tells at once: these are the earliest");
+  if (more) terminal.trouble("there are more class-days than were told: these are the earliest");
   terminal.value({
     ...toldOf(file),
     on: formatDay(now),
