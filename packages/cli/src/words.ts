@@ -1,7 +1,7 @@
 /** Evidence in words: the few lines that `verify` and others print. */
 import { type Policy, encodeBase64, encodeHex, formatKeyId } from "@tallystick/core";
 import type { VerifiedCosignature, VerifiedReceipt } from "@tallystick/client";
-import type { TallyEvent } from "@tallystick/events";
+import type { Certificate, TallyEvent } from "@tallystick/events";
 import { printable } from "./printable.ts";
 
 /** `auth.login failure by user:u_81`, and from where; on one line, whatever the event holds. */
@@ -57,6 +57,36 @@ export function describeReceipt(receipt: VerifiedReceipt, policy: Policy): strin
     `  signed   log ${receipt.logKeyIds.map(formatKeyId).join(", ")}; ${describeWitnesses(receipt, policy)}${describeUntimely(receipt)}`,
     `  not shown: that the application told the truth, or sent this${event === undefined ? ", and what the event says" : ""}`,
   ];
+}
+
+/** What a certificate of an erasure says, line by line. Whether it is so, an audit tells. */
+export function describeCertificate(certificate: Certificate): string[] {
+  const { request, ground, state, before, finalOn, keys, kept = [], by, approvedBy, part, parts } = certificate;
+  const who =
+    by === undefined ? "by the rules" : `by ${[by, approvedBy].filter((name) => name !== undefined).join(" and ")}`;
+  const destroyed = state === "done" ? "destroyed" : "ordered to be destroyed";
+  const share = part === undefined ? "" : ` (part ${part} of ${parts ?? part})`;
+  const lines = [
+    `erasure  ${state}, request ${request}, ${who}: ${wordOf(ground)}`,
+    `covers   ${describeScope(certificate)}${share}; nothing from index ${before} on`,
+    `keys     ${keys.length} ${destroyed}; in no backup of the key store from ${finalOn} on`,
+  ];
+  if (kept.length > 0)
+    lines.push(
+      `kept     ${kept.map(([name, count]) => `${count} of class ${name}`).join(", ")}: a hold or a duty to keep them goes on`,
+    );
+  return lines.map((line) => printable(`  ${line}`));
+}
+
+function describeScope({ scope }: Certificate): string {
+  if ("classDay" in scope) {
+    const { class: name, day, first, last, count } = scope.classDay;
+    const date = new Date(day * 86_400_000).toISOString().slice(0, 10);
+    return `class ${name} of ${date}: ${count} entries, index ${first} to ${last}`;
+  }
+  const leaves = scope.tags.reduce((sum, [, count]) => sum + count, 0);
+  // Where there are more, each part of the order has its own.
+  return `what is about one person: ${scope.tags.length} tags, ${leaves} entries that bear them`;
 }
 
 /** A leaf names its stream and number; only the sender's signature proves them, and it covers a whole batch. */

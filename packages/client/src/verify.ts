@@ -10,6 +10,7 @@ export {
 } from "@tallystick/events";
 export * from "./audit.ts";
 export { type ErasedContents, type OpeningOf } from "./audit-contents.ts";
+export * from "./certificate.ts";
 export * from "./error.ts";
 export * from "./fork.ts";
 export * from "./http.ts";

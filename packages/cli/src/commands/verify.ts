@@ -2,19 +2,22 @@
 import {
   ClientError,
   FORK_FORMAT,
+  type VerifiedErasure,
   type VerifiedReceipt,
+  certificateOf,
   parseForkEvidence,
+  verifyErasure,
   verifyForkEvidence,
   verifyReceipt,
 } from "@tallystick/client";
 import { type Policy, TallystickError, decodeBase64, decodeUtf8, encodeHex } from "@tallystick/core";
-import { EVIDENCE_FORMAT, eventToJson, parseEvidence } from "@tallystick/events";
+import { EVIDENCE_FORMAT, type Evidence, eventToJson, parseEvidence } from "@tallystick/events";
 import { FileError, parseFile, readBounded } from "../bounded-file.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, onlyWord } from "../command.ts";
 import { showRefutation } from "../refutation.ts";
 import { POLICY_OPTION, policyOf } from "../target.ts";
 import { bold } from "../terminal.ts";
-import { describeEvent, describeReceipt } from "../words.ts";
+import { describeCertificate, describeEvent, describeReceipt } from "../words.ts";
 
 /** A receipt with an opening of the largest event, and 64 post-quantum signature lines. */
 const FILE_BYTES_MAX = 1024 * 1024;
@@ -22,13 +25,20 @@ const FILE_BYTES_MAX = 1024 * 1024;
 export const verifyCommand: Command = {
   name: "verify",
   summary: "checks a receipt, an evidence file or the evidence of a fork, offline",
-  usage: "FILE [--policy FILE] [--opening FILE]",
+  usage: "FILE [--policy FILE] [--opening FILE | --certificate FILE…]",
   options: {
     ...POLICY_OPTION,
+    certificate: {
+      type: "string",
+      multiple: true,
+      value: "FILE",
+      help: "evidence of a certificate (receipt --index N --evidence): was what this receipt is for erased under it?",
+    },
     opening: { type: "string", value: "FILE", help: "base64 of the opening, to show a plain receipt's contents too" },
   },
   notes: [
-    "The first word is VERIFIED, LOG-ONLY (no quorum of witnesses), ERASED or REFUTED.",
+    "The first word is VERIFIED, LOG-ONLY (no quorum of witnesses), ERASED (with --certificate: the entry is proven, and its",
+    "contents are destroyed), CANNOT TELL (ordered to be erased, and not shown to be done) or REFUTED.",
     "Exit codes: 0 verified, 1 refuted, 2 cannot tell, 3 wrong usage.",
     "Example: tallystick verify 13.evidence.json --policy policy.txt",
   ],
@@ -36,8 +46,14 @@ export const verifyCommand: Command = {
     const path = onlyWord(invocation.words, "one FILE");
     const policy = await policyOf(invocation);
     const opening = await openingOf(invocation);
+    const paths = invocation.texts("certificate");
+    if (paths.length > 0 && opening !== undefined)
+      throw new UsageError("--opening: expected without --certificate, which is for contents that are gone");
+    const certificates = await Promise.all(paths.map(certificateIn));
     try {
-      return verifyFile({ bytes: await evidenceOf(path), policy, opening, invocation });
+      const bytes = await evidenceOf(path);
+      if (paths.length === 0) return verifyFile({ bytes, policy, opening, invocation });
+      return verifyErased({ bytes, policy, certificates, invocation });
     } catch (error) {
       if (error instanceof TallystickError) return showRefutation(invocation.terminal, error);
       throw error;
@@ -60,6 +76,27 @@ async function openingOf(invocation: Invocation): Promise<Uint8Array | undefined
   const path = invocation.text("opening");
   if (path === undefined) return undefined;
   return parseFile(path, await readBounded(path, FILE_BYTES_MAX), (text) => decodeBase64(text.trim()));
+}
+
+async function certificateIn(path: string): Promise<Evidence> {
+  return parseFile(path, await readBounded(path, FILE_BYTES_MAX), parseEvidence);
+}
+
+interface ErasedFile {
+  readonly bytes: Uint8Array;
+  readonly policy: Policy;
+  readonly certificates: readonly Evidence[];
+  readonly invocation: Invocation;
+}
+
+function verifyErased({ bytes, policy, certificates, invocation }: ErasedFile): ExitCode {
+  const proof = decodeUtf8(bytes);
+  if (proof.startsWith("{"))
+    throw new UsageError(
+      "--certificate: expected a plain receipt with it; this file has its contents, which nobody erased",
+    );
+  const erasure = verifyErasure({ proof, policy, certificates, requireQuorum: false, now: Date.now() });
+  return showErasure(invocation, erasure, policy);
 }
 
 interface FileToVerify {
@@ -96,12 +133,56 @@ function showReceipt({ terminal }: Invocation, receipt: VerifiedReceipt, policy:
   const verdict = receipt.quorumMet && !receipt.quorumNone ? "VERIFIED" : "LOG-ONLY";
   const { event, leaf } = receipt;
   const what = event === undefined ? `an entry of class ${leaf.class}` : describeEvent(event);
+  const certificate = certificateOf(receipt);
   terminal.line(bold(verdict), `  ${what}`);
   for (const line of describeReceipt(receipt, policy)) terminal.line(line);
-  if (!receipt.quorumMet)
-    terminal.line("  refused at step quorum: the log alone says so, without the witnesses that the policy asks for");
+  if (certificate !== undefined) for (const line of describeCertificate(certificate)) terminal.line(line);
+  if (!receipt.quorumMet) terminal.line(WITHOUT_QUORUM);
   terminal.value({
     verdict,
+    ...valueOf(receipt),
+    ...(event === undefined ? {} : { event: eventToJson(event) }),
+  });
+  // A policy without witnesses is met by the log's word alone, which its word and code both say.
+  return verdict === "VERIFIED" ? EXIT.ok : EXIT.unknown;
+}
+
+const WITHOUT_QUORUM =
+  "  refused at step quorum: the log alone says so, without the witnesses that the policy asks for";
+
+function showErasure({ terminal }: Invocation, erasure: VerifiedErasure, policy: Policy): ExitCode {
+  const { receipt, covering, done } = erasure;
+  const receipts = [receipt, covering.receipt, ...(done === undefined ? [] : [done.receipt])];
+  const isWitnessed = receipts.every(({ quorumMet, quorumNone }) => quorumMet && !quorumNone);
+  const doubt = doubtOf(erasure);
+  const verdict = doubt !== undefined ? "CANNOT TELL" : isWitnessed ? "ERASED" : "LOG-ONLY";
+  const { receipt: of, certificate } = done ?? covering;
+  terminal.line(bold(verdict), `  the contents of index ${receipt.index}, under the certificate of index ${of.index}`);
+  for (const line of describeReceipt(receipt, policy)) terminal.line(line);
+  for (const line of describeCertificate(certificate)) terminal.line(line);
+  for (const { index, quorumMet } of receipts) if (!quorumMet) terminal.line(`${WITHOUT_QUORUM} (index ${index})`);
+  if (doubt !== undefined) terminal.line(`  unknown  ${doubt}`);
+  terminal.line("  not shown: that nobody kept a copy, or a receipt with its opening");
+  const { request, ground, state } = certificate;
+  terminal.value({
+    verdict: doubt === undefined ? verdict : "UNKNOWN",
+    ...valueOf(receipt),
+    certificate: { index: of.index, covering: covering.receipt.index, request, ground, state },
+  });
+  return verdict === "ERASED" ? EXIT.ok : EXIT.unknown;
+}
+
+/** Why a certificate that covers an entry does not show that its contents are gone. */
+function doubtOf({ done, mayBeKept, receipt }: VerifiedErasure): string | undefined {
+  if (done === undefined)
+    return "it was ordered; give the evidence of the entry that says it is done as one more --certificate";
+  if (!mayBeKept) return undefined;
+  return `some entries of class ${receipt.leaf.class} were kept, for a hold or a duty; the log tells whether this one was`;
+}
+
+function valueOf(receipt: VerifiedReceipt): object {
+  const { leaf } = receipt;
+  return {
     origin: receipt.origin,
     index: receipt.index,
     size: receipt.size,
@@ -112,10 +193,7 @@ function showReceipt({ terminal }: Invocation, receipt: VerifiedReceipt, policy:
     // What the leaf says of its sender: the signature covers a batch, which is not in this file.
     claimed: { stream: encodeHex(leaf.stream), sequence: leaf.sequence, signatureChecked: false },
     quorumMet: receipt.quorumMet,
-    ...(event === undefined ? {} : { event: eventToJson(event) }),
-  });
-  // A policy without witnesses is met by the log's word alone, which its word and code both say.
-  return verdict === "VERIFIED" ? EXIT.ok : EXIT.unknown;
+  };
 }
 
 function showFork({ terminal }: Invocation, text: string, policy: Policy): ExitCode {

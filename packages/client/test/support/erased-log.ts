@@ -1,9 +1,21 @@
 /** A log in memory in which contents are erased, by the rules or against them: what it shows is up to a test. */
-import { decodeHex, ed25519PublicKey, encodeHex, sha256, utf8 } from "@tallystick/core";
+import {
+  type NodeId,
+  decodeHex,
+  ed25519PublicKey,
+  encodeHex,
+  formatTlogProof,
+  hashLeaf,
+  proveInclusion,
+  sha256,
+  treeHash,
+  utf8,
+} from "@tallystick/core";
 import {
   type Certificate,
   type CertifiedTag,
   type EventInput,
+  type Evidence,
   type TallyEvent,
   actorTag,
   certificateContext,
@@ -119,6 +131,25 @@ export class ErasedLog {
       const { actor, subject } = decodeLeaf(bytes);
       return (subject ?? actor)?.tag.join() === wanted ? [index] : [];
     });
+  }
+
+  /** The receipt of an entry under the newest head. */
+  receiptOf(index: number): string {
+    const { leaves } = this.log;
+    const hashes = leaves.map(hashLeaf);
+    const getNode = ({ level, index: at }: NodeId): Uint8Array =>
+      treeHash(hashes.slice(Number(at) * 2 ** level, (Number(at) + 1) * 2 ** level));
+    return formatTlogProof({
+      extra: leaves[index] ?? new Uint8Array(),
+      index: BigInt(index),
+      hashes: proveInclusion({ index: BigInt(index), size: BigInt(leaves.length), getNode }),
+      checkpoint: this.log.checkpoint(),
+    });
+  }
+
+  /** The same with the opening. */
+  evidenceOf(index: number): Evidence {
+    return { proof: this.receiptOf(index), opening: this.openings[index] ?? new Uint8Array() };
   }
 
   erase(indexes: readonly number[], certificate?: number): void {
