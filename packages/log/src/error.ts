@@ -6,7 +6,7 @@ import { TallystickError } from "@tallystick/core";
  * `outcome-unknown` (with the same id: nothing is logged twice).
  * Somebody has to look: `keys-unavailable`, `log-stopped`, `log-rolled-back`, `log-forked`, `log-corrupt`, `clock-jumped`.
  * The caller's: `forbidden`, `event-refused`, `id-conflict`, `erased`, `sequence-gap`, `stream-malformed`, `sender-key-unknown`,
- * `batch-refused`, `index-unknown`, `size-unknown`, `subject-unknown`, `destruction-unknown`, `hold-unknown`.
+ * `batch-refused`, `index-unknown`, `key-lost`, `size-unknown`, `subject-unknown`, `destruction-unknown`, `hold-unknown`.
  */
 export type LogErrorCode =
   | "batch-refused"
@@ -18,6 +18,7 @@ export type LogErrorCode =
   | "hold-unknown"
   | "id-conflict"
   | "index-unknown"
+  | "key-lost"
   | "keys-unavailable"
   | "log-closed"
   | "log-corrupt"

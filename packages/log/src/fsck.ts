@@ -256,6 +256,7 @@ class Walk {
         entries: this.#entries,
         opened: this.#contents.opened,
         erased: this.#contents.erased,
+        lost: this.#contents.lost,
         tiles: this.#tree.tiles,
         checkpoints: this.#heads.checkpoints,
         streams: this.#audit.streams.size,

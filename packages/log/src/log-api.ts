@@ -59,6 +59,16 @@ export interface SenderKeyRule {
   readonly to?: number;
 }
 
+/** A key store that was put back from a backup since the log last ran. */
+export interface RestoredKeyStore {
+  /** When the backup was made, in ms since 1970. */
+  readonly takenAt: number;
+  /** The key store's epoch in the backup. */
+  readonly epoch: number;
+  /** Called once the log has noted it, durably. */
+  readonly noted: () => Promise<void>;
+}
+
 /** What may be public about a key or token: no secret, no person. */
 export type KeyFacts = Readonly<Record<string, string | number>>;
 
@@ -110,6 +120,8 @@ export interface LogOptions {
   readonly startWithoutWitnesses?: boolean;
   /** Somebody has looked at the clock: go on although it jumped. For one start only. */
   readonly confirmClock?: boolean;
+  /** Take a key store that lacks keys of entries since its backup: which those are, the log notes. */
+  readonly restored?: RestoredKeyStore | null;
   /**
    * The first day, as YYYY-MM-DD, on which no backup of the key store holds keys that are destroyed now, or within the
    * next day; the present day by default, for key stores without backups.

@@ -49,6 +49,7 @@ import type {
   TailItem,
   TailOptions,
 } from "./log-api.ts";
+import { findLostKeys, restoredEntries } from "./lost-keys.ts";
 import { News } from "./news.ts";
 import { type ResolvedOptions, assertOptions, resolveOptions } from "./options.ts";
 import { ruleOf } from "./rules/rules.ts";
@@ -301,8 +302,10 @@ class OpenLog implements Log {
 
   async #go(without: readonly string[]): Promise<void> {
     this.#startReasons = undefined;
+    const restored = this.#noteRestored();
     this.disposition.begin();
     this.#sequencer.release();
+    await restored;
     this.#publisher.start();
     this.#scrubbing = this.#scrub();
     this.#thinning = this.#thin();
@@ -319,6 +322,24 @@ class OpenLog implements Log {
       reason: "started without the word of enough witnesses",
       context: { witnesses: [...without] },
     });
+  }
+
+  /** Before anything else is logged: what comes next is sealed under new keys. */
+  async #noteRestored(): Promise<void> {
+    const { restored, storage, logger } = this.#options;
+    if (restored === null) return;
+    const lost = await this.#sequencer.alone(async (turn) => {
+      const found = await findLostKeys({ storage, secrets: this.#secrets, size: turn.size, restored });
+      const { events, rows } = restoredEntries(restored, found);
+      await turn.reportAll(events, () => rows);
+      return found;
+    });
+    const takenAt = new Date(restored.takenAt).toISOString();
+    logger.warn("the key store was restored from a backup; the log names the entries whose keys are lost", {
+      takenAt,
+      lost,
+    });
+    await restored.noted();
   }
 
   async #reportOwnKeys(): Promise<void> {

@@ -21,6 +21,7 @@ export function resolveOptions(options: LogOptions): ResolvedOptions {
     scrubEntriesPerSecond: 200,
     startWithoutWitnesses: false,
     confirmClock: false,
+    restored: null,
     finalOn: (now) => new Date(now).toISOString().slice(0, 10),
     proposedRules: async () => undefined,
     now: Date.now,

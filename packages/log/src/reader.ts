@@ -19,8 +19,9 @@ import { type LogStorage, indexKey } from "@tallystick/storage";
 import { type ErasedBy, findErased } from "./disposition/erased.ts";
 import { LogError } from "./error.ts";
 import { decodeSignedHead } from "./heads.ts";
-import type { LogSecrets } from "./keys.ts";
+import type { LogSecrets, SealedRow } from "./keys.ts";
 import type { PublishedCheckpoint } from "./log-api.ts";
+import { isKeyLost } from "./lost-keys.ts";
 import type { Published, PublishedHead } from "./published.ts";
 import { TABLE } from "./rows.ts";
 import { StoredTiles } from "./tiles.ts";
@@ -143,15 +144,26 @@ export class LogReader {
 
   /** The contents of an entry. Who reads them is the caller's to record, beforehand. */
   async open(index: number, leaf: Uint8Array): Promise<OpenedEntry> {
-    const { storage, secrets } = this.#options;
+    const { storage } = this.#options;
     const decoded = decodeLeaf(leaf);
     const row = await storage.getRow(TABLE.sealed, indexKey(index));
     // Asked first: an older key store that was put back may have a destroyed key again.
     const erasedBy = await findErased(storage, { index, leaf: decoded, row });
     if (erasedBy !== undefined) throw erased(index, erasedBy);
     if (row === undefined) throw corrupt(index, "the sealed event is missing from the storage");
-    const opening = secrets.open({ row, commitment: decoded.commitment, index });
+    const opening = await this.#opened({ row, commitment: decoded.commitment, index });
     return { opening, event: decodeEvent(decodeOpening(opening).event) };
+  }
+
+  async #opened(sealed: SealedRow): Promise<Uint8Array> {
+    const { storage, secrets } = this.#options;
+    try {
+      return secrets.open(sealed);
+    } catch (cause) {
+      if (!(cause instanceof LogError) || !(await isKeyLost(storage, sealed.index))) throw cause;
+      const text = `index ${sealed.index}: the key of its contents was lost with the key store, which was restored from an older backup`;
+      throw new LogError("key-lost", text, { details: { index: sealed.index } });
+    }
   }
 
   async receipt(index: number, signatures: "minimal" | "all"): Promise<string> {

@@ -25,7 +25,8 @@ import { DamagedReader, type Stored } from "./fsck/reader.ts";
 import { Findings } from "./fsck/report.ts";
 import { type SignedHead, decodeIntegratedHead } from "./heads.ts";
 import type { LogSecrets } from "./keys.ts";
-import type { LogKeys, Reason, WitnessTarget } from "./log-api.ts";
+import type { LogKeys, Reason, RestoredKeyStore, WitnessTarget } from "./log-api.ts";
+import { isKeyLost } from "./lost-keys.ts";
 import { findContradiction } from "./contradiction.ts";
 import { assertRightEdge } from "./right-edge.ts";
 import { TABLE } from "./rows.ts";
@@ -111,9 +112,12 @@ export async function assertKeyStore(input: {
   readonly origin: string;
   readonly signed: SignedHead | undefined;
   readonly size: number;
+  readonly restored: RestoredKeyStore | null;
 }): Promise<void> {
-  const { storage, secrets, size } = input;
+  const { storage, secrets, size, restored } = input;
   if (size === 0) return beginLog(input);
+  // Which keys are missing is found out and noted instead.
+  if (restored !== null) return;
   if (!secrets.hasSecrets()) throw wrongKeyStore("it lacks the secrets that this log has had from its first entry on");
   const newest = size - 1;
   const [row, leaf] = await Promise.all([
@@ -140,8 +144,10 @@ async function newestWithoutKey(
   const keys = Array.from({ length: end - first }, (_, at) => indexKey(first + at));
   const reader = new DamagedReader(storage, new Findings());
   const [sealed, leaves] = [await reader.rows(TABLE.sealed, keys), await reader.rows(TABLE.leaf, keys)];
-  const at = keys.findLastIndex((_, place) => lacksKey(secrets, sealed[place], leaves[place]));
-  return at === -1 ? undefined : first + at;
+  for (let at = keys.length - 1; at >= 0; at -= 1) {
+    if (lacksKey(secrets, sealed[at], leaves[at]) && !(await isKeyLost(storage, first + at))) return first + at;
+  }
+  return undefined;
 }
 
 function lacksKey(secrets: LogSecrets, row: Stored | undefined, leaf: Stored | undefined): boolean {

@@ -45,6 +45,8 @@ export const TABLE = {
   hold: "hold",
   /** Kind and id → what was noted last of a key or token; the kind alone → that it was noted at all. */
   knownKey: "known-key",
+  /** First index → last index of entries whose keys were lost. */
+  lost: "lost",
   /** `current` → the rules in force. */
   rules: "rules",
 } as const;

@@ -9,6 +9,7 @@ import { type LogStorage, StorageError, indexKey } from "@tallystick/storage";
 import { findErased } from "./disposition/erased.ts";
 import { LogError } from "./error.ts";
 import type { LogSecrets } from "./keys.ts";
+import { isKeyLost } from "./lost-keys.ts";
 import { pause } from "./pause.ts";
 import { TABLE } from "./rows.ts";
 import { StoredTiles } from "./tiles.ts";
@@ -107,6 +108,7 @@ async function checkSealed(entry: {
   if (contents?.kind === "opened" || contents?.kind === "erased") return;
   // What was destroyed under a certificate need not open, nor be there.
   if ((await findErased(storage, { index, leaf, row })) !== undefined) return;
+  if (await isKeyLost(storage, index)) return;
   if (contents === undefined) throw damaged(index, "its sealed event is missing");
   if (contents.kind === "unopenable") throw damaged(index, `its sealed event does not open: ${contents.cause.message}`);
   if (contents.kind === "key-missing") throw damaged(index, `the key store has no ${contents.key} key for it`);

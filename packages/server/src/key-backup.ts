@@ -12,6 +12,7 @@ import { reasonOf } from "./init.ts";
 const HOUR_MS = 3_600_000;
 /** After a failure: a disk may be back soon. */
 const RETRY_MS = 300_000;
+const SOON_MS = 1000;
 /** Timers of node end at 24 days. */
 const WAIT_MAX_MS = HOUR_MS;
 /** So much longer than an interval a backup may be away before it counts as late. */
@@ -97,8 +98,8 @@ export class KeyBackupSchedule {
     const { backups, intervalMs, logger, log } = this.#options;
     try {
       const dueAt = await backups.dueAt();
+      this.#lastAt ??= (await backups.newest())?.time;
       if (dueAt > this.#now()) {
-        this.#lastAt = dueAt - intervalMs;
         return Math.min(dueAt - this.#now(), WAIT_MAX_MS);
       }
       const { path, time, epoch, count, keyNumber }: KeyBackup = await backups.run();
@@ -106,7 +107,8 @@ export class KeyBackupSchedule {
       logger?.info("the key store was backed up", { log, path, epoch, keys: count, backupKey: keyNumber });
       this.#lastAt = time;
       this.#failure = undefined;
-      return Math.min(intervalMs, WAIT_MAX_MS);
+      // Then it is found out when the next one is due.
+      return Math.min(intervalMs, SOON_MS);
     } catch (error) {
       this.#failure = reasonOf(error);
       logger?.warn("the key store was not backed up", { log, ...this.#failure });

@@ -62,6 +62,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "key-store-corrupt": STORAGE,
   "key-store-exists": STORAGE,
   "key-store-rolled-back": STORAGE,
+  "key-lost": { status: 410, title: "The key of the contents was lost" },
   "keys-unavailable": { status: 503, title: "The log's keys are not there: it serves heads and proofs only" },
   "leaf-malformed": OURS,
   "leaf-mismatch": OURS,

@@ -16,6 +16,7 @@ import {
   finalDay,
   openKeyStore,
   openLevelStorage,
+  readRestorationNote,
 } from "@tallystick/storage";
 import { ServerApp, webApp } from "./app.ts";
 import { type LogConfig, type ServerConfig, readConfig } from "./config.ts";
@@ -268,6 +269,7 @@ async function openOne(config: LogConfig, options: HostOptions, resources: { clo
     startWithoutWitnesses,
     confirmClock,
     proposedRules: async () => readIfThere(layout.rules),
+    restored: (await readRestorationNote(layout.keyStore)) ?? null,
     ...(keyBackupFolders(dir, options.config, config) === undefined ? {} : { finalOn: finalDay }),
     ...(logger === undefined ? {} : { logger }),
     ...(fetch === undefined ? {} : { fetch }),

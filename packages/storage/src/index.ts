@@ -20,7 +20,12 @@ export {
   KeyBackups,
   listKeyBackups,
 } from "./key-backup.ts";
-export { type RestoreKeyStoreOptions, restoreKeyStore } from "./key-restore.ts";
+export {
+  readRestorationNote,
+  type RestorationNote,
+  type RestoreKeyStoreOptions,
+  restoreKeyStore,
+} from "./key-restore.ts";
 export { type RewrapOptions, rewrapKeyStore } from "./key-rewrap.ts";
 export type { KeyKind, KeyName, KeyState, KeyStore } from "./key-store.ts";
 export type { RandomSource } from "./key-wrap.ts";

@@ -36,6 +36,8 @@ const DAY_MS = 24 * HOUR_MS;
 export const BACKUP_KEY_LIFETIME_MS: number = 7 * DAY_MS;
 /** Backups under the present key that are kept. */
 const KEPT_BACKUPS = 8;
+/** Between the first backup and the next, where the first has no keys. */
+const BEGINNING_MS = 60_000;
 /** An epoch ends with each destruction of keys; one that ends while it is read is read again. */
 const ATTEMPTS = 10;
 const BACKUP_NAME = /^keys-\d{4}-[\dTZ.-]{1,32}\.backup$/;
@@ -98,12 +100,19 @@ export class KeyBackups {
 
   /** When the next backup is due, in ms since 1970: an interval after the newest that can be read, else at once. */
   async dueAt(): Promise<number> {
-    const { target, keys, intervalMs } = this.#options;
+    const { keys, intervalMs } = this.#options;
     const found = await listBackupKeys(keys);
     // What an interrupted run left is not put off for a day.
     if (found.whole.length + found.damaged.length !== 1) return 0;
-    const [newest] = await listKeyBackups({ target, keys });
-    return newest?.isReadable === true ? newest.time + intervalMs : 0;
+    const newest = await this.newest();
+    if (newest === undefined) return 0;
+    // One without any key is of a log that just began: without its secrets nothing of it could be read.
+    return newest.time + (newest.count === 0 ? Math.min(intervalMs, BEGINNING_MS) : intervalMs);
+  }
+
+  /** The newest backup that can be read. */
+  async newest(): Promise<KeyBackup | undefined> {
+    return (await listKeyBackups(this.#options)).find(({ isReadable }) => isReadable);
   }
 
   /**

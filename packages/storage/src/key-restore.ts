@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { StorageError } from "./error.ts";
 import { storageFailure } from "./failure.ts";
 import { type FileSystem, nodeFileSystem } from "./file-system.ts";
-import { syncFolder, writeFileDurably } from "./files.ts";
+import { readFileIfThere, syncFolder, writeFileDurably } from "./files.ts";
 import { openKeyStore } from "./file-key-store.ts";
 import { publicPart, wipeEpoch } from "./key-backup.ts";
 import { KeyBackupFile, type KeyBackupHeader } from "./key-backup-file.ts";
@@ -16,6 +16,39 @@ import type { RandomSource } from "./key-wrap.ts";
 import { type MasterKey, masterKeyProvider } from "./master-key-provider.ts";
 import { KeyedHash } from "./keyed-hash.ts";
 import { SlotFile } from "./slot-file.ts";
+
+/** Beside the files of a key store: that it was restored, until its log has noted so. */
+const NOTE = "restored";
+
+/** That a key store was restored, and its log does not know yet. */
+export interface RestorationNote {
+  /** When the backup was made, in ms since 1970. */
+  readonly takenAt: number;
+  /** The epoch that it had. */
+  readonly epoch: number;
+  /** Takes the note away: it is in the log, durably. */
+  readonly noted: () => Promise<void>;
+}
+
+/** @throws {StorageError} `key-store-corrupt`: the note is not what was written. */
+export async function readRestorationNote(path: string): Promise<RestorationNote | undefined> {
+  const file = join(path, NOTE);
+  const bytes = await readFileIfThere(file);
+  if (bytes === undefined) return undefined;
+  const found = /^\{"takenAt":(\d{1,15}),"epoch":(\d{1,15})\}\n$/.exec(Buffer.from(bytes).toString("latin1"));
+  if (found === null) {
+    const message = `${file} is damaged; restore the key store once more from its newest backup`;
+    throw new StorageError("key-store-corrupt", message, { details: { path: file } });
+  }
+  return {
+    takenAt: Number(found[1]),
+    epoch: Number(found[2]),
+    noted: async () => {
+      await rm(file, { force: true });
+      await syncFolder(path);
+    },
+  };
+}
 
 export interface RestoreKeyStoreOptions {
   /** The backup. */
@@ -55,7 +88,7 @@ export async function restoreKeyStore(options: RestoreKeyStoreOptions): Promise<
     const made = `${path}.restoring`;
     await rm(made, { recursive: true, force: true });
     await fileSystem.makeFolder(made, 0o700);
-    await write({ backup, key, folder: made, masterKey, random, fileSystem });
+    await write({ backup, key, header, folder: made, masterKey, random, fileSystem });
     key.fill(0);
     // Checks every row against the mark, as a start does.
     await (await openKeyStore({ path: made, masterKey, fileSystem })).close();
@@ -87,6 +120,7 @@ async function keyOf(
 
 interface WriteInput {
   readonly backup: KeyBackupFile;
+  readonly header: Omit<KeyBackupHeader, "keyId">;
   readonly key: Uint8Array;
   readonly folder: string;
   readonly masterKey: MasterKey;
@@ -94,11 +128,14 @@ interface WriteInput {
   readonly fileSystem: FileSystem;
 }
 
-async function write({ backup, key, folder, masterKey, random, fileSystem }: WriteInput): Promise<void> {
+async function write({ backup, header, key, folder, masterKey, random, fileSystem }: WriteInput): Promise<void> {
   const { epoch, rows } = await backup.read(key);
   const digest = await writeRows(join(folder, keyFileName(epoch)), { rows, fileSystem });
   await writeMark({ folder, epoch, count: backup.header.count, digest, fileSystem });
   await writeFileDurably(join(folder, "epoch"), await encodeEpoch(epoch, masterKey, random), { fileSystem });
+  const { time: takenAt, epoch: number } = header;
+  const note = `${JSON.stringify({ takenAt, epoch: number })}\n`;
+  await writeFileDurably(join(folder, NOTE), Buffer.from(note), { fileSystem });
   wipeEpoch(epoch);
 }
 

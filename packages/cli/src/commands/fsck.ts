@@ -80,7 +80,7 @@ function show(
 ): ExitCode {
   terminal.line(
     bold(ok ? "WHOLE" : "DAMAGED"),
-    `  ${origin}, ${size} entries, ${counts.opened} opened, ${counts.erased} erased, ${counts.streams} streams, ${counts.tags} tags`,
+    `  ${origin}, ${size} entries, ${counts.opened} opened, ${counts.erased} erased, ${counts.lost === 0 ? "" : `${counts.lost} lost, `}${counts.streams} streams, ${counts.tags} tags`,
   );
   for (const { code, index, message, remedy } of findings.slice(0, FINDINGS_SHOWN)) {
     terminal.line(`  ${index === undefined ? "log" : `index ${index}`}: ${message} (${code})`);

@@ -23,6 +23,7 @@ import {
 import { indexKey } from "@tallystick/storage";
 import { partiesOf } from "../candidate.ts";
 import { type Contents, type LogSecrets, decodeSealedRow } from "../keys.ts";
+import { type LostRange, lostRangesOf } from "../lost-keys.ts";
 import { TABLE } from "../rows.ts";
 import { IndexSet } from "./index-set.ts";
 import type { DamagedReader, Stored } from "./reader.ts";
@@ -64,8 +65,11 @@ export class ContentsCheck {
   readonly #certificates: CertificateAudit;
   /** In doubt till all certificates are known. */
   readonly #doubted = new IndexSet();
+  /** Entries whose keys were lost, as the log itself says. */
+  readonly #lost: LostRange[] = [];
   opened = 0;
   erased = 0;
+  lost = 0;
 
   constructor({ secrets, reader, findings, chainOf }: ContentsCheckOptions) {
     this.#secrets = secrets;
@@ -85,6 +89,7 @@ export class ContentsCheck {
     if (doubts.length > 0) this.#doubted.add(index);
     if (event === undefined) return undefined;
     this.opened += 1;
+    this.#lost.push(...lostRangesOf(event));
     if (event.type === CERTIFICATE_TYPE) this.#checkCertificate(index, leaf, event, isReplayed);
     return event;
   }
@@ -133,6 +138,10 @@ export class ContentsCheck {
     const { certificates } = this.#certificates;
     const isCovered = certificates.covering(index, leaf) !== undefined;
     if (isCovered && event === undefined) this.erased += 1;
+    if (!isCovered && event === undefined && this.#lost.some(({ first, last }) => index >= first && index <= last)) {
+      this.lost += 1;
+      return;
+    }
     for (const doubt of doubts) {
       const isExcused = doubt.tag === undefined ? isCovered : certificates.listing(index, doubt.tag) !== undefined;
       if (!isExcused) this.#add(index, doubt);

@@ -41,6 +41,8 @@ export interface FsckCounts {
   readonly opened: number;
   /** Entries that do not open and that a certificate of an erasure covers. */
   readonly erased: number;
+  /** Entries that do not open since their key was lost, as the log itself says. */
+  readonly lost: number;
   /** Tiles and partial tiles. */
   readonly tiles: number;
   readonly checkpoints: number;
