@@ -84,7 +84,21 @@ describe("serve --init, keys and fsck", () => {
     expectFailure(await run(["keys", "revoke-token", token, "--dir", at("s")]), 2, "keys");
   });
 
+  test("make a reader's token for one person, whose id is in no file", async () => {
+    await run(init());
+    const args = ["keys", "create-token", "--dir", at("s"), "--name", "app", "--role", "reader"];
+    const made = await run([...args, "--subject", "u-canary-7731", "--tenant", "acme-canary"]);
+    expect(made.out).toMatch(/^tsk_reader_/);
+    const listed = await run(["keys", "tokens", "--dir", at("s"), "--json"]);
+    expect(JSON.parse(listed.out)).toContainEqual(
+      expect.objectContaining({ role: "reader", scope: ["subject", "tenant"] }),
+    );
+    expect(await readFile(at("s/tokens.json"), "utf8")).not.toContain("canary");
+  });
+
   test.each([
+    [["--name", "app", "--role", "reader"], "expected --subject or --tenant for a reader"],
+    [["--name", "app", "--role", "officer", "--subject", "a"], "for no other role"],
     [["--name", "app", "--role", "admin"], "--role writer|reader|auditor|operator|officer"],
     [["--name", "app", "--role", "constructor"], "--role writer|reader|auditor|operator|officer"],
     [["--name", "nope", "--role", "writer"], 'this server has no log "nope"'],

@@ -2,20 +2,24 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { formatKeyId, parseVkey, quote } from "@tallystick/core";
-import { ROLES, createToken, layoutOf, listTokens, readServer, revokeToken } from "@tallystick/server";
+import { ROLES, type Role, createToken, layoutOf, listTokens, readServer, revokeToken } from "@tallystick/server";
 import { formatFingerprint, readWitnessKeys } from "@tallystick/witness";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
+import { SUBJECT_OPTIONS, optionalSubjectOf } from "../subject-option.ts";
 import { bold } from "../terminal.ts";
 
 export const keysCommand: Command = {
   name: "keys",
   summary: "shows public keys and fingerprints; makes, lists and revokes tokens",
   usage:
-    "show --dir DIR | fingerprint VKEY | tokens --dir DIR | create-token --dir DIR --name LOG --role ROLE | revoke-token ID --dir DIR",
+    "show --dir DIR | fingerprint VKEY | tokens --dir DIR | create-token --dir DIR --name LOG --role ROLE [--subject ID] [--tenant ID] | revoke-token ID --dir DIR",
   options: {
     dir: { type: "string", value: "DIR", help: "the folder of a server, or of a witness" },
     name: { type: "string", value: "LOG", help: "create-token: the log that it is for" },
     role: { type: "string", value: "ROLE", help: `create-token: ${ROLES.join(", ")}` },
+    subject: { type: "string", value: "ID", help: "create-token: the person whose contents a reader may have" },
+    "subject-file": SUBJECT_OPTIONS["subject-file"],
+    tenant: { type: "string", value: "ID", help: "create-token: the tenant whose contents a reader may have" },
   },
   notes: ["A running server takes up new and revoked tokens within seconds; a token is shown once."],
   run: async (invocation) => {
@@ -56,7 +60,8 @@ const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly 
     const { config } = await readServer(folderOf(invocation));
     if (!config.logs.some(({ name }) => name === log))
       throw new UsageError(`--name: this server has no log ${JSON.stringify(log)}`);
-    const made = await createToken(layoutOf(folderOf(invocation)).tokens, { log, role });
+    const scope = await scopeOf(invocation, role);
+    const made = await createToken(layoutOf(folderOf(invocation)).tokens, { log, role, ...scope });
     invocation.terminal.line(made.token);
     invocation.terminal.value(made);
     return EXIT.ok;
@@ -70,6 +75,18 @@ const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly 
     return EXIT.ok;
   },
 };
+
+/** @throws {UsageError} A reader without one, or another role with one. */
+async function scopeOf(
+  invocation: Invocation,
+  role: Role,
+): Promise<{ readonly subject?: string; readonly tenant?: string }> {
+  const [subject, tenant] = [await optionalSubjectOf(invocation), invocation.text("tenant")];
+  const isScoped = subject !== undefined || tenant !== undefined;
+  if (isScoped !== (role === "reader"))
+    throw new UsageError("create-token: expected --subject or --tenant for a reader, and for no other role");
+  return { ...(subject === undefined ? {} : { subject }), ...(tenant === undefined ? {} : { tenant }) };
+}
 
 function folderOf(invocation: Invocation): string {
   const dir = invocation.text("dir");
