@@ -133,7 +133,7 @@ export interface Disposition {
   /**
    * Lets other rules hold from now on; `log.rules` says which. What was promised for events logged before still binds.
    *
-   * @throws {RulesError} `rules-malformed`
+   * @throws {LogError} `rules-malformed`
    */
   applyRules(input: Ordered & { readonly text: string }): Promise<Acknowledgement>;
   /** Logs a `log.check`: whether these rules are the last approved ones. */

@@ -4,11 +4,11 @@ import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import type { LogClock } from "../clock.ts";
 import { LogError } from "../error.ts";
 import { type LogSecrets, classDayName, decodeSealedRow } from "../keys.ts";
-import { FOR_EVER, type Rules, ruleOf } from "../rules/rules.ts";
+import type { Rules } from "../rules/rules.ts";
+import { classDayDueAt } from "../rules/simulate-rules.ts";
 import { TABLE } from "../rows.ts";
 import type { Sequencer } from "../sequencer.ts";
 import type { ClassDay, ClassDayScope, RetentionRun } from "./api.ts";
-import { DAY_MS } from "./day.ts";
 import type { ClassDayOrder, Destructions } from "./destructions.ts";
 import { type HeldEntry, type HoldRecord, type Holds, holdClass, isHoldClass } from "./holds.ts";
 import { type ClassDayRow, classDayKey, decodeClassDay, encodeClassDay, parseClassDayKey } from "./ledger.ts";
@@ -70,9 +70,9 @@ export class Retention {
       if (destructions.orderedClassDays().has(key)) continue;
       const { class: retentionClass, day } = parseClassDayKey(key);
       const row = decodeClassDay(value);
-      const { keepDays } = ruleOf(rules(), retentionClass);
-      const isForEver = keepDays === FOR_EVER || isHoldClass(retentionClass);
-      const dueAt = isForEver ? undefined : (day + 1 + Math.max(keepDays, row.atLeastDays)) * DAY_MS;
+      const due = classDayDueAt(rules(), { class: retentionClass, day, atLeastDays: row.atLeastDays });
+      // What a hold keeps has no time of its own.
+      const dueAt = isHoldClass(retentionClass) ? undefined : due;
       const { first, last, count } = row;
       yield { scope: { class: retentionClass, day, first, last, count }, row, dueAt };
     }

@@ -69,7 +69,7 @@ export function simulateRules({ rules, classDays, now }: SimulateRulesInput): Si
  * When a class-day's contents are destroyed, in ms since 1970: after whole days, so that nothing of it goes early;
  * `undefined` where they are kept for ever.
  */
-function classDayDueAt(
+export function classDayDueAt(
   rules: Pick<Rules, "classes" | "other">,
   { class: retentionClass, day, atLeastDays }: Pick<ClassDay, "class" | "day" | "atLeastDays">,
 ): number | undefined {
