@@ -15,6 +15,7 @@ import {
   type LeafAudit,
   type TallyEvent,
   computeCommitment,
+  dayOf,
   decodeEvent,
   decodeOpening,
   finding,
@@ -24,7 +25,7 @@ import { compareWithContents, openLeaf } from "./receipt.ts";
 
 /** Indexes and entries that are kept one by one; the rest is counted. */
 const KEPT_MAX = 1000;
-/** Entries without contents for which the log names no certificate that holds: they wait for one till the end. */
+/** Entries without contents for which the log names no certificate that covers them: they wait for one till the end. */
 const WAITING_MAX = 10_000;
 
 /** What the log says instead of contents: that a key was destroyed. */
@@ -43,6 +44,8 @@ export interface ContentsAuditOptions {
   /** Whether only the log's own entries are opened: then nothing is said of the others. */
   readonly ownOnly: boolean;
   readonly add: (found: Finding) => void;
+  /** How many entries may wait one by one; 10,000 by default. */
+  readonly waitingMax?: number;
 }
 
 /** A certificate that the log named, before the audit reached it. */
@@ -60,6 +63,12 @@ interface Waiting {
   readonly named: number | undefined;
 }
 
+/** Entries of a class-day that wait for its certificate, once too many wait one by one. */
+interface WaitingDay {
+  readonly first: Waiting;
+  count: number;
+}
+
 /** Memory: that of {@link CertificateAudit}, a row for each certificate that is named, and bounded lists. */
 export class ContentsAudit {
   readonly certificates: CertificateAudit;
@@ -69,6 +78,7 @@ export class ContentsAudit {
   /** Asked for ahead, whatever came of it. */
   readonly #asked = new Set<number>();
   readonly #waiting: Waiting[] = [];
+  readonly #waitingDays = new Map<string, WaitingDay>();
   opened = 0;
   /** Entries that a certificate covers. */
   erased = 0;
@@ -126,8 +136,19 @@ export class ContentsAudit {
     if (covering !== undefined) {
       if (covering.relying === 0) covering.first = index;
       covering.relying += 1;
-    } else if (this.#waiting.length < WAITING_MAX) this.#waiting.push({ index, leaf, named });
-    else this.#destroyed(index, named);
+    } else this.#remember({ index, leaf, named });
+  }
+
+  #remember(waiting: Waiting): void {
+    if (this.#waiting.length < (this.#options.waitingMax ?? WAITING_MAX)) {
+      this.#waiting.push(waiting);
+      return;
+    }
+    const { leaf } = waiting;
+    const key = `${leaf.class} ${dayOf(leaf.loggedAt)}`;
+    const known = this.#waitingDays.get(key);
+    if (known === undefined) this.#waitingDays.set(key, { first: waiting, count: 1 });
+    else known.count += 1;
   }
 
   /** Takes a certificate for what the log says it is; {@link finish} tells if it was. */
@@ -164,6 +185,11 @@ export class ContentsAudit {
       else if (at >= KEPT_MAX) this.#destroyed(index, named);
       else await this.#askAgain(waiting);
     }
+    for (const { first, count } of this.#waitingDays.values()) {
+      if (this.certificates.certificates.coveringDay(first.leaf) === undefined)
+        this.#destroyed(first.index, first.named, count);
+      else this.erased += count;
+    }
   }
 
   #settle(index: number, { isConfirmed, relying, first }: Foreseen): void {
@@ -184,11 +210,12 @@ export class ContentsAudit {
     else this.#destroyed(index, again ?? named);
   }
 
-  #destroyed(index: number, named: number | undefined): void {
+  #destroyed(index: number, named: number | undefined, count: number = 1): void {
+    const what = count === 1 ? "it does not open" : `it does not open, nor do ${count - 1} more of its class and day`;
     const text =
       named === undefined
-        ? "it does not open, and no certificate of erasure covers it"
-        : `it does not open, and the log names the entry of index ${named}, which is no certificate that covers it`;
+        ? `${what}, and no certificate of erasure covers it`
+        : `${what}, and the log names the entry of index ${named}, which is no certificate that covers it`;
     this.#options.add(finding("contents-destroyed", index, text));
   }
 }

@@ -1,8 +1,9 @@
 /** The audit rule: every entry opens, or a certificate of an erasure covers it. */
 import { encodeHex, parsePolicy, sha256, utf8 } from "@tallystick/core";
-import type { Certificate } from "@tallystick/events";
+import { type Certificate, type Finding, LeafAudit, decodeLeaf } from "@tallystick/events";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type AuditOptions, type AuditReport, auditLog, createHttpLogReader } from "../src/verify.ts";
+import { ContentsAudit } from "../src/audit-contents.ts";
 import { DAY, DAY_MS, ErasedLog, START, doneOf, orderOf, requestOf } from "./support/erased-log.ts";
 
 let log: ErasedLog;
@@ -351,4 +352,34 @@ test("a hold's own keys are certified by its day, and cover nothing", async () =
   const wrong = { ...end, request: requestOf(3), keys: ["0".repeat(64)], before: log.size };
   const at = await log.certify({ ...wrong, scope: { classDay: { ...classDay, day: DAY + 9 } } });
   expect(codes(await audit())).toContain(`certificate-scope-wrong ${at}`);
+});
+
+test("entries wait for a certificate one by one, and by class and day once too many do", async () => {
+  const check = async (waitingMax: number): Promise<string[]> => {
+    const leaves = new LeafAudit(log.log.origin);
+    const found: Finding[] = [];
+    const { openingOf, size } = log;
+    const contents = new ContentsAudit({
+      openingOf,
+      leaves,
+      size,
+      ownOnly: false,
+      waitingMax,
+      add: (one) => found.push(one),
+    });
+    for (const [index, bytes] of log.log.leaves.entries()) {
+      const leaf = decodeLeaf(bytes);
+      leaves.check(index, leaf);
+      await contents.check(index, leaf);
+    }
+    await contents.finish(undefined);
+    return found.map(({ code, index = -1 }) => `${code} ${index}`);
+  };
+  await expireSessions();
+  for (const index of [6, 7]) log.gone.set(index, undefined);
+  for (const waitingMax of [0, 1, 2]) expect(await check(waitingMax)).toEqual([]);
+  log.erase([1, 2, 3]);
+  expect(await check(10)).toEqual(["contents-destroyed 1", "contents-destroyed 2", "contents-destroyed 3"]);
+  expect(await check(1)).toEqual(["contents-destroyed 1", "contents-destroyed 2"]);
+  expect(await check(0)).toEqual(["contents-destroyed 1"]);
 });

@@ -46,10 +46,13 @@ export class Certificates {
 
   /** Index of a certificate that covers the leaf at `index`; `undefined` where none does. */
   covering(index: number, leaf: Leaf): number | undefined {
-    const ofDay = this.#classDays.get(classDayKey({ class: leaf.class, day: dayOf(leaf.loggedAt) }));
-    if (ofDay !== undefined) return ofDay;
     const tag = personTag(leaf);
-    return tag === undefined ? undefined : this.listing(index, tag);
+    return this.coveringDay(leaf) ?? (tag === undefined ? undefined : this.listing(index, tag));
+  }
+
+  /** Index of a certificate that covers all of a class and a day, this leaf's. */
+  coveringDay(leaf: Pick<Leaf, "class" | "loggedAt">): number | undefined {
+    return this.#classDays.get(classDayKey({ class: leaf.class, day: dayOf(leaf.loggedAt) }));
   }
 
   /** Index of a certificate that lists a tag of the leaf at `index`: the key that the tag was made with is destroyed. */

@@ -45,7 +45,7 @@ export type CertifiedTag = readonly [tag: string, count: number, last: number];
 
 export type CertificateScope =
   | { readonly classDay: CertifiedClassDay }
-  /** Those of its part; in `done` those of the first part. 32 hex digits each. */
+  /** Those of its part; in `done` those of the order, or none where it has parts. 32 hex digits each. */
   | { readonly tags: readonly CertifiedTag[] };
 
 export interface Certificate {
