@@ -116,6 +116,23 @@ export function formatHelp(command: Command): string {
   ].join("\n");
 }
 
+/** `--profile`: what must hold before a server or a witness starts. */
+export const PROFILE_OPTION: Readonly<Record<"profile", OptionSpec>> = {
+  profile: {
+    type: "string",
+    value: "production",
+    help: "serve only if everything is there that production needs; else say what is missing",
+  },
+};
+
+/** @throws {UsageError} */
+export function profileOf(invocation: Invocation): { profile?: "production" } {
+  const profile = invocation.text("profile");
+  if (profile === undefined) return {};
+  if (profile !== "production") throw new UsageError(`--profile: expected production, got ${JSON.stringify(profile)}`);
+  return { profile };
+}
+
 /** The one word that a command takes. @throws {UsageError} None, or more than one. */
 export function onlyWord(words: readonly string[], what: string): string {
   const [word, ...rest] = words;

@@ -1,5 +1,6 @@
 /** What went wrong, in words, and what to do about it. */
 import { TallystickError } from "@tallystick/core";
+import type { UnmetPoint } from "@tallystick/server";
 import { FileError } from "./bounded-file.ts";
 import { commandLine, startLine } from "./command-line.ts";
 
@@ -70,7 +71,7 @@ export function describeFailure(error: unknown): Failure {
   const { problem, defects } = error instanceof TallystickError ? error.details : {};
   const wayOut = WAYS_OUT.get(problem) ?? (isUntrusted(error) ? UNTRUSTED_HINT : WAYS_OUT.get(code));
   const words = typeof wayOut === "function" ? wayOut() : wayOut;
-  const more = [...describeDefects(defects), ...(words === undefined ? [] : [words])];
+  const more = [...describeDefects(defects), ...remediesOf(error), ...(words === undefined ? [] : [words])];
   return { code, message: fileFailure(error, code) ?? error.message, more };
 }
 
@@ -89,6 +90,13 @@ function fileFailure(error: Error, code: string | undefined): string | undefined
 /** Of one defect the message tells everything; of several, each has its line. */
 function describeDefects(defects: unknown): readonly string[] {
   return Array.isArray(defects) && defects.length > 1 ? defects.slice(0, DEFECTS_SHOWN).map(describeDefect) : [];
+}
+
+/** Of each point of a profile that is not met, what to do; what is the same for several once. */
+function remediesOf(error: unknown): readonly string[] {
+  const points = error instanceof TallystickError ? error.details["points"] : undefined;
+  if (!Array.isArray(points)) return [];
+  return [...new Set(points.map((each: UnmetPoint) => `${wordsOf(each.point)}: ${wordsOf(each.remedy)}`))];
 }
 
 function describeDefect(defect: unknown): string {

@@ -23,6 +23,7 @@ export type ServerErrorCode =
   | "method-not-allowed"
   | "not-acceptable"
   | "not-found"
+  | "profile-unmet"
   | "purpose-required"
   | "rate-limited"
   | "request-malformed"

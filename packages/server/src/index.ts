@@ -23,6 +23,7 @@ export {
 export { type Layout, type LogLayout, layoutOf, logLayoutOf } from "./layout.ts";
 export { openApiDocument } from "./openapi.ts";
 export { PROBLEMS, type ProblemCode } from "./problem.ts";
+export type { Profile, UnmetPoint } from "./profile.ts";
 export { createMasterKey, masterKeyOf, openMasterKey } from "./master-key.ts";
 export { type ServeLogsOptions, type ServedLogs, serveLogs } from "./serve.ts";
 export type { Matcher, Scope, ScopeKind } from "./scope.ts";

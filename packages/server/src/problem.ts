@@ -88,6 +88,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "origin-unknown": BAD_PROOF,
   "outcome-unknown": { status: 503, title: "Whether it was logged is not known: send it again with the same id" },
   "policy-malformed": BAD_PROOF,
+  "profile-unmet": OURS,
   "proof-invalid": BAD_PROOF,
   "proof-malformed": BAD_PROOF,
   "purpose-required": { status: 400, title: "The rules ask for a purpose" },

@@ -29,6 +29,7 @@ import { directListener } from "./direct.ts";
 import { layoutOf, logLayoutOf } from "./layout.ts";
 import { openSecretKey } from "./secret-key.ts";
 import { masterKeyOf } from "./master-key.ts";
+import { type Profile, assertProduction } from "./profile.ts";
 import { watchStatus } from "./status-watch.ts";
 import { createTlsServer, openTlsFiles } from "./tls.ts";
 import { TokenFile } from "./token-file.ts";
@@ -43,6 +44,8 @@ export interface ServeLogsOptions {
   readonly witnessUrls?: Readonly<Record<string, string>>;
   readonly startWithoutWitnesses?: boolean;
   readonly confirmClock?: boolean;
+  /** Refuse to start where something is missing that production needs. */
+  readonly profile?: Profile;
   readonly logger?: LogLogger;
   readonly fetch?: typeof globalThis.fetch;
 }
@@ -72,13 +75,15 @@ interface Opened {
  * Opens the server in a folder and serves it. A log that cannot be opened does not keep the others from running: it
  * answers 503, and /readyz says why.
  *
- * @throws {ServerError} `config-malformed`, `tokens-malformed`
+ * @throws {ServerError} `config-malformed`, `tokens-malformed`, `profile-unmet`
  * @throws {StorageError} `tls-unusable`, `secret-file-exposed`, `storage-unavailable`: a file of its TLS.
  * @throws {Error} the address cannot be listened on (`EADDRINUSE`, `EACCES`).
  */
 export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> {
   const paths = layoutOf(options.dir);
   const config = await readConfig(paths.config);
+  if (options.profile === "production")
+    await assertProduction({ dir: options.dir, config, host: options.host ?? config.listen.host });
   const approvalKey = await openSecretKey(paths.approvalKey);
   const identities = await openIdentities(paths.identityKey, options);
   const tokens = await TokenFile.open(paths.tokens, {

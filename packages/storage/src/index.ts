@@ -1,5 +1,6 @@
 /** Storage ports of a Tallystick log, their contract suite, the key store and the LevelDB driver. */
 export { StorageError, type StorageErrorCode } from "./error.ts";
+export { type ExposedPath, findExposed, type GuardedPath } from "./exposed-files.ts";
 export { type FileSystem, nodeFileSystem } from "./file-system.ts";
 export {
   fileVersion,

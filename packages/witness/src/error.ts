@@ -21,6 +21,7 @@ import { TallystickError } from "@tallystick/core";
  *
  * Configuration:
  * - `config-missing`, `config-malformed`: there is no `witness.json`, or not one that can be used.
+ * - `profile-unmet`: something is missing that the chosen profile asks for; the message and `details.points` name all of it.
  * - `witness-exists`: the folder holds a witness already.
  * - `name-unusable`: not a name for a cosigner.
  * - `key-unusable`: a key file is damaged, or belongs to another witness.
@@ -49,6 +50,7 @@ export type WitnessErrorCode =
   | "witness-closed"
   | "config-missing"
   | "config-malformed"
+  | "profile-unmet"
   | "witness-exists"
   | "name-unusable"
   | "key-unusable"

@@ -8,9 +8,10 @@ import { createAdaptorServer } from "@hono/node-server";
 import { TlsFiles } from "@tallystick/storage";
 import type { Hono } from "hono";
 import { type WitnessAppOptions, createWitnessApp } from "./app.ts";
-import { configPath, readConfig } from "./config.ts";
+import { type WitnessConfig, configPath, readConfig } from "./config.ts";
 import { messageOf } from "./error.ts";
 import { silentLogger } from "./logger.ts";
+import { assertProduction } from "./profile.ts";
 import { type OpenWitnessOptions, type Witness, openWitness } from "./witness.ts";
 
 export interface ServeWitnessOptions extends OpenWitnessOptions, Omit<WitnessAppOptions, "tls"> {
@@ -18,6 +19,8 @@ export interface ServeWitnessOptions extends OpenWitnessOptions, Omit<WitnessApp
   readonly host?: string;
   /** Default 0: any that is free. */
   readonly port?: number;
+  /** Refuse to start where something is missing that production needs. */
+  readonly profile?: "production";
   /** How often to look whether the configuration has changed. Default 1000. */
   readonly configIntervalMs?: number;
   /** How long to wait at the end for requests under way. Default 5000. */
@@ -46,13 +49,15 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /**
  * Opens the witness in `dir` and serves it.
  *
- * @throws {WitnessError} as `openWitness`.
+ * @throws {WitnessError} as `openWitness`; `profile-unmet`.
  * @throws {StorageError} as `openWitness`; `tls-unusable`, `secret-file-exposed`, `storage-unavailable`: a file of its TLS.
  * @throws {Error} the address cannot be listened on (`EADDRINUSE`, `EACCES`).
  */
 export async function serveWitness(options: ServeWitnessOptions): Promise<ServedWitness> {
   const { host = "127.0.0.1", port = 0, graceMs = 5000 } = options;
-  const tls = await openTls(options);
+  const config = await readConfig(options.dir);
+  if (options.profile === "production") await assertProduction({ dir: options.dir, config, host });
+  const tls = await openTls(options, config);
   const witness = await openWitness(options).catch((cause: unknown) => {
     tls?.close();
     throw cause;
@@ -80,8 +85,10 @@ export async function serveWitness(options: ServeWitnessOptions): Promise<Served
   };
 }
 
-async function openTls({ dir, logger = silentLogger }: ServeWitnessOptions): Promise<TlsFiles | undefined> {
-  const { tls } = await readConfig(dir);
+async function openTls(
+  { dir, logger = silentLogger }: ServeWitnessOptions,
+  { tls }: WitnessConfig,
+): Promise<TlsFiles | undefined> {
   if (tls === undefined) return undefined;
   const paths = { certificate: resolve(dir, tls.certificate), key: resolve(dir, tls.key) };
   return TlsFiles.open(paths, { onTrouble: (message, details) => logger.warn(message, details) });

@@ -1,6 +1,16 @@
 /** `serve`: sets up a server, and runs it. */
 import { initServer, serveLogs } from "@tallystick/server";
-import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords, wholeNumber } from "../command.ts";
+import {
+  type Command,
+  EXIT,
+  type ExitCode,
+  type Invocation,
+  PROFILE_OPTION,
+  UsageError,
+  noWords,
+  profileOf,
+  wholeNumber,
+} from "../command.ts";
 import { bold } from "../terminal.ts";
 import { untilAborted } from "../wait.ts";
 
@@ -24,6 +34,7 @@ export const serveCommand: Command = {
       help: "with --init: a writer's first sender key is its key from then on",
     },
     listen: { type: "string", value: "HOST:PORT", help: "where to listen, in place of the configured address" },
+    ...PROFILE_OPTION,
     "start-without-witnesses": { type: "boolean", help: "for this start: do not wait for witnesses; it is logged" },
     "confirm-clock": {
       type: "boolean",
@@ -35,6 +46,9 @@ export const serveCommand: Command = {
     noWords(invocation.words);
     const dir = invocation.text("dir");
     if (dir === undefined) throw new UsageError("--dir: expected the server's folder");
+    const profile = profileOf(invocation);
+    if (invocation.flag("init") && profile.profile !== undefined)
+      throw new UsageError("--profile: expected without --init; it is for serving");
     if (invocation.flag("init")) return init(invocation, dir);
     const unused = INIT_ONLY.find((name) => invocation.texts(name).length > 0 || invocation.flag(name));
     if (unused !== undefined)
@@ -96,6 +110,7 @@ async function serve(invocation: Invocation, dir: string): Promise<ExitCode> {
   const served = await serveLogs({
     dir,
     ...listenOf(invocation),
+    ...profileOf(invocation),
     startWithoutWitnesses: invocation.flag("start-without-witnesses"),
     confirmClock: invocation.flag("confirm-clock"),
     logger: {

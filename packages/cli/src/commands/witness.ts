@@ -12,7 +12,16 @@ import {
   removeLog,
   serveWitness,
 } from "@tallystick/witness";
-import { type Command, EXIT, type ExitCode, type Invocation, UsageError, onlyWord } from "../command.ts";
+import {
+  type Command,
+  EXIT,
+  type ExitCode,
+  type Invocation,
+  PROFILE_OPTION,
+  UsageError,
+  onlyWord,
+  profileOf,
+} from "../command.ts";
 import { type Terminal, bold } from "../terminal.ts";
 import { untilAborted } from "../wait.ts";
 import { listenOf } from "./serve.ts";
@@ -27,6 +36,7 @@ export const witnessCommand: Command = {
     dir: { type: "string", value: "DIR", help: "the witness's folder: all of its state is in it" },
     name: { type: "string", value: "NAME", help: "init: the name on its cosignatures, such as witness.example.org/w1" },
     listen: { type: "string", value: "HOST:PORT", help: "serve: where to listen (127.0.0.1:7421 by default)" },
+    profile: { ...PROFILE_OPTION.profile, help: `serve: ${PROFILE_OPTION.profile.help.replace("serve only", "only")}` },
     origin: { type: "string", value: "ORIGIN", help: "add-log: the log's origin, where it is not the key's name" },
     url: {
       type: "string",
@@ -65,7 +75,14 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   serve: async (invocation, dir) => {
     const { terminal } = invocation;
     const logger = loggerOf(terminal);
-    const serving = serveWitness({ dir, host: "127.0.0.1", port: 7421, ...listenOf(invocation), logger });
+    const serving = serveWitness({
+      dir,
+      host: "127.0.0.1",
+      port: 7421,
+      ...listenOf(invocation),
+      ...profileOf(invocation),
+      logger,
+    });
     const reload = (): void =>
       void serving
         .then((served) => served.reload())
