@@ -21,7 +21,13 @@ const GENERAL: readonly ProblemCode[] = [
   "internal",
 ];
 /** And those with a token. */
-const GUARDED: readonly ProblemCode[] = ["unauthenticated", "forbidden", "client-certificate-required", "rate-limited"];
+const GUARDED: readonly ProblemCode[] = [
+  "unauthenticated",
+  "forbidden",
+  "client-certificate-required",
+  "rate-limited",
+  "identity-unavailable",
+];
 /** And those without one. */
 const OPEN: readonly ProblemCode[] = ["log-overloaded"];
 /** And those whose answer is a value. */
