@@ -44,7 +44,7 @@ export async function createMasterKey({ file, pkcs11 }: MasterKeyConfig, dir: st
 
 function defaultMasterKey(dir: string): MasterKeyConfig {
   return process.env[MASTER_KEY_VARIABLE] === undefined
-    ? { file: layoutOf(dir).masterKey }
+    ? { file: resolve(layoutOf(dir).masterKey) }
     : { env: MASTER_KEY_VARIABLE };
 }
 

@@ -1,6 +1,6 @@
 /** Where a server's master key may lie, and that the log runs the same wherever it does. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { rewrapKeyStore } from "@tallystick/storage";
 import { errorCode, rejectionCode } from "../../../test/support/errors.ts";
@@ -56,6 +56,12 @@ describe("masterKey in server.json", () => {
 });
 
 describe("masterKeyOf", () => {
+  test("reads the file of a folder that is named from the present one", async () => {
+    const dir = temporaryFolder();
+    await initServer({ dir, ...log });
+    expect(await masterKeyOf(relative(process.cwd(), dir))).toEqual(await masterKeyOf(dir));
+  });
+
   test("reads the file of the folder, another file, or a variable, as the configuration says", async () => {
     const dir = temporaryFolder();
     const { configPath } = await initServer({ dir, ...log });
