@@ -208,6 +208,9 @@ function pairs(
  * The note with no more signature lines than the policy needs: one of the log, and one for each witness of a smallest
  * set that meets it. So in what is left every line bears weight. Where the quorum is not met, every verified line stays.
  *
+ * A policy with two keys of the log of one type is of a time in which one replaces the other: both lines stay, for those
+ * who know one of the keys only. docs/decisions/0052
+ *
  * With `nowSeconds` only timely cosignatures are chosen, where they are enough: at most five minutes in the future, and
  * with `ageSecondsMax` no older than that. Without them every time will do.
  *
@@ -230,9 +233,7 @@ export function selectSignatures(input: {
   } = timely.quorumMet || nowSeconds === undefined ? timely : verifyCheckpoint({ note, policy, requireQuorum: false });
   const set = smallestWitnessSet(policy, new Set(cosignatures.map(({ name }) => name)));
   const kept = set === undefined ? cosignatures : cosignatures.filter(({ name }) => set.includes(name));
-  const [log] = logSignatures.toSorted((a, b) => a.verifier.type - b.verifier.type);
-  return formatNote({
-    text: opened.text,
-    signatures: [...(log === undefined ? [] : [log.line]), ...kept.map(({ line }) => line)],
-  });
+  const type = Math.min(...logSignatures.map(({ verifier }) => verifier.type));
+  const log = logSignatures.filter(({ verifier }) => verifier.type === type);
+  return formatNote({ text: opened.text, signatures: [...log, ...kept].map(({ line }) => line) });
 }

@@ -46,6 +46,8 @@ export interface WitnessTarget {
 export interface LogKeys {
   /** The Ed25519 key (type 1) first; an ML-DSA-44 one (type 6) may follow. Each bears the origin as its name. */
   readonly signers: readonly Signer[];
+  /** Keys that signed earlier heads, and sign no more. */
+  readonly retired?: readonly Verifier[];
   /** The seed, 32 bytes, of the sender key under which the log reports events of its own. Not a checkpoint key. */
   readonly senderSeed: Uint8Array;
 }

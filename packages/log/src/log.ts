@@ -57,7 +57,7 @@ import { Published } from "./published.ts";
 import { Publisher } from "./publisher.ts";
 import { LogReader } from "./reader.ts";
 import { Reads } from "./reads.ts";
-import { askWitnesses, assertKeyStore, recoverState } from "./recovery.ts";
+import { askWitnesses, assertKeyStore, recoverState, verifiersOf } from "./recovery.ts";
 import { scrub } from "./scrub.ts";
 import { Sequencer } from "./sequencer.ts";
 import { Tails } from "./tail.ts";
@@ -217,10 +217,7 @@ class OpenLog implements Log {
       logger.warn("the log's own entries were signed with another sender key before; the change is logged", details);
     }
     if (signed === undefined) return;
-    const { unknown } = openNote(
-      signed.note,
-      keys.signers.map(({ verifier }) => verifier),
-    );
+    const { unknown } = openNote(signed.note, verifiersOf(keys));
     const missing = unknown.filter(({ name }) => name === origin).length;
     if (missing > 0)
       logger.warn("the newest head was signed with keys of this log that this start does not have", { missing });
@@ -271,7 +268,8 @@ class OpenLog implements Log {
     while (!signal.aborted) {
       const asked = await askWitnesses({
         origin: this.origin,
-        policy: this.#policy,
+        // A witness may still hold a head that a retired key signed.
+        policy: { ...this.#policy, logs: verifiersOf(keys).map((verifier) => ({ verifier, origin: this.origin })) },
         keys,
         storage,
         witnesses,

@@ -8,6 +8,7 @@ import {
   CompactRange,
   type Policy,
   TallystickError,
+  type Verifier,
   emptyRootHash,
   equalBytes,
   evaluateQuorum,
@@ -76,15 +77,17 @@ export async function recoverState(input: RecoverInput): Promise<SequencerState>
   return { version: stored.version, tree, loggedAt: head.loggedAt, own: head.own, headDue: head.headDue };
 }
 
+/** Of all keys under which this log ever signed, as far as they are known. */
+export function verifiersOf({ signers, retired = [] }: LogKeys): readonly Verifier[] {
+  return [...signers.map(({ verifier }) => verifier), ...retired];
+}
+
 /** A head in the storage is only believed with our signature over just this origin, size and root. */
 function assertOurs({ note, size, rootHash }: SignedHead, { origin, keys }: RecoverInput, integrated: number): void {
   if (size > integrated)
     throw corrupt(`a head of size ${size} was signed, but only ${integrated} entries are stored: entries were lost`);
   try {
-    const opened = openNote(
-      note,
-      keys.signers.map(({ verifier }) => verifier),
-    );
+    const opened = openNote(note, verifiersOf(keys));
     const checkpoint = parseCheckpoint(opened.text);
     const same =
       checkpoint.origin === origin && checkpoint.size === BigInt(size) && equalBytes(checkpoint.rootHash, rootHash);

@@ -25,6 +25,14 @@ export { openApiDocument } from "./openapi.ts";
 export { PROBLEMS, type ProblemCode } from "./problem.ts";
 export type { Profile, UnmetPoint } from "./profile.ts";
 export { createMasterKey, masterKeyOf, openMasterKey } from "./master-key.ts";
+export {
+  type AddLogKeysInput,
+  type RetireLogKeyInput,
+  type RotatedLogKey,
+  addLogKeys,
+  retireLogKey,
+} from "./rotate-log-key.ts";
+export { type KeyBackupFolders, keyBackupFolders } from "./key-backup.ts";
 export { type ServeLogsOptions, type ServedLogs, serveLogs } from "./serve.ts";
 export type { Matcher, Scope, ScopeKind } from "./scope.ts";
 export {

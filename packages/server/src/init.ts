@@ -12,6 +12,7 @@ import {
   formatSignerKey,
   parsePolicy,
   parseSignerKey,
+  parseVkey,
   utf8,
 } from "@tallystick/core";
 import type { LogKeys } from "@tallystick/log";
@@ -162,11 +163,20 @@ function policyOf({ signers, witnesses, quorum, url }: PolicyInput): string {
  */
 export async function readLogKeys(layout: LogLayout): Promise<LogKeys> {
   const signers = [parseSignerKey((await readSecretText(layout.ed25519Key)).trim())];
-  if (await exists(layout.mldsa44Key)) signers.push(parseSignerKey((await readSecretText(layout.mldsa44Key)).trim()));
+  for (const path of [layout.mldsa44Key, layout.nextEd25519Key, layout.nextMldsa44Key])
+    if (await exists(path)) signers.push(parseSignerKey((await readSecretText(path)).trim()));
   const hex = withoutCheckLine(await readSecretText(layout.senderKey), layout.senderKey).trim();
   if (!/^[0-9a-f]{64}$/.test(hex))
     throw new ServerError("config-malformed", `${layout.senderKey}: expected 64 hex digits`);
-  return { signers, senderSeed: decodeHex(hex) };
+  const retired = (await readRetiredVkeys(layout)).map(parseVkey);
+  return { signers, retired, senderSeed: decodeHex(hex) };
+}
+
+/** The public keys that signed heads before. @throws {ServerError} `config-malformed` */
+export async function readRetiredVkeys({ retiredKeys: path }: LogLayout): Promise<readonly string[]> {
+  if (!(await exists(path))) return [];
+  const text = withoutCheckLine(await readFile(path, "utf8"), path);
+  return text.split("\n").filter((line) => line !== "");
 }
 
 async function readSecretText(path: string): Promise<string> {
@@ -179,15 +189,14 @@ async function readSecretText(path: string): Promise<string> {
  * @throws {ServerError} `config-malformed`: it is not there, or not what was written; it names a missing key.
  * @throws {TlogError} `policy-malformed`
  */
-export async function readLogPolicy(layout: LogLayout, { signers }: LogKeys): Promise<string> {
+export async function readLogPolicy(layout: LogLayout, { signers, retired = [] }: LogKeys): Promise<string> {
   const stored = await readFile(layout.policy, "utf8").catch((cause: unknown) => {
     throw new ServerError("config-malformed", `${layout.policy} cannot be read: ${reasonOf(cause).message}`, { cause });
   });
   const text = withoutCheckLine(stored, layout.policy);
   const origin = signers[0]?.name;
-  const missing = parsePolicy(text).logs.find(
-    (log) => log.origin === origin && !signers.some(({ vkey }) => vkey === log.verifier.vkey),
-  );
+  const known = new Set([...signers, ...retired].map(({ vkey }) => vkey));
+  const missing = parsePolicy(text).logs.find((log) => log.origin === origin && !known.has(log.verifier.vkey));
   if (missing === undefined) return text;
   const message = `${layout.policy} names the key ${missing.verifier.vkey}, of which there is no file beside ${layout.ed25519Key}: put it back, or take the key out of the policy`;
   throw new ServerError("config-malformed", message);

@@ -20,6 +20,11 @@ export interface LogLayout {
   readonly ed25519Key: string;
   readonly mldsa44Key: string;
   readonly senderKey: string;
+  /** Keys that will be the log's, and sign beside the present ones: while keys are replaced. */
+  readonly nextEd25519Key: string;
+  readonly nextMldsa44Key: string;
+  /** Public keys that signed earlier heads, a line each. */
+  readonly retiredKeys: string;
   readonly policy: string;
   /** Of retention, roles and sender keys; need not be there. */
   readonly rules: string;
@@ -42,6 +47,9 @@ export function logLayoutOf(dir: string, name: string): LogLayout {
     ed25519Key: join(dir, "keys", `${name}.ed25519.key`),
     mldsa44Key: join(dir, "keys", `${name}.mldsa44.key`),
     senderKey: join(dir, "keys", `${name}.sender.key`),
+    nextEd25519Key: join(dir, "keys", `${name}.next.ed25519.key`),
+    nextMldsa44Key: join(dir, "keys", `${name}.next.mldsa44.key`),
+    retiredKeys: join(dir, "keys", `${name}.retired.txt`),
     policy: join(dir, "policies", `${name}.txt`),
     rules: join(dir, "rules", `${name}.yaml`),
   };

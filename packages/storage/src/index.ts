@@ -7,6 +7,7 @@ export {
   type FolderLock,
   lockFolder,
   readSecretFile,
+  shredFile,
   syncFolder,
   writeFileDurably,
   type WriteOptions,

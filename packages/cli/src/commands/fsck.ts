@@ -40,7 +40,7 @@ interface LogToCheck {
 async function check(invocation: Invocation, { dir, name, origin }: LogToCheck): Promise<ExitCode> {
   const { terminal, signal } = invocation;
   const layout = logLayoutOf(dir, name);
-  const { signers } = await readLogKeys(layout);
+  const { signers, retired = [] } = await readLogKeys(layout);
   // A folder that is not there would be made anew, and an empty log found whole.
   for (const path of [layout.data, layout.keyStore]) await access(path);
   const storage = await openLevelStorage({ path: layout.data });
@@ -51,7 +51,7 @@ async function check(invocation: Invocation, { dir, name, origin }: LogToCheck):
         storage,
         keyStore,
         origin,
-        verifiers: signers.map(({ verifier }) => verifier),
+        verifiers: [...signers.map(({ verifier }) => verifier), ...retired],
         signal,
         onProgress: (done, total) => terminal.progress("fsck", done, total),
       };
