@@ -1,8 +1,11 @@
 import { once } from "node:events";
 import { type RequestListener, createServer } from "node:http";
-import { type AddressInfo, type Socket, connect } from "node:net";
+import { createServer as createHttpsServer } from "node:https";
+import { type AddressInfo, type Socket, connect as connectTcp } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { TestAuthority } from "../../../test/support/certificates.ts";
 import { type ConnectionLimits, boundConnections } from "../src/connections.ts";
 
 const MIB = 1_048_576;
@@ -14,12 +17,20 @@ interface Served {
   readonly told: string[];
 }
 
+interface Limits extends Partial<ConnectionLimits> {
+  readonly connectionsMax?: number;
+}
+
+const authority = new TestAuthority();
+const { certificate: cert, key } = authority.issue("server");
+
 /** A server with bounds, and what it said of them. */
-async function served(
+async function serve(
+  over: "TCP" | "TLS",
   listener: RequestListener,
-  { connectionsMax = 100, ...limits }: Partial<ConnectionLimits> & { readonly connectionsMax?: number } = {},
+  { connectionsMax = 100, ...limits }: Limits = {},
 ): Promise<Served> {
-  const server = createServer(listener);
+  const server = over === "TCP" ? createServer(listener) : createHttpsServer({ cert, key }, listener);
   server.maxConnections = connectionsMax;
   const told: string[] = [];
   const end = boundConnections(server, {
@@ -40,7 +51,8 @@ async function served(
     told,
     open: async () => promisify(server.getConnections.bind(server))(),
     connect: async () => {
-      const socket = connect(port, "127.0.0.1");
+      const to = { port, host: "127.0.0.1" };
+      const socket = over === "TCP" ? connectTcp(to) : connectTls({ ...to, ca: authority.certificate });
       socket.on("error", () => undefined);
       onTestFinished(() => void socket.destroy());
       await once(socket, "connect");
@@ -60,7 +72,9 @@ async function bodyBytes(socket: Socket): Promise<number> {
   return bytes;
 }
 
-describe("boundConnections", () => {
+describe.each(["TCP", "TLS"] as const)("boundConnections over %s", (over) => {
+  const served = async (listener: RequestListener, limits?: Limits): Promise<Served> => serve(over, listener, limits);
+
   test("an idle connection gives way where no more are allowed, one with a request under way does not", async () => {
     const { promise: slow, resolve } = Promise.withResolvers<void>();
     const { connect, told } = await served(
@@ -75,7 +89,8 @@ describe("boundConnections", () => {
     await once(idle, "data");
     const idleClosed = once(idle, "close");
     const refused = await connect();
-    await once(refused, "close");
+    // Not once(): over TLS an error comes first, that there was no handshake.
+    await new Promise((closed) => refused.once("close", closed));
     await idleClosed;
     expect(await bodyBytes(await connect())).toBeGreaterThan(0);
     resolve();
