@@ -6,6 +6,7 @@ import {
   type Signer,
   TlogError,
   type VerifyCheckpointInput,
+  createSigner,
   emptyRootHash,
   evaluateQuorum,
   formatCheckpoint,
@@ -261,6 +262,21 @@ describe("selectSignatures", () => {
     const kept = selectSignatures({ note: noteOf(text, ...lines), policy });
     expect(kept).toBe(noteOf(text, lineOf(log), lineOf(w2), lineOf(w1)));
     expect(codeOf({ note: kept, policy })).toBeUndefined();
+  });
+
+  test("keeps the lines of both keys of a log while one replaces the other, and both policies take it", () => {
+    const next = createSigner({ name: ORIGIN, type: "ed25519", seed: hashLeaf(utf8("next")) });
+    const mldsaLog = signerOf(ORIGIN, "mldsa44");
+    const [before, both, after] = [[log], [log, next, mldsaLog], [next]].map((keys) =>
+      policyOf(keys, [w1], "quorum w1"),
+    );
+    const kept = selectSignatures({
+      note: noteOf(text, lineOf(mldsaLog), lineOf(log), lineOf(next), lineOf(w1)),
+      policy: both ?? twoOfThree,
+    });
+    expect(kept).toBe(noteOf(text, lineOf(log), lineOf(next), lineOf(w1)));
+    for (const policy of [before, both, after])
+      expect(codeOf({ note: kept, policy: policy ?? twoOfThree })).toBeUndefined();
   });
 
   test("with a clock, chooses no cosignature that is too late or too old while the others are enough", () => {
