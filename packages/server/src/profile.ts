@@ -194,7 +194,8 @@ function guardedPaths(dir: string, config: ServerConfig): readonly GuardedPath[]
   const { tls, logs, masterKey } = config;
   const paths = layoutOf(dir);
   const secrets = [paths.tokens, paths.masterKey, paths.approvalKey, paths.identityKey];
-  if (masterKey?.file !== undefined) secrets.push(resolve(dir, masterKey.file));
+  for (const path of [masterKey?.file, masterKey?.pkcs11?.pinFile])
+    if (path !== undefined) secrets.push(resolve(dir, path));
   const open = [dir, paths.config];
   if (tls !== undefined) {
     secrets.push(resolve(dir, tls.key));
@@ -202,10 +203,11 @@ function guardedPaths(dir: string, config: ServerConfig): readonly GuardedPath[]
     if (tls.clientCa !== undefined) open.push(resolve(dir, tls.clientCa));
   }
   for (const log of logs) {
-    const { policy, ...own } = logLayoutOf(dir, log.name);
+    // Whatever the layout has besides these counts as secret.
+    const { policy, retiredKeys, rules, ...secret } = logLayoutOf(dir, log.name);
     const backup = keyBackupFolders(dir, config, log);
-    secrets.push(...Object.values(own), ...(backup === undefined ? [] : [backup.target, backup.keys]));
-    open.push(policy, dirname(policy));
+    secrets.push(...Object.values(secret), ...(backup === undefined ? [] : [backup.target, backup.keys]));
+    open.push(policy, dirname(policy), retiredKeys, rules, dirname(rules));
   }
   return [...secrets.map((path) => ({ path })), ...open.map((path) => ({ path, isPublic: true }))];
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createSigner, formatPolicy, parsePolicy } from "@tallystick/core";
 import { createHttpsFetch } from "../../client/src/index.ts";
@@ -115,6 +115,11 @@ describe("serveLogs with the profile for production", () => {
     const { witnesses, fetch, add } = await runningWitnesses();
     const { dir, made } = await productionReady(witnesses);
     await add(made.vkeys);
+    // What everybody may read.
+    const { rules, policy } = logLayoutOf(dir, "app");
+    mkdirSync(dirname(rules), { mode: 0o755 });
+    writeFileSync(rules, "version: 1\n", { mode: 0o644 });
+    chmodSync(policy, 0o644);
     const { token } = await createToken(layoutOf(dir).tokens, { log: "app", role: "writer" });
     const served = await serveLogs({ dir, host: "0.0.0.0", profile: "production", fetch });
     onTestFinished(async () => served.close());
