@@ -72,12 +72,12 @@ export function statusSize(answer: Exchange): number {
   return indexOf(objectOf(jsonOf(answer), "status")["size"], "status: size");
 }
 
-/** The text of a receipt. @throws {ClientError} `log-answer-malformed` */
-export function receiptIn({ body }: Exchange): string {
+/** The text of a receipt, or of a checkpoint. @throws {ClientError} `log-answer-malformed` */
+export function textIn({ body }: Exchange, what: "receipt" | "checkpoint"): string {
   try {
     return decodeUtf8(body);
   } catch (cause) {
-    throw malformed("receipt: expected UTF-8", cause);
+    throw malformed(`${what}: expected UTF-8`, cause);
   }
 }
 

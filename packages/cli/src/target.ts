@@ -63,8 +63,8 @@ function addressOf(url: string): string {
 
 /** What cannot stand in a header would be shown by whoever refuses it later. @throws {UsageError} */
 function assertToken(token: string | undefined): void {
-  if (token !== undefined && !/^[\x21-\x7e]{1,1024}$/.test(token))
-    throw new UsageError("--token: expected a token of at most 1024 ASCII characters, without blanks and line ends");
+  if (token !== undefined && !/^[\x21-\x7e]{1,8192}$/.test(token))
+    throw new UsageError("--token: expected a token of at most 8192 ASCII characters, without blanks and line ends");
 }
 
 /** @throws {UsageError} No policy is named anywhere. @throws {TlogError} `policy-malformed` */

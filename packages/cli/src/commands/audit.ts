@@ -24,6 +24,7 @@ import { parseFile, readBounded } from "../bounded-file.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
 import { openingIn } from "../log-answer.ts";
 import { requestLog } from "../log-request.ts";
+import { PURPOSE_OPTION, withPurpose } from "../purpose.ts";
 import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
 import { bold } from "../terminal.ts";
 import { describeAge, describeCosigners, describeHash, describeTime } from "../words.ts";
@@ -60,6 +61,7 @@ export const auditCommand: Command = {
       type: "boolean",
       help: "open the log's own entries only, and check what its certificates of erasure say",
     },
+    ...PURPOSE_OPTION,
   },
   notes: [
     "The first word is VERIFIED, LOG-ONLY (no quorum of witnesses), CONTENTS-WITHHELD (--contents, and some were erased while",
@@ -90,7 +92,7 @@ export const auditCommand: Command = {
       now: Date.now(),
       signal: invocation.signal,
       onProgress: (done, total) => invocation.terminal.progress("audit", done, total),
-      ...(opens ? { openingOf: openingReader(target, invocation.signal), ownEntriesOnly } : {}),
+      ...(opens ? { openingOf: openingReader(target, invocation), ownEntriesOnly } : {}),
     });
     const foreign = heads.map(originOf).find((origin) => origin !== report.origin);
     if (foreign !== undefined)
@@ -131,10 +133,11 @@ function headsIn(text: string): readonly string[] {
   return [text.startsWith("c2sp.org/tlog-proof@") ? parseTlogProof(text).checkpoint : text];
 }
 
-function openingReader(target: Target, signal: AbortSignal): OpeningOf {
+function openingReader(target: Target, invocation: Invocation): OpeningOf {
+  const { signal } = invocation;
   return async (index) => {
     try {
-      return openingIn(await requestLog(target, { path: `v1/events/${index}`, signal }));
+      return openingIn(await requestLog(target, { path: withPurpose(`v1/events/${index}`, invocation), signal }));
     } catch (error) {
       if (!(error instanceof TallystickError)) throw error;
       const { status, problem, certificate } = error.details;

@@ -13,8 +13,9 @@ import {
   onlyWord,
   wholeNumber,
 } from "../command.ts";
-import { openingIn, receiptIn } from "../log-answer.ts";
+import { openingIn, textIn } from "../log-answer.ts";
 import { requestLog } from "../log-request.ts";
+import { PURPOSE_OPTION, withPurpose } from "../purpose.ts";
 import { showRefutation } from "../refutation.ts";
 import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
 import { bold } from "../terminal.ts";
@@ -38,6 +39,7 @@ export const receiptCommand: Command = {
       type: "boolean",
       help: "with the opening, which proves the contents too (auditor's role; the read is logged)",
     },
+    ...PURPOSE_OPTION,
     all: { type: "boolean", help: "keep every signature of the head, post-quantum ones included" },
   },
   notes: [
@@ -81,9 +83,12 @@ interface Fetched {
 async function fetchReceipt(invocation: Invocation, target: Target, index: number): Promise<Fetched> {
   const { signal } = invocation;
   const query = invocation.flag("all") ? "?signatures=all" : "";
-  const proof = receiptIn(await requestLog(target, { path: `v1/receipts/${index}${query}`, signal }));
+  const proof = textIn(await requestLog(target, { path: `v1/receipts/${index}${query}`, signal }), "receipt");
   if (!invocation.flag("evidence")) return { proof };
-  return { proof, opening: openingIn(await requestLog(target, { path: `v1/events/${index}`, signal })) };
+  return {
+    proof,
+    opening: openingIn(await requestLog(target, { path: withPurpose(`v1/events/${index}`, invocation), signal })),
+  };
 }
 
 interface Written {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { ClientError } from "@tallystick/client";
 import { eventToJson, formatEvidence } from "@tallystick/events";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, onlyWord } from "../command.ts";
+import { PURPOSE_OPTION } from "../purpose.ts";
 import { showRefutation } from "../refutation.ts";
 import { SUBJECT_OPTIONS, subjectOf } from "../subject-option.ts";
 import { type VerifiedEntry, exportedEntries } from "../subject-export.ts";
@@ -31,7 +32,7 @@ export const subjectCommand: Command = {
       value: "PATH",
       help: "a folder that is empty or new; or a new FILE.ndjson, for a line with everything of each entry",
     },
-    purpose: { type: "string", value: "TEXT", help: "why it is read; recorded in the log" },
+    ...PURPOSE_OPTION,
   },
   notes: [
     "It asks for an officer's token, or that of a reader who is this person; that it was exported is itself logged.",
