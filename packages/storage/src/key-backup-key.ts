@@ -12,7 +12,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { StorageError } from "./error.ts";
 import type { FileSystem } from "./file-system.ts";
-import { readFileIfThere, shredFile, writeFileDurably } from "./files.ts";
+import { readFileIfThere, shredFile, syncFolder, writeNewFile } from "./files.ts";
 import { KEY_BYTES, type RandomSource } from "./key-wrap.ts";
 import type { MasterKeyProvider } from "./master-key-provider.ts";
 
@@ -65,7 +65,12 @@ export async function makeBackupKey(input: MakeBackupKeyInput): Promise<BackupKe
   const unsigned = Buffer.concat([head, wrapped]);
   const bytes = Buffer.concat([unsigned, checksum(unsigned)]);
   const path = join(folder, `backup-key.${number}`);
-  await writeFileDurably(path, bytes, { fileSystem });
+  const next = join(folder, `backup-key.${number}.${Buffer.from(random(4)).toString("hex")}.next`);
+  await writeNewFile(fileSystem, { path: next, bytes, mode: 0o600 });
+  // Fails where another process has just made a key of this number: one must not take the place of the other.
+  await fileSystem.link(next, path);
+  await fileSystem.unlink(next);
+  await syncFolder(folder, fileSystem);
   return { path, number, ...fieldsOf(bytes) };
 }
 
@@ -106,6 +111,12 @@ export async function shredBackupKey(
   fileSystem: FileSystem,
 ): Promise<void> {
   await shredFile(path, bytes.length, fileSystem);
+}
+
+/** Removes what was left of keys that were being made. */
+export async function removeUnfinishedKeys(folder: string, fileSystem: FileSystem): Promise<void> {
+  for (const name of await namesIn(folder))
+    if (/^backup-key\.\d+\.[0-9a-f]{8}\.next$/.test(name)) await fileSystem.unlink(join(folder, name));
 }
 
 /** Names of the files of a folder, in order; none where there is no folder. */

@@ -19,6 +19,7 @@ import {
   listBackupKeys,
   makeBackupKey,
   namesIn,
+  removeUnfinishedKeys,
   shredBackupKey,
   unwrapBackupKey,
 } from "./key-backup-key.ts";
@@ -145,6 +146,7 @@ export class KeyBackups {
       // From here on the new backup can be read, so the others need not be.
       const others = found.whole.filter(({ path }) => path !== file.path);
       for (const old of [...others, ...found.damaged]) await shredBackupKey(old, fileSystem);
+      await removeUnfinishedKeys(keys, fileSystem);
       await this.#removeBackups();
       return backup;
     } finally {

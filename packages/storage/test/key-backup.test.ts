@@ -254,6 +254,15 @@ describe("backup keys", () => {
   });
 });
 
+test("of two processes that back up at once, at least one does, and its backup can be read", async () => {
+  const site = new Site();
+  const all = await site.fill(3);
+  const outcomes = await Promise.allSettled([site.backups().run(), site.backups().run()]);
+  expect(outcomes.some(({ status }) => status === "fulfilled")).toBe(true);
+  const [newest] = await site.readable();
+  expect(await site.restored(newest?.path ?? "", 3)).toEqual(all);
+});
+
 describe("backups in their folder", () => {
   test("are few: eight at most, and files of others are left alone", async () => {
     const site = new Site();
@@ -280,7 +289,7 @@ describe("backups in their folder", () => {
 });
 
 describe("a run that fails at any step", () => {
-  test.each(["open", "write", "sync", "close", "rename", "unlink"] as const)(
+  test.each(["open", "write", "sync", "close", "link", "rename", "unlink"] as const)(
     "of kind %s leaves a backup that can be read, and is completed by the next one",
     async (call) => {
       for (const when of ["before", "after"] as const) {
