@@ -94,13 +94,20 @@ export class ContentsAudit {
   /** Gives the event, where it opens. */
   async check(index: number, leaf: Leaf): Promise<TallyEvent | undefined> {
     if (this.#options.ownOnly && leaf.class !== "log") {
-      this.certificates.leaf(index, leaf, false);
+      this.certificates.leaf(index, leaf, "unknown");
       return undefined;
     }
     const shown = await this.#options.openingOf(index);
-    const isShown = shown instanceof Uint8Array;
-    this.certificates.leaf(index, leaf, isShown);
-    if (isShown) return this.#open(index, leaf, shown);
+    if (shown instanceof Uint8Array) {
+      this.certificates.leaf(index, leaf, "open");
+      return this.#open(index, leaf, shown);
+    }
+    const isBeyond = (shown?.certificate ?? 0) >= this.#options.size;
+    this.certificates.leaf(index, leaf, isBeyond ? "unknown" : "gone");
+    if (isBeyond) {
+      this.#withhold(index);
+      return undefined;
+    }
     if (this.certificates.certificates.covering(index, leaf) === undefined) await this.#wait(index, leaf, shown);
     else this.erased += 1;
     return undefined;
@@ -130,7 +137,6 @@ export class ContentsAudit {
 
   async #wait(index: number, leaf: Leaf, shown: ErasedContents | undefined): Promise<void> {
     const named = shown?.certificate;
-    if (named !== undefined && named >= this.#options.size) return this.#withhold(index);
     if (named !== undefined && named > index) await this.#lookAhead(named);
     const covering = this.#foreseen.get(this.#ahead.covering(index, leaf) ?? -1);
     if (covering !== undefined) {

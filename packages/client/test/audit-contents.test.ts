@@ -300,6 +300,21 @@ describe("the audit names", () => {
     expect(codes(await audit())).toEqual([`erased-contents-open ${ordered}`]);
   });
 
+  test("what a hold kept of a class-day and does not open, though no hold was lifted", async () => {
+    const { order, ordered } = await expireSessions({ kept: [["session", 1]] });
+    await log.certify(doneOf(order, ordered));
+    log.gone.delete(6);
+    expect(codes(await audit())).toEqual([]);
+    expect(codes(await audit({ ownEntriesOnly: true }))).toEqual([]);
+    for (const named of [undefined, {}, { certificate: ordered }]) {
+      log.gone.set(6, named);
+      expect(codes(await audit())).toEqual([`contents-destroyed ${ordered}`]);
+    }
+    // Lifted while the audit runs.
+    log.gone.set(6, { certificate: log.size });
+    expect(await audit()).toMatchObject({ verdict: "CONTENTS-WITHHELD", findings: [] });
+  });
+
   test("a certificate that says something else than one can, and what rests on it", async () => {
     const ordered = await log.say({ type: "log.erasure", context: { ground: "none of your business" } });
     log.erase([0], ordered);

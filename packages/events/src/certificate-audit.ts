@@ -68,7 +68,12 @@ interface ClassDayEnd {
   last: number;
   count: number;
   opened: number;
+  /** Of which nobody knows whether they open. */
+  unknown: number;
 }
+
+/** Whether an entry opens, does not, or was not asked for. */
+export type Shown = "open" | "gone" | "unknown";
 
 /** One erasure, by the entries that order it. */
 interface Order {
@@ -107,18 +112,17 @@ export class CertificateAudit {
     return { ordered: orders.length, done: orders.filter(({ done }) => done).length };
   }
 
-  /** Notes the next leaf. @param isOpen - Whether its contents were shown. */
-  leaf(index: number, leaf: Leaf, isOpen: boolean): void {
+  /** Notes the next leaf. */
+  leaf(index: number, leaf: Leaf, shown: Shown): void {
     const key = classDayKey({ class: leaf.class, day: dayOf(leaf.loggedAt) });
-    const end = this.#classDays.get(key);
-    const opened = isOpen ? 1 : 0;
-    if (end === undefined) this.#classDays.set(key, { first: index, last: index, count: 1, opened });
-    else {
-      end.last = index;
-      end.count += 1;
-      end.opened += opened;
-    }
-    const tag = isOpen ? personTag(leaf) : undefined;
+    let end = this.#classDays.get(key);
+    if (end === undefined)
+      this.#classDays.set(key, (end = { first: index, last: index, count: 0, opened: 0, unknown: 0 }));
+    end.last = index;
+    end.count += 1;
+    if (shown === "open") end.opened += 1;
+    if (shown === "unknown") end.unknown += 1;
+    const tag = shown === "open" ? personTag(leaf) : undefined;
     if (tag === undefined) return;
     const name = encodeHex(tag);
     this.#openedTags.set(name, (this.#openedTags.get(name) ?? 0) + 1);
@@ -211,15 +215,40 @@ export class CertificateAudit {
    * @param times.now - The auditor's clock, in ms since 1970.
    */
   finish(times: { readonly loggedAt: number; readonly now?: number }): Finding[] {
-    return [...this.#orders.values()].flatMap((order) => {
-      const found = [
+    const found = [...this.#orders.values()].flatMap((order) => {
+      const defects = [
         ...comparePartsOf(order),
         ...this.#compareClassDay(order),
         ...this.#compareOpened(order),
         ...compareTimes(order, times),
       ];
       const { request } = order.certificate;
-      return found.map(({ code, message }) => finding(code, order.index, `erasure ${request}: ${message}`));
+      return defects.map(({ code, message }) => finding(code, order.index, `erasure ${request}: ${message}`));
+    });
+    return [...found, ...this.#compareKept()];
+  }
+
+  /**
+   * What holds kept of a day is there, until it is destroyed under certificates of the holds' own. By day, since what a
+   * hold kept is of many classes.
+   */
+  #compareKept(): Finding[] {
+    const days = new Map<number, { kept: number; shown: number; index: number }>();
+    for (const { certificate, index } of this.#orders.values()) {
+      const { scope, kept = [] } = certificate;
+      if (!("classDay" in scope)) continue;
+      const { day, count } = scope.classDay;
+      const known = days.get(day) ?? { kept: 0, shown: 0, index };
+      days.set(day, known);
+      known.kept += kept.reduce((sum, [, held]) => sum + held, 0);
+      const end = this.#classDays.get(classDayKey(scope.classDay));
+      if (end === undefined) known.kept -= count;
+      else known.shown += end.opened + end.unknown;
+    }
+    return [...days].flatMap(([day, { kept, shown, index }]) => {
+      if (shown >= kept) return [];
+      const text = `of the entries of day ${day} that holds keep, ${kept - shown} do not open, and no certificate says that a hold on them was lifted`;
+      return [finding("contents-destroyed", index, text)];
     });
   }
 

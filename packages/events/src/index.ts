@@ -26,7 +26,7 @@ export {
   parseCertificate,
   personTag,
 } from "./certificate.ts";
-export { CertificateAudit, Certificates, HOLD_CLASS } from "./certificate-audit.ts";
+export { CertificateAudit, Certificates, HOLD_CLASS, type Shown } from "./certificate-audit.ts";
 export { type Claim, claimOfLeaf, encodeClaim } from "./claim.ts";
 export { COMMITMENT_BYTES, SALT_BYTES, computeCommitment, verifyOpening } from "./commitment.ts";
 export {
@@ -74,12 +74,17 @@ export {
   tenantTag,
 } from "./tags.ts";
 export {
+  type ApplicationType,
   CATALOGUE,
   CORE_NAMESPACES,
   type CatalogueEntry,
+  type OcsfActivity,
   type Reporter,
   type RequirableField,
+  type RequiredFieldOf,
+  type TypeProblem,
   catalogueEntry,
+  typeProblem,
 } from "./catalogue.ts";
 export type { Context, ContextValue } from "./context.ts";
 export type { EventDefect } from "./defects.ts";

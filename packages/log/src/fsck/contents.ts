@@ -13,6 +13,7 @@ import {
   type Leaf,
   type TallyEvent,
   dayOf,
+  decodeCbor,
   decodeEvent,
   decodeLeaf,
   decodeOpening,
@@ -22,6 +23,8 @@ import {
 } from "@tallystick/events";
 import { indexKey } from "@tallystick/storage";
 import { partiesOf } from "../candidate.ts";
+import { erasedClassDayRow } from "../disposition/erased.ts";
+import { listOf, numberOf } from "../heads.ts";
 import { type Contents, type LogSecrets, decodeSealedRow } from "../keys.ts";
 import { type LostRange, lostRangesOf } from "../lost-keys.ts";
 import { TABLE } from "../rows.ts";
@@ -85,7 +88,8 @@ export class ContentsCheck {
    */
   check(index: number, leaf: Leaf, row: Stored, isReplayed: boolean): TallyEvent | undefined {
     const { event, doubts } = this.#judge(leaf, row, (found) => this.#add(index, found));
-    this.#certificates.leaf(index, leaf, event !== undefined);
+    const isAsked = this.#secrets !== undefined && row !== "damaged";
+    this.#certificates.leaf(index, leaf, event !== undefined ? "open" : isAsked ? "gone" : "unknown");
     if (doubts.length > 0) this.#doubted.add(index);
     if (event === undefined) return undefined;
     this.opened += 1;
@@ -126,12 +130,21 @@ export class ContentsCheck {
       // Both were read before; what does not read now has been reported.
       if (bytes === undefined || typeof bytes === "string" || row === undefined) continue;
       const leaf = decodeLeaf(bytes);
-      this.#excuse(
-        index,
-        leaf,
-        this.#judge(leaf, row, () => undefined),
-      );
+      const judgement = this.#judge(leaf, row, () => undefined);
+      // Without keys no certificate opens: what the rows say has to do.
+      if (this.#secrets === undefined && row === "missing" && (await this.#isPruned(index, leaf))) this.erased += 1;
+      else this.#excuse(index, leaf, judgement);
     }
+  }
+
+  /** Whether a row says that the class-day of an entry was destroyed: then its sealed event was removed from the disk. */
+  async #isPruned(index: number, leaf: Leaf): Promise<boolean> {
+    const { key } = erasedClassDayRow({ class: leaf.class, day: dayOf(leaf.loggedAt) }, 0, 0);
+    const row = await this.#reader.row(TABLE.erased, key);
+    if (typeof row === "string") return false;
+    const place = { code: "sealed-missing", index, what: "a row of table erased" } as const;
+    const before = this.#findings.decode(place, () => numberOf(listOf(decodeCbor(row), "erased")[1], "erased before"));
+    return before !== undefined && index < before;
   }
 
   #excuse(index: number, leaf: Leaf, { event, doubts }: Judgement): void {

@@ -141,6 +141,11 @@ describe("audit and fsck", () => {
     const { id } = await first.disposition.setHold({ by: "officer-1", case: "c-1", selectors: { subject: "u1" } });
     const second = await daysLater(site, first, 40);
     expect(await expectVerified(site, second)).toMatchObject({ erased: 6 });
+    const { storage, keys } = site;
+    const verifiers = keys.signers.map(({ verifier }) => verifier);
+    // Without keys, what was removed from the disk is what the rows say was erased.
+    const blind = await fsckLog({ storage, origin: ORIGIN, verifiers });
+    expect(blind).toMatchObject({ findings: [], counts: { opened: 0, erased: 6 } });
     await second.disposition.liftHold({ id, by: "officer-1" });
     await destroyed(second);
     expect(await expectVerified(site, second)).toMatchObject({ erased: 9 });
@@ -192,6 +197,7 @@ describe("audit and fsck", () => {
     }
     const { audit: audited, fsck } = await findings(site, log);
     expect(audited).toEqual([]);
-    expect(fsck.toSorted()).toEqual([0, 1, 3, 4].map((index) => `sealed-malformed ${index}`));
+    const malformed = fsck.filter((found) => found.startsWith("sealed-malformed"));
+    expect(malformed.toSorted()).toEqual([0, 1, 3, 4].map((index) => `sealed-malformed ${index}`));
   });
 });
