@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ClientError, type VerifiedReceipt, verifyReceipt } from "@tallystick/client";
+import { ClientError, type VerifiedReceipt, certificateOf, verifyReceipt } from "@tallystick/client";
 import { type Policy, TallystickError } from "@tallystick/core";
 import { newEventId, parseEvidence } from "@tallystick/events";
 import {
@@ -88,7 +88,7 @@ const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly 
 };
 
 async function erase(invocation: Invocation): Promise<ExitCode> {
-  const { text, signal, terminal } = invocation;
+  const { text, signal } = invocation;
   const subject = await subjectOf(invocation);
   const ground = text("ground");
   if (ground === undefined) throw new UsageError("--ground: expected why the person is erased");
@@ -104,10 +104,10 @@ async function erase(invocation: Invocation): Promise<ExitCode> {
     const code = show(invocation, reached);
     return seconds > 0 && reached.known.state !== "done" ? EXIT.unknown : code;
   } catch (error) {
+    if (!(error instanceof ClientError) || error.code !== "audit-unavailable") throw error;
     // Whether it was ordered is not known then; with the same id the same order is answered again.
-    if (error instanceof ClientError && error.code === "audit-unavailable")
-      terminal.trouble(`to ask again is harmless with --request ${request}`);
-    throw error;
+    const message = `${error.message}; with --request ${request} it is harmless to ask again`;
+    throw new ClientError(error.code, message, { cause: error, details: error.details });
   }
 }
 
@@ -205,6 +205,6 @@ function verifyEntry({ index, evidence }: CertificateEntry, request: string, pol
     now: Date.now(),
     requireQuorum: false,
   });
-  if (receipt.event?.type === "log.erasure" && receipt.event.context?.["request"] === request) return receipt;
+  if (certificateOf(receipt)?.request === request) return receipt;
   throw new ClientError("log-misbehaved", `index ${index} is no certificate of this request`);
 }
