@@ -4,7 +4,7 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Log, LogError, type Rules } from "@tallystick/log";
 import { Hono } from "hono";
 import { acceptedFormat } from "./accept.ts";
-import { type Authentication, authorize, isLocal } from "./access.ts";
+import { type Asking, type Authentication, authorize, isLocal } from "./access.ts";
 import { Approvals } from "./approval.ts";
 import { Bodies } from "./body.ts";
 import { type HostedLog, openedLog } from "./hosted-log.ts";
@@ -90,6 +90,9 @@ export function webApp(server: ServerApp): Hono<ServerEnvironment> {
   );
   return app;
 }
+
+/** Of answers that go on: so soon a revoked token is worth nothing there too. */
+const REAUTHORIZE_MS = 15_000;
 
 /** What is seen of a request in the metrics. */
 interface Seen {
@@ -192,7 +195,8 @@ export class ServerApp {
 
   async #call(request: ServerRequest, { hosted, route, parameter }: Match, seen: Seen): Promise<Reply> {
     seen.route = route.path;
-    const credential = await authorize({ ...this.#authentication, hosted, route, parameter, request });
+    const asking = { ...this.#authentication, hosted, route, parameter, request };
+    const credential = await authorize(asking);
     if (credential !== undefined && this.#options.writers === "certificate") requireCertificate(credential, request);
     if (credential !== undefined) this.#limiter.take(credential.id, seen.beganMs);
     const query = queryOf(route, request.search);
@@ -203,12 +207,27 @@ export class ServerApp {
     try {
       const rules = (): Rules => this.#authentication.rules.of(log);
       const approvals = this.#approvals;
-      const call = { hosted, log, credential, request, query, parameter, format, body, rules, approvals };
+      const mayGoOn = this.#repeated(asking);
+      const call = { hosted, log, credential, request, query, parameter, format, body, rules, approvals, mayGoOn };
       if (credential !== undefined) return await route.handle(call);
       return await this.#publicReads.with(async () => route.handle(call));
     } finally {
       body.release();
     }
+  }
+
+  /** Asks again what was asked at first, now and then. */
+  #repeated(asking: Asking): () => Promise<boolean> {
+    let askedMs = this.#monotonic();
+    return async () => {
+      const now = this.#monotonic();
+      if (now - askedMs < REAUTHORIZE_MS) return true;
+      askedMs = now;
+      return authorize(asking).then(
+        () => true,
+        () => false,
+      );
+    };
   }
 
   #openedLog(hosted: HostedLog): Log {

@@ -24,6 +24,11 @@ export interface RouteCall<Query> {
   /** Those in force. */
   readonly rules: () => Rules;
   readonly approvals: Approvals;
+  /**
+   * Whether the credential may still do this: for answers that go on for long, while tokens are revoked and expire. Cheap to
+   * ask often: it looks every 15 seconds.
+   */
+  readonly mayGoOn: () => Promise<boolean>;
 }
 
 export interface Answer {

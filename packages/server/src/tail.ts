@@ -13,14 +13,14 @@ const HEARTBEAT_MS = 15_000;
 const RECORD_MS = 100;
 
 /**
- * Streams the tail from `from`, or after the Last-Event-ID that a client brings back.
+ * Streams the tail from `from`, or after the Last-Event-ID that a client brings back, for as long as the client may have it.
  *
  * @throws {LogError} `log-overloaded`: too many tails; or whatever keeps the read from being recorded.
  */
 export async function tailReply(
   call: RouteCall<{ readonly from?: number | undefined; readonly purpose?: string | undefined }>,
 ): Promise<Reply> {
-  const { log, request, query } = call;
+  const { log, request, query, mayGoOn } = call;
   const reading = readingOf(call, query.purpose);
   const from = resumeAt(request.header("last-event-id")) ?? query.from;
   const gone = new AbortController();
@@ -41,6 +41,10 @@ export async function tailReply(
     start: (controller) => controller.enqueue(utf8(": tallystick tail\n\n")),
     pull: async (controller) => {
       const step = await within(HEARTBEAT_MS, next);
+      if (!(await mayGoOn())) {
+        gone.abort();
+        return controller.close();
+      }
       if (step === undefined) return controller.enqueue(utf8(": still here\n\n"));
       if (step.done === true) {
         gone.abort();

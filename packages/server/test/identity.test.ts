@@ -161,6 +161,23 @@ describe("a token of the provider", () => {
   });
 });
 
+test("two tokens of one person are one person's, where the rules ask for two", async () => {
+  const at = await place("twoPersons: [hold]\n");
+  for (const client of [AUDITOR, ADMIN]) at.provider.claims.set(client, { kind: "officer" });
+  const post = async (client: string, path: string, value: unknown): Promise<Reply> =>
+    at.server.ask(`/${LOG}/v1/${path}`, {
+      method: "POST",
+      type: "application/json",
+      body: JSON.stringify(value),
+      headers: { authorization: `Bearer ${await at.provider.token(client)}` },
+    });
+  const asked = await post(AUDITOR, "holds", { case: "c-1", class: "auth" });
+  const { approval } = asked.json<{ approval: string }>();
+  expect(asked.status).toBe(202);
+  expect(codeOf(await post(AUDITOR, "approvals", { approval }))).toEqual([403, "approval-by-same-person"]);
+  expect((await post(ADMIN, "approvals", { approval })).json()["setBy"]).toMatch(/^oidc-/);
+});
+
 describe("a token is refused", () => {
   test("that is for another audience, or of another issuer", async () => {
     const at = await place();

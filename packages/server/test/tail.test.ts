@@ -58,6 +58,27 @@ async function tail(server: TestServer, query = "", headers: Record<string, stri
 }
 
 describe("GET v1/tail", () => {
+  test("ends soon after its token was taken back, and gives nothing that came since", async () => {
+    let nowMs = 0;
+    const valid = new Map([["tsk", { id: "auditor-1", role: "auditor" as const, log: LOG }]]);
+    const moreTokens = { find: (token: string) => valid.get(token) };
+    const server = await TestServer.start({ witnesses: 0, moreTokens, monotonic: () => nowMs });
+    await server.post(login());
+    const headers = { authorization: "Bearer tsk" };
+    const reader = new Reader(await server.open(`/${LOG}/v1/tail?from=0`, { headers }));
+    const { data } = await reader.next("entry");
+    nowMs += 15_000;
+    await server.post(login());
+    expect((await reader.next("entry")).data["index"]).toBeGreaterThan(Number(data["index"]));
+    valid.clear();
+    nowMs += 15_000;
+    const [late] = [(await server.post([login()])).json<readonly { readonly index: number }[]>()].flat();
+    let rest = "";
+    for (let block = await reader.block(); block !== undefined; block = await reader.block()) rest += block;
+    expect(rest).not.toContain(`"index":${late?.index},`);
+    expect((await server.ask(`/${LOG}/v1/tail`, { headers })).status).toBe(401);
+  });
+
   test("gives entries in order, with their contents, and heads as they are published", async () => {
     const server = await TestServer.start({ witnesses: 0 });
     const sent = [login(), login()];

@@ -10,6 +10,7 @@ import { ed25519PublicKey } from "../../core/src/index.ts";
 import { addLog, createWitnessApp, initWitness, openWitness } from "../../witness/src/index.ts";
 import { type HostedLog, ROLES, type Role, type ServerAppOptions, Tokens, createToken } from "../src/index.ts";
 import { ServerApp, webApp } from "../src/app.ts";
+import type { TokenFinder } from "../src/tokens.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 export const ORIGIN = "log.example/app";
@@ -25,7 +26,7 @@ export interface TestServerOptions extends Partial<Omit<ServerAppOptions, "logs"
   readonly isNetworkUp?: boolean;
   readonly publicEntries?: boolean;
   /** Beside one for each role. */
-  readonly moreTokens?: Tokens;
+  readonly moreTokens?: TokenFinder;
   /** Others beside it. */
   readonly logs?: readonly HostedLog[];
 }
