@@ -56,8 +56,11 @@ export class Erasures {
     const known = await readRecord(storage, request);
     if (known !== undefined) return known;
     const kept: Kept = new Map();
+    const tags = await this.#tagsOf(input.subject);
+    // What is held stays under the person's key: without it a hold on the person would not find it.
+    const isHeld = (await this.#heldBy(this.#personOf(input.subject), tags)) !== undefined;
     // Most of what a duty keeps is sealed anew before the log is made to wait, the rest while it waits.
-    const seen = await this.#keepDuties(await this.#tagsOf(input.subject), 0, kept);
+    const seen = isHeld ? 0 : await this.#keepDuties(tags, 0, kept);
     return sequencer.alone(async (turn) => {
       const again = await readRecord(storage, request);
       if (again !== undefined) return again;

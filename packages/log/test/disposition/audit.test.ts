@@ -156,6 +156,23 @@ describe("audit and fsck", () => {
     await expectWhole(site);
   });
 
+  test("stay green while a hold stops the erasure of a person of whom a duty keeps something", async () => {
+    const site = await createSite({ witnesses: 3 });
+    const log = await filled(site, UNDER_RULES);
+    const created = { type: "account.create", outcome: "success", actor: { type: "user", id: "u0" } };
+    const [{ index } = { index: 0 }] = await log.appendEvents({ writer: "app", events: [event(21, created)] });
+    await log.disposition.setHold({ by: "officer-1", case: "c-1", selectors: { subject: "u0" } });
+    const held = await log.disposition.erase({ subject: "u0", ground: "asked", by: "officer-1" });
+    expect(held.state).toBe("held");
+    expect(await expectVerified(site, log)).toMatchObject({ erased: 0 });
+    const later = await daysLater(site, log, 400);
+    // What is held is found by its person. Six logins of others went, and the start of the log's own stream.
+    expect(await expectVerified(site, later)).toMatchObject({ erased: 7 });
+    for (const kept of [0, 3, 6, index]) expect(await openingIn(later, kept)).toBeInstanceOf(Uint8Array);
+    await later.close();
+    await expectWhole(site);
+  });
+
   test("name a sealed event that root deleted, and no other", async () => {
     const site = await createSite({ witnesses: 3 });
     const log = await filled(site);
