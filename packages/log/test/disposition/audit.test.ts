@@ -168,7 +168,7 @@ describe("audit and fsck", () => {
     const later = await daysLater(site, log, 400);
     // What is held is found by its person. Six logins of others went, and the start of the log's own stream.
     expect(await expectVerified(site, later)).toMatchObject({ erased: 7 });
-    for (const kept of [0, 3, 6, index]) expect(await openingIn(later, kept)).toBeInstanceOf(Uint8Array);
+    expect(await openingIn(later, index)).toBeInstanceOf(Uint8Array);
     await later.close();
     await expectWhole(site);
   });
