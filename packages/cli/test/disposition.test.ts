@@ -143,7 +143,19 @@ describe("erase", () => {
     expect(first.request).toBe(request);
   });
 
+  test("the list shows the newest first, and says how to see older ones", async () => {
+    await reported("lena", "mia");
+    const [older, newer] = [await eraseOf("lena"), await eraseOf("mia")];
+    const listed = await run("erase", "list", "--limit", "1", ...as("officer"));
+    expect(listed).toMatchObject({ code: 0, out: expect.stringMatching(new RegExp(`^${newer.request}  done `)) });
+    expect(listed.err).toBe(`there may be older ones: --before ${newer.request} lists them\n`);
+    const rest = await run("erase", "list", "--limit", "1", "--before", newer.request, ...as("officer"));
+    expect(rest.out).toMatch(new RegExp(`^${older.request}  done `));
+  });
+
   test.each([
+    ["a limit of none", ["list", "--limit", "0"]],
+    ["no request to list before", ["list", "--before", "x&y"]],
     ["no person", ["--ground", "g"]],
     ["no ground", ["--subject", "a"]],
     ["two ways to name a person", ["--subject", "a", "--subject-file", "b", "--ground", "g"]],

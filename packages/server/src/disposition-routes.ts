@@ -30,6 +30,7 @@ const UNLOGGED: readonly ProblemCode[] = [
   "log-stopped",
   "outcome-unknown",
   "clock-jumped",
+  "keys-unavailable",
 ];
 /** Of a body with a value. */
 const UNREAD: readonly ProblemCode[] = [

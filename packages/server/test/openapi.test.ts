@@ -3,7 +3,7 @@ import * as z from "zod";
 import { openApiDocument } from "../src/index.ts";
 import { OWN_PATHS } from "../src/own-routes.ts";
 import { LOG_ROUTES } from "../src/routing.ts";
-import { LOG, TestSender, TestServer, login, signedLogin } from "./test-server.ts";
+import { LOG, type Reply, TestSender, TestServer, login, signedLogin } from "./test-server.ts";
 
 interface Operation {
   readonly summary: string;
@@ -88,6 +88,13 @@ function validatorOf(name: string, status: number, mediaType: string): z.ZodType
   return z.fromJSONSchema(found as Parameters<typeof z.fromJSONSchema>[0]);
 }
 
+function expectDescribed(name: string, { status, headers, text }: Reply): void {
+  const [mediaType = ""] = (headers.get("content-type") ?? "").split(";", 1);
+  const validator = validatorOf(name, status, mediaType);
+  const value: unknown = mediaType.endsWith("json") ? JSON.parse(text) : text;
+  expect(validator.safeParse(value).error?.issues, `${name} ${status}: ${text}`).toBeUndefined();
+}
+
 describe("answers are what the document says", () => {
   test("of every route with values", async () => {
     const server = await TestServer.start();
@@ -115,14 +122,58 @@ describe("answers are what the document says", () => {
       ["GET /{log}/tile/{tile}", await server.ask(`/${LOG}/tile/0/0`)],
       ["GET /readyz", await server.ask("/readyz")],
     ] as const;
-    for (const [name, { status, headers, text }] of asked) {
-      const [mediaType = ""] = (headers.get("content-type") ?? "").split(";", 1);
-      const validator = validatorOf(name, status, mediaType);
-      const value: unknown = mediaType.endsWith("json") ? JSON.parse(text) : text;
-      expect(validator.safeParse(value).error?.issues, `${name} ${status}: ${text}`).toBeUndefined();
-    }
+    for (const [name, reply] of asked) expectDescribed(name, reply);
     server.network.up = false;
     const late = await server.post(login(), "?wait=witnessed&timeout=20");
     expect(validatorOf("POST /{log}/v1/events", 202, "application/json").safeParse(late.json()).success).toBe(true);
+  });
+
+  test("of erasure, legal holds, retention, rules and approvals, whatever the log had to say", async () => {
+    const server = await TestServer.start();
+    await server.post([login(), { ...login(), actor: { type: "user", id: "bert" } }], "?wait=witnessed");
+    const post = async (path: string, value?: unknown): Promise<Reply> =>
+      server.ask(`/${LOG}/v1/${path}`, {
+        method: "POST",
+        role: "officer",
+        type: "application/json",
+        ...(value === undefined ? {} : { body: JSON.stringify(value) }),
+      });
+    const get = async (path: string): Promise<Reply> => server.ask(`/${LOG}/v1/${path}`, { role: "officer" });
+    const held = await post("holds", { case: "c", reason: "r", subject: "bert", class: "auth", operation: "o" });
+    const { id } = held.json<{ id: string }>();
+    const stopping = await post("holds", { case: "c", subject: "bert", to: "2099-01-01T00:00:00Z" });
+    const erased = await post("erasures", { subject: "u_81", ground: "g" });
+    const { request } = erased.json<{ request: string }>();
+    const asked = [
+      ["POST /{log}/v1/holds", held],
+      ["POST /{log}/v1/holds", stopping],
+      ["POST /{log}/v1/holds", await post("holds", { case: "c" })],
+      ["GET /{log}/v1/holds", await get("holds")],
+      ["POST /{log}/v1/erasures", erased],
+      ["POST /{log}/v1/erasures", await post("erasures", { subject: "bert", ground: "g" })],
+      ["POST /{log}/v1/erasures", await post("erasures", { subject: "nobody", ground: "g" })],
+      ["GET /{log}/v1/erasures/{request}", await get(`erasures/${request}?timeout=20000`)],
+      ["POST /{log}/v1/erasures", await post("erasures", { subject: "u_81", ground: "g", request })],
+      ["GET /{log}/v1/erasures", await get("erasures")],
+      ["GET /{log}/v1/erasures/{request}/certificate", await get(`erasures/${request}/certificate?timeout=20000`)],
+      ["GET /{log}/v1/erasures/{request}/certificate", await get(`erasures/${id}/certificate`)],
+      ["POST /{log}/v1/holds/{id}/lift", await post(`holds/${id}/lift`)],
+      ["POST /{log}/v1/holds/{id}/lift", await post(`holds/${request}/lift`)],
+      ["GET /{log}/v1/holds", await get("holds?lifted=true")],
+      ["GET /{log}/v1/retention", await get("retention")],
+      ["POST /{log}/v1/retention/run", await post("retention/run")],
+      ["GET /{log}/v1/rules", await get("rules")],
+      ["POST /{log}/v1/rules", await post("rules", { text: "version: 1\nclasses: []\n" })],
+      ["POST /{log}/v1/rules", await post("rules", { text: "version: 1\ntwoPersons: [erasure, hold, rules]\n" })],
+      ["POST /{log}/v1/rules", await post("rules", { text: "version: 1\n" })],
+      ["POST /{log}/v1/erasures", await post("erasures", { subject: "bert", ground: "g" })],
+      ["POST /{log}/v1/holds", await post("holds", { case: "c", class: "auth" })],
+      ["POST /{log}/v1/approvals", await post("approvals", { approval: "tsa_" })],
+      ["POST /{log}/v1/subjects/export", await post("subjects/export", { subject: "nobody" })],
+    ] as const;
+    const statuses = asked.map(([, { status }]) => status);
+    expect(statuses.slice(0, 3)).toEqual([201, 201, 400]);
+    expect(statuses.filter((status) => status === 202).length).toBeGreaterThanOrEqual(5);
+    for (const [name, reply] of asked) expectDescribed(name, reply);
   });
 });

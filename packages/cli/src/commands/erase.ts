@@ -31,6 +31,7 @@ import { SUBJECT_OPTIONS, subjectOf } from "../subject-option.ts";
 import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
 import { bold, dim } from "../terminal.ts";
 
+const LIMIT_MAX = 1000;
 const WAIT_DEFAULT_SECONDS = 10;
 /** One request waits at most as long as the log allows. */
 const WAIT_STEP_MS = 20_000;
@@ -38,7 +39,8 @@ const WAIT_STEP_MS = 20_000;
 export const eraseCommand: Command = {
   name: "erase",
   summary: "erases a person for good, and fetches the proof of it",
-  usage: "--subject ID --ground TEXT | list | show REQUEST | certificate REQUEST [--out FOLDER]",
+  usage:
+    "--subject ID --ground TEXT | list [--limit N] [--before REQUEST] | show REQUEST | certificate REQUEST [--out FOLDER]",
   options: {
     ...LOG_OPTIONS,
     ...POLICY_OPTION,
@@ -50,6 +52,12 @@ export const eraseCommand: Command = {
       value: "SECONDS",
       help: `until the key is destroyed: ${WAIT_DEFAULT_SECONDS} by default, 0 not at all`,
     },
+    limit: {
+      type: "string",
+      value: "N",
+      help: `list: how many, the newest first: 100 by default, at most ${LIMIT_MAX}`,
+    },
+    before: { type: "string", value: "REQUEST", help: "list: those that were asked for before this one" },
     out: { type: "string", value: "FOLDER", help: "certificate: where to write it (this folder by default)" },
   },
   notes: [
@@ -70,12 +78,17 @@ export const eraseCommand: Command = {
 const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly string[]) => Promise<ExitCode>>> = {
   list: async (invocation, words) => {
     noWords(words);
+    const { terminal, text, signal } = invocation;
+    const [limit, before] = [wholeNumber(text("limit") ?? "100", "--limit"), text("before")];
+    if (limit < 1 || limit > LIMIT_MAX) throw new UsageError(`--limit: expected 1 to ${LIMIT_MAX}, got ${limit}`);
+    const query = `limit=${limit}${before === undefined ? "" : `&before=${requestOf(before)}`}`;
     const target = await targetOf(invocation, "officer");
-    const { value, known } = destructionsIn(
-      await requestLog(target, { path: "v1/erasures", signal: invocation.signal }),
-    );
-    for (const destruction of known) invocation.terminal.line(oneLine(destruction));
-    invocation.terminal.value(value);
+    const { value, known } = destructionsIn(await requestLog(target, { path: `v1/erasures?${query}`, signal }));
+    for (const destruction of known) terminal.line(oneLine(destruction));
+    terminal.value(value);
+    const last = known.at(-1);
+    if (last !== undefined && known.length === limit)
+      terminal.trouble(`there may be older ones: --before ${last.request} lists them`);
     return EXIT.ok;
   },
   show: async (invocation, words) => {
