@@ -19,100 +19,162 @@ export interface CatalogueEntry {
   readonly type: string;
   readonly description: string;
   readonly required: readonly RequirableField[];
+  /** What it is in OCSF 1.8; `activityId` 99 where that has no activity for it. */
+  readonly ocsf: OcsfActivity;
   readonly reporter: Reporter;
 }
 
-type Row = readonly [type: string, required: readonly RequirableField[], description: string];
+/** An event class of the Open Cybersecurity Schema Framework, and one of its activities. schema.ocsf.io/1.8.0 */
+export interface OcsfActivity {
+  readonly classUid: number;
+  readonly activityId: number;
+}
 
-const WHO: readonly RequirableField[] = ["actor"];
-const TRIED: readonly RequirableField[] = ["outcome", "actor"];
-const DONE_TO: readonly RequirableField[] = ["outcome", "actor", "targets"];
-const SESSION: readonly RequirableField[] = ["session"];
-const TOLD: readonly RequirableField[] = ["context"];
+type Row = readonly [
+  type: string,
+  required: readonly RequirableField[],
+  ocsf: readonly [classUid: number, activityId: number],
+  description: string,
+];
 
-const FROM_APPLICATIONS: readonly Row[] = [
-  ["auth.login", TRIED, "Somebody tried to log in; `auth` says how, `reason` why not"],
-  ["auth.logout", WHO, "Somebody logged out"],
-  ["auth.lockout", WHO, "An account was locked after too many failures; `subject` where another acted"],
-  ["auth.unlock", WHO, "A lockout was lifted; `subject` is whose, where another lifted it"],
-  ["auth.password.change", TRIED, "A password was changed by somebody who was logged in"],
+const FROM_APPLICATIONS = [
+  ["auth.login", ["outcome", "actor"], [3002, 1], "Somebody tried to log in; `auth` says how, `reason` why not"],
+  ["auth.logout", ["actor"], [3002, 2], "Somebody logged out"],
+  [
+    "auth.lockout",
+    ["actor"],
+    [3001, 9],
+    "An account was locked after too many failures; `subject` where another acted",
+  ],
+  ["auth.unlock", ["actor"], [3001, 12], "A lockout was lifted; `subject` is whose, where another lifted it"],
+  ["auth.password.change", ["outcome", "actor"], [3001, 3], "A password was changed by somebody who was logged in"],
   [
     "auth.password.reset.request",
-    WHO,
+    ["actor"],
+    [3001, 4],
     "A reset was asked for; the actor is `unverified`, as nobody has proved to be the one",
   ],
-  ["auth.password.reset.complete", TRIED, "A new password was set through a reset"],
-  ["auth.mfa.challenge", TRIED, "A further factor was asked for; `auth.factors` says which"],
-  ["auth.mfa.enroll", TRIED, "A factor was added"],
-  ["auth.mfa.remove", TRIED, "A factor was removed"],
-  ["auth.token.issue", TRIED, "A token was issued: its id or a keyed hash in `targets`, never the token"],
-  ["auth.token.refresh", TRIED, "A token was exchanged for a new one"],
-  ["auth.token.revoke", TRIED, "A token was revoked"],
-  ["auth.token.reuse", WHO, "A token came again that had been used up: a sign of theft"],
-  ["auth.key.create", TRIED, "An API key or passkey was made: its id in `targets`, never the key"],
-  ["auth.key.revoke", TRIED, "An API key or passkey was revoked"],
-  ["auth.link", TRIED, "An identity of another provider (`auth.provider`) was linked to the account"],
-  ["auth.unlink", TRIED, "A linked identity was removed from the account"],
+  ["auth.password.reset.complete", ["outcome", "actor"], [3001, 4], "A new password was set through a reset"],
+  ["auth.mfa.challenge", ["outcome", "actor"], [3002, 6], "A further factor was asked for; `auth.factors` says which"],
+  ["auth.mfa.enroll", ["outcome", "actor"], [3001, 10], "A factor was added"],
+  ["auth.mfa.remove", ["outcome", "actor"], [3001, 11], "A factor was removed"],
+  [
+    "auth.token.issue",
+    ["outcome", "actor"],
+    [3002, 99],
+    "A token was issued: its id or a keyed hash in `targets`, never the token",
+  ],
+  ["auth.token.refresh", ["outcome", "actor"], [3002, 99], "A token was exchanged for a new one"],
+  ["auth.token.revoke", ["outcome", "actor"], [3002, 99], "A token was revoked"],
+  ["auth.token.reuse", ["actor"], [3002, 99], "A token came again that had been used up: a sign of theft"],
+  [
+    "auth.key.create",
+    ["outcome", "actor"],
+    [3004, 1],
+    "An API key or passkey was made: its id in `targets`, never the key",
+  ],
+  ["auth.key.revoke", ["outcome", "actor"], [3004, 11], "An API key or passkey was revoked"],
+  [
+    "auth.link",
+    ["outcome", "actor"],
+    [3001, 99],
+    "An identity of another provider (`auth.provider`) was linked to the account",
+  ],
+  ["auth.unlink", ["outcome", "actor"], [3001, 99], "A linked identity was removed from the account"],
   [
     "auth.impersonate.start",
     ["outcome", "actor", "subject"],
+    [3002, 7],
     "The actor began to act as the subject; `reason` says why",
   ],
-  ["auth.impersonate.stop", ["actor", "subject"], "The actor no longer acts as the subject"],
-  ["account.create", TRIED, "An account was made; `subject` is whose, where another made it"],
-  ["account.enable", TRIED, "A disabled account was opened again"],
-  ["account.disable", TRIED, "An account was disabled"],
-  ["account.delete", TRIED, "An account was deleted"],
-  ["session.start", ["session", "actor"], "A session began"],
-  ["session.activity", SESSION, "A session was used, which moves its idle limit"],
-  ["session.class", SESSION, "A session came under the limits of another class, named in `context`"],
-  ["session.warning", SESSION, "The user was told that the session is about to end"],
-  ["session.extend", SESSION, "A session's limit was moved at the user's wish"],
-  ["session.rotate", SESSION, "A session's token was replaced; the session id stays, as it is not of the token"],
-  ["session.reauth", ["outcome", "session", "actor"], "The user was authenticated anew within a session"],
-  ["session.timeout", SESSION, "A session reached a limit; `reason` says which: idle or absolute"],
-  ["session.end", SESSION, "A session was ended before its limit, by its user or by an operator"],
-  ["session.use_after_expiry", SESSION, "A session that had ended was used"],
-  ["session.policy", TOLD, "The session limits that hold from now on, in `context`; of no one session"],
-  ["access.read", DONE_TO, "Something was read"],
-  ["access.write", DONE_TO, "Something was created, changed or deleted"],
-  ["access.export", DONE_TO, "Something was taken out in bulk"],
-  ["access.denied", DONE_TO, "Access was refused; `outcome` is `denied`"],
-  ["access.grant", DONE_TO, "A right to the targets was granted; `subject` is who has it now"],
-  ["access.revoke", DONE_TO, "A right to the targets was taken away; `subject` is who had it"],
-];
+  ["auth.impersonate.stop", ["actor", "subject"], [3002, 7], "The actor no longer acts as the subject"],
+  ["account.create", ["outcome", "actor"], [3001, 1], "An account was made; `subject` is whose, where another made it"],
+  ["account.enable", ["outcome", "actor"], [3001, 2], "A disabled account was opened again"],
+  ["account.disable", ["outcome", "actor"], [3001, 5], "An account was disabled"],
+  ["account.delete", ["outcome", "actor"], [3001, 6], "An account was deleted"],
+  ["session.start", ["session", "actor"], [3002, 1], "A session began"],
+  ["session.activity", ["session"], [3002, 99], "A session was used, which moves its idle limit"],
+  ["session.class", ["session"], [3002, 99], "A session came under the limits of another class, named in `context`"],
+  ["session.warning", ["session"], [3002, 99], "The user was told that the session is about to end"],
+  ["session.extend", ["session"], [3002, 99], "A session's limit was moved at the user's wish"],
+  [
+    "session.rotate",
+    ["session"],
+    [3002, 99],
+    "A session's token was replaced; the session id stays, as it is not of the token",
+  ],
+  ["session.reauth", ["outcome", "session", "actor"], [3002, 1], "The user was authenticated anew within a session"],
+  ["session.timeout", ["session"], [3002, 2], "A session reached a limit; `reason` says which: idle or absolute"],
+  ["session.end", ["session"], [3002, 2], "A session was ended before its limit, by its user or by an operator"],
+  ["session.use_after_expiry", ["session"], [3002, 99], "A session that had ended was used"],
+  [
+    "session.policy",
+    ["context"],
+    [3004, 3],
+    "The session limits that hold from now on, in `context`; of no one session",
+  ],
+  ["access.read", ["outcome", "actor", "targets"], [6001, 2], "Something was read"],
+  ["access.write", ["outcome", "actor", "targets"], [6001, 3], "Something was created, changed or deleted"],
+  ["access.export", ["outcome", "actor", "targets"], [6001, 7], "Something was taken out in bulk"],
+  ["access.denied", ["outcome", "actor", "targets"], [6001, 99], "Access was refused; `outcome` is `denied`"],
+  [
+    "access.grant",
+    ["outcome", "actor", "targets"],
+    [3005, 1],
+    "A right to the targets was granted; `subject` is who has it now",
+  ],
+  [
+    "access.revoke",
+    ["outcome", "actor", "targets"],
+    [3005, 2],
+    "A right to the targets was taken away; `subject` is who had it",
+  ],
+] as const;
 
-const FROM_SENDERS: readonly Row[] = [
+const FROM_SENDERS = [
   [
     "stream.start",
     [],
+    [6002, 3],
     "Sequence 1 of a signed stream; `context` names the stream before it and its last number, if known",
   ],
-  ["stream.end", [], "The orderly end of a signed stream"],
-  ["stream.beat", [], "An idle stream is still open"],
+  ["stream.end", [], [6002, 4], "The orderly end of a signed stream"],
+  ["stream.beat", [], [6002, 99], "An idle stream is still open"],
   [
     "stream.refused",
-    TOLD,
+    ["context"],
+    [6002, 99],
     "In place of an event that was refused for good: its id, type and problem code in `context`",
   ],
-];
+] as const;
 
-const FROM_THE_LOG: readonly Row[] = [
-  ["log.head", TOLD, "The newest witnessed checkpoint: what follows it came later"],
-  ["log.read", WHO, "Somebody read contents: indices and tags in `context`, never contents"],
-  ["log.export", WHO, "Somebody exported contents"],
-  ["log.key", TOLD, "A sender's or the log's own key was pinned, replaced or withdrawn"],
-  ["log.rules", TOLD, "The log's rules (retention, roles, sender keys) that hold from now on"],
-  ["log.retention", TOLD, "A retention run, or a change of class"],
-  ["log.erasure", TOLD, "A certificate of erasure: request, ground, state, scope and destroyed keys"],
-  ["log.hold", TOLD, "A legal hold was placed or lifted"],
-  ["log.check", TOLD, "A check of the log by itself, and what was found"],
-  ["log.alert", TOLD, "Something that an operator has to look into"],
-  ["log.silence", TOLD, "A stream has been silent for longer than it should be"],
-];
+const FROM_THE_LOG = [
+  ["log.head", ["context"], [6002, 99], "The newest witnessed checkpoint: what follows it came later"],
+  ["log.read", ["actor"], [6001, 2], "Somebody read contents: indices and tags in `context`, never contents"],
+  ["log.export", ["actor"], [6001, 7], "Somebody exported contents"],
+  ["log.key", ["context"], [3004, 3], "A sender's or the log's own key was pinned, replaced or withdrawn"],
+  ["log.rules", ["context"], [3004, 3], "The log's rules (retention, roles, sender keys) that hold from now on"],
+  ["log.retention", ["context"], [6002, 99], "A retention run, or a change of class"],
+  ["log.erasure", ["context"], [6001, 4], "A certificate of erasure: request, ground, state, scope and destroyed keys"],
+  ["log.hold", ["context"], [3004, 3], "A legal hold was placed or lifted"],
+  ["log.check", ["context"], [6002, 99], "A check of the log by itself, and what was found"],
+  ["log.alert", ["context"], [2004, 1], "Something that an operator has to look into"],
+  ["log.silence", ["context"], [2004, 1], "A stream has been silent for longer than it should be"],
+] as const;
+
+/** A type that applications report. */
+export type ApplicationType = (typeof FROM_APPLICATIONS)[number][0];
+
+/** The fields that a type which applications report needs. */
+export type RequiredFieldOf<Type extends ApplicationType> = Extract<
+  (typeof FROM_APPLICATIONS)[number],
+  readonly [Type, ...(readonly unknown[])]
+>[1][number];
 
 function entriesOf(rows: readonly Row[], reporter: Reporter): CatalogueEntry[] {
-  return rows.map(([type, required, description]) => ({ type, required, description, reporter }));
+  return rows.map(([type, required, [classUid, activityId], description]) => {
+    return { type, required, ocsf: { classUid, activityId }, description, reporter };
+  });
 }
 
 /** Every core type. docs/reference/events.md is its printed form. */

@@ -74,12 +74,17 @@ export {
   tenantTag,
 } from "./tags.ts";
 export {
+  type ApplicationType,
   CATALOGUE,
   CORE_NAMESPACES,
   type CatalogueEntry,
+  type OcsfActivity,
   type Reporter,
   type RequirableField,
+  type RequiredFieldOf,
+  type TypeProblem,
   catalogueEntry,
+  typeProblem,
 } from "./catalogue.ts";
 export type { Context, ContextValue } from "./context.ts";
 export type { EventDefect } from "./defects.ts";

@@ -145,13 +145,21 @@ describe("docs/reference/events.md", () => {
   const page = readFileSync(fileURLToPath(new URL("../../../docs/reference/events.md", import.meta.url)), "utf8");
 
   test("has every core type with what it needs and means, in the catalogue's order", () => {
-    const printed = [...page.matchAll(/^\| `([a-z]+\.[a-z._]+)` \| (.*) \| (.*) \|$/gm)].map((match) => match.slice(1));
-    const expected = CATALOGUE.map(({ type, required, description }) => [
+    const printed = [...page.matchAll(/^\| `([a-z]+\.[a-z._]+)` \| (.*) \| (.*) \| (.*) \|$/gm)].map((match) =>
+      match.slice(1),
+    );
+    const expected = CATALOGUE.map(({ type, required, ocsf, description }) => [
       type,
       required.length === 0 ? "-" : required.map((field) => `\`${field}\``).join(", "),
+      `${ocsf.classUid}.${ocsf.activityId}`,
       description,
     ]);
     expect(printed).toEqual(expected);
+  });
+
+  test("names every OCSF class that a type has", () => {
+    const named = [...page.matchAll(/^\| (\d{4}) \| ([A-Z][A-Za-z ]+) \|$/gm)].map(([, uid]) => Number(uid));
+    expect(named).toEqual([...new Set(CATALOGUE.map(({ ocsf }) => ocsf.classUid))].toSorted((a, b) => a - b));
   });
 
   test("has every field, and an example that is valid", () => {
