@@ -155,11 +155,14 @@ export class Erasures {
     const { storage, sequencer } = this.#options;
     for (const record of await pendingRecords(storage)) {
       if (record.state !== "held" || record.person === undefined) continue;
-      await sequencer.alone(async (turn) => this.#resume(turn, record));
+      await sequencer.alone(async (turn) => this.#resume(turn, record.request));
     }
   }
 
-  async #resume(turn: Turn, record: DestructionRecord): Promise<void> {
+  async #resume(turn: Turn, wanted: string): Promise<void> {
+    const record = await readRecord(this.#options.storage, wanted);
+    // Another may have carried it out while this one waited for its turn.
+    if (record?.state !== "held") return;
     const subject = this.#heldSubject(record);
     if (subject === undefined) {
       // Another order has destroyed that key since, and with it all that this one asked for.

@@ -245,6 +245,22 @@ describe("a legal hold", () => {
     await expectWhole(site);
   });
 
+  test("lifted twice at once carries out what it stopped once, and the order is not forgotten", async () => {
+    const site = await createSite();
+    const log = await openAt(site, START_MS);
+    await append(log, [login(1)]);
+    const { id } = await held(log, { subject: "u1" });
+    const { request } = await log.disposition.erase({ subject: "u1", ground: "asked", by: "officer-1" });
+    await Promise.all([1, 2, 3].map(async () => log.disposition.liftHold({ id, by: "officer-1" })));
+    expect(await log.disposition.waitForDestruction(request, 10_000)).toMatchObject({
+      state: "done",
+      ordered: [expect.any(Number)],
+      done: expect.any(Number),
+    });
+    await log.close();
+    await expectWhole(site);
+  });
+
   test("that covers nothing of a person stops no erasure", async () => {
     const site = await createSite();
     const log = await openAt(site, START_MS);
