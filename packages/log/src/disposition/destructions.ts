@@ -124,6 +124,8 @@ export class Destructions {
       ordered: [],
       unpruned: false,
     };
+    // What cannot be said must not begin: the key would be retired, and no certificate would ever say so.
+    this.#orderOf(record);
     // Dying from here on leaves an order that the next start completes, before anything else is logged.
     await this.#options.storage.putRows(recordRows(record));
     return this.#retireAndLog(turn, record);
@@ -170,13 +172,8 @@ export class Destructions {
 
   async #retireAndLog(turn: Turn, record: DestructionRecord): Promise<DestructionRecord> {
     await this.#retire(record);
-    const finalOn = this.#options.finalOn(this.#options.now());
-    const parts = partsOf(record);
+    const { parts, events, finalOn } = this.#orderOf(record);
     let ordered = record;
-    const events = parts.map((tags, at) => ({
-      type: "log.erasure",
-      context: certificateOf({ ...record, finalOn }, { tags, part: at + 1, parts: parts.length }),
-    }));
     await turn.reportAll(events, (indexes) => {
       ordered = { ...record, state: "ordered", ordered: indexes, finalOn };
       return [...recordRows(ordered), ...erasedRows(ordered, parts)];
@@ -185,6 +182,21 @@ export class Destructions {
     this.changes.notify();
     this.#carryOut();
     return ordered;
+  }
+
+  /** @throws {EventError} `certificate-malformed`: a part of it is beyond the bounds of a certificate. */
+  #orderOf(record: DestructionRecord): {
+    readonly parts: readonly (readonly TagScope[] | undefined)[];
+    readonly events: readonly { readonly type: string; readonly context: Context }[];
+    readonly finalOn: string;
+  } {
+    const finalOn = this.#options.finalOn(this.#options.now());
+    const parts = partsOf(record);
+    const events = parts.map((tags, at) => ({
+      type: "log.erasure",
+      context: certificateOf({ ...record, finalOn }, { tags, part: at + 1, parts: parts.length }),
+    }));
+    return { parts, events, finalOn };
   }
 
   /** Moves the person's key, if it is still the one that is to be destroyed. */

@@ -173,6 +173,19 @@ describe("audit and fsck", () => {
     await expectWhole(site);
   });
 
+  test("stay green where an erasure is refused that no certificate could tell of", async () => {
+    const site = await createSite({ witnesses: 3 });
+    const log = await filled(site);
+    for (const wrong of [{ by: "" }, { by: "b".repeat(257) }, { approvedBy: "two\nlines" }]) {
+      const input = { subject: "u0", ground: "asked", by: "officer-1", ...wrong };
+      await expect(log.disposition.erase(input)).rejects.toMatchObject({ code: "certificate-malformed" });
+    }
+    expect(await expectVerified(site, log)).toMatchObject({ erased: 0, erasuresOrdered: 0 });
+    expect(await log.disposition.destructions()).toEqual([]);
+    await log.close();
+    await expectWhole(site);
+  });
+
   test("name a sealed event that root deleted, and no other", async () => {
     const site = await createSite({ witnesses: 3 });
     const log = await filled(site);
