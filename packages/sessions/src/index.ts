@@ -1,0 +1,16 @@
+/** Sessions that provably ended: limits, the decision, stores, and the manager that enforces and reports. */
+export * from "./decide.ts";
+export { type Duration, parseDuration } from "./duration.ts";
+export type { SessionEntry, SessionEntryType } from "./entry.ts";
+export { SessionError, type SessionErrorCode } from "./error.ts";
+export {
+  type LimitsOptions,
+  PRESETS,
+  type PartialLimits,
+  type Preset,
+  type SessionLimits,
+  sameLimits,
+  strictest,
+} from "./limits.ts";
+export * from "./policy.ts";
+export * from "./state.ts";

@@ -1,0 +1,81 @@
+/** What is known of one session. Nothing else decides what becomes of it. */
+import type { SessionLimits } from "./limits.ts";
+
+/** The limits that end a session. */
+export type LimitReason = "idle" | "absolute";
+/** The wishes that do: its user's, an operator's (or the user's elsewhere), or that of a newer session. */
+export type WishReason = "logout" | "revoked" | "superseded";
+export type EndReason = LimitReason | WishReason;
+
+export interface SessionEnd {
+  readonly reason: EndReason;
+  /** When it was over: the deadline that it reached, or the moment when somebody ended it. */
+  readonly at: number;
+  /** When that was noticed; `at`, but for a deadline. */
+  readonly detectedAt: number;
+}
+
+/** A token that opens the session: of the token itself only its SHA-256 is kept. */
+export interface TokenHash {
+  readonly hash: string;
+  /** From then on it does not; `null` for the one that is current. */
+  readonly until: number | null;
+}
+
+/** One session. All times are ms since 1970 by the store's clock. */
+export interface SessionState {
+  readonly version: 1;
+  /** Random and stable; not of any token. */
+  readonly id: string;
+  readonly user: string;
+  readonly tenant: string | null;
+  /** Every class that it came under, the latest last. */
+  readonly classes: readonly string[];
+  readonly startedAt: number;
+  readonly lastActivityAt: number;
+  /** What the log knows of {@link lastActivityAt}. */
+  readonly loggedActivityAt: number;
+  /** When the user was last authenticated. */
+  readonly authAt: number;
+  /** Each factor and when it was last shown. */
+  readonly factors: Readonly<Record<string, number>>;
+  readonly limits: SessionLimits;
+  /** How long before the deadline the user is warned. */
+  readonly warningMs: number;
+  /** When the limits became stricter last: a deadline that lies before that was not one then. */
+  readonly limitsSince: number;
+  /** The hash of the document that the limits were last compared with. */
+  readonly policy: string;
+  /** The deadline that the user was shown a warning of. */
+  readonly warnedFor: number | null;
+  /** The current one first. Empty where the application has tokens of its own. */
+  readonly tokens: readonly TokenHash[];
+  /** From where it was used last: a hash, to compare. */
+  readonly place: string | null;
+  readonly ended: SessionEnd | null;
+  /** Uses after the end that no entry counts yet, and when one did last. */
+  readonly lateUses: { readonly count: number; readonly loggedAt: number | null };
+  /** The latest moment that anything was decided at: time never runs back. */
+  readonly at: number;
+  /** Entries so far: the number of the next one. */
+  readonly entries: number;
+}
+
+/** When a session is over however active it is. */
+export function absoluteAtOf({ startedAt, limits, limitsSince }: SessionState): number {
+  return Math.max(startedAt + limits.absoluteMs, limitsSince);
+}
+
+/** When it is over unless something happens. Reaching it is being over. */
+export function deadlineOf(state: SessionState): number {
+  const { lastActivityAt, limits, limitsSince } = state;
+  const idleAt = limits.idleMs === null ? Infinity : Math.max(lastActivityAt + limits.idleMs, limitsSince);
+  return Math.min(idleAt, absoluteAtOf(state));
+}
+
+/** The limit that {@link deadlineOf} is of. */
+export function boundOf(state: SessionState): LimitReason {
+  const { startedAt, lastActivityAt, limits } = state;
+  const idleAt = limits.idleMs === null ? Infinity : lastActivityAt + limits.idleMs;
+  return startedAt + limits.absoluteMs <= idleAt ? "absolute" : "idle";
+}
