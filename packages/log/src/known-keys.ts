@@ -16,6 +16,7 @@ import type { Sequencer } from "./sequencer.ts";
 const CHANGES = {
   checkpoint: { added: "added", gone: "retired", other: "replaced" },
   sender: { added: "added", gone: "retired", other: "replaced" },
+  master: { added: "added", gone: "retired", other: "rewrapped" },
   token: { added: "token-created", gone: "token-revoked", other: "token-changed" },
 } as const;
 

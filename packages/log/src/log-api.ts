@@ -74,8 +74,11 @@ export interface RestoredKeyStore {
 /** What may be public about a key or token: no secret, no person. */
 export type KeyFacts = Readonly<Record<string, string | number>>;
 
-/** `checkpoint`: signs heads. `sender`: is let in by the configuration. `token`: whom the API knows. */
-export type KnownKeyKind = "checkpoint" | "sender" | "token";
+/**
+ * `checkpoint`: signs heads. `sender`: is let in by the configuration. `token`: whom the API knows. `master`: wraps the key
+ * store, one at a time.
+ */
+export type KnownKeyKind = "checkpoint" | "sender" | "token" | "master";
 
 export interface KnownKey {
   /** Tells it from the others of its kind; up to 400 characters. */

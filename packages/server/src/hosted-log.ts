@@ -9,6 +9,8 @@ export interface HostedLog {
   readonly log: Log | undefined;
   /** Why there is no log. */
   readonly failure: Reason | undefined;
+  /** A public name for the master key that its key store is wrapped by. */
+  readonly masterKey?: string | undefined;
   /** Where its key store is backed up. */
   readonly keyBackup?: KeyBackupState | undefined;
 }

@@ -32,6 +32,7 @@ export {
   addLogKeys,
   retireLogKey,
 } from "./rotate-log-key.ts";
+export { type RewrapInput, type RewrappedKeyStore, rewrapKeyStores } from "./rewrap.ts";
 export { type KeyBackupFolders, keyBackupFolders } from "./key-backup.ts";
 export { type ServeLogsOptions, type ServedLogs, serveLogs } from "./serve.ts";
 export type { Matcher, Scope, ScopeKind } from "./scope.ts";

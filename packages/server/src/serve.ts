@@ -29,6 +29,7 @@ import { directListener } from "./direct.ts";
 import { layoutOf, logLayoutOf } from "./layout.ts";
 import { openSecretKey } from "./secret-key.ts";
 import { masterKeyOf } from "./master-key.ts";
+import { masterKeyName } from "./rewrap.ts";
 import { type Profile, assertProduction } from "./profile.ts";
 import { watchStatus } from "./status-watch.ts";
 import { createTlsServer, openTlsFiles } from "./tls.ts";
@@ -213,8 +214,9 @@ async function openHosted(config: LogConfig, options: HostOptions): Promise<Open
     // Once the log has found its key store to be the newest: an older one must replace no backup.
     const hasKeys = !log.status().reasons.some(({ code }) => code === "keys-unavailable");
     const keyBackup = hasKeys ? await startKeyBackups(config, options) : undefined;
+    const masterKey = hasKeys ? masterKeyName(await masterKeyOf(options.dir, options.config)) : undefined;
     return {
-      hosted: { name, publicEntries, log, failure: undefined, keyBackup },
+      hosted: { name, publicEntries, log, failure: undefined, keyBackup, masterKey },
       close: async (graceMs) => {
         await keyBackup?.close();
         await log.close({ graceMs });

@@ -1,5 +1,5 @@
 /**
- * Tells each log which tokens there are for it, so that every change of them is an entry, `log.key`.
+ * Tells each log which tokens there are for it, and which master key, so that every change of them is an entry, `log.key`.
  *
  * Tokens are made and revoked by changing a file, whether the server runs or not, and they end by themselves. So what there
  * is now is compared every second with what was told last; a log that cannot note it yet is told again.
@@ -53,10 +53,11 @@ export class TokenReport {
     }
   }
 
-  async #tell({ name, log }: HostedLog): Promise<void> {
+  async #tell({ name, log, masterKey }: HostedLog): Promise<void> {
     const valid = this.#options.tokens.valid(name);
     const now = JSON.stringify(valid);
     if (log === undefined || this.#told.get(name) === now) return;
+    if (masterKey !== undefined) await log.reportKeys("master", [{ id: "master", facts: { masterKey } }]);
     await log.reportKeys(
       "token",
       valid.map(({ id, role, expiresAt }) => {

@@ -1,27 +1,50 @@
-/** `keys`: the public keys of a server's or a witness's folder, fingerprints, and a server's tokens. Prints no secret key. */
+/**
+ * `keys`: the public keys of a server's or a witness's folder, fingerprints, a server's tokens, the rotation of a log's keys
+ * and the backups of key stores. Prints no secret key.
+ */
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { formatKeyId, parseVkey, quote } from "@tallystick/core";
 import { ROLES, type Role, createToken, layoutOf, listTokens, readServer, revokeToken } from "@tallystick/server";
 import { formatFingerprint, readWitnessKeys } from "@tallystick/witness";
-import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
+import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords } from "../command.ts";
+import { folderOf } from "../server-folder.ts";
 import { SUBJECT_OPTIONS, optionalSubjectOf } from "../subject-option.ts";
 import { bold } from "../terminal.ts";
+import { backUpAction, listBackupsAction, restoreAction, rewrapAction } from "./keys-backup.ts";
+import { rotateLogAction, rotateTokenAction } from "./keys-rotate.ts";
 
 export const keysCommand: Command = {
   name: "keys",
-  summary: "shows public keys and fingerprints; makes, lists and revokes tokens",
+  summary:
+    "shows public keys; makes, replaces and revokes tokens; replaces a log's keys; backs up and restores key stores",
   usage:
-    "show --dir DIR | fingerprint VKEY | tokens --dir DIR | create-token --dir DIR --name LOG --role ROLE [--subject ID] [--tenant ID] | revoke-token ID --dir DIR",
+    "show --dir DIR | fingerprint VKEY | tokens --dir DIR | create-token --dir DIR --name LOG --role ROLE [--subject ID] [--tenant ID] | rotate-token ID --dir DIR [--overlap 24h] | revoke-token ID --dir DIR | rotate-log --dir DIR [--name LOG] [--retire KEYID] | backups --dir DIR [--name LOG] | back-up --dir DIR [--name LOG] | restore --dir DIR [--name LOG] [--from BACKUP] | rewrap --dir DIR --before FILE [--make]",
   options: {
     dir: { type: "string", value: "DIR", help: "the folder of a server, or of a witness" },
-    name: { type: "string", value: "LOG", help: "create-token: the log that it is for" },
+    name: {
+      type: "string",
+      value: "LOG",
+      help: "the log; need not be said where there is one only, but for create-token",
+    },
     role: { type: "string", value: "ROLE", help: `create-token: ${ROLES.join(", ")}` },
     subject: { type: "string", value: "ID", help: "create-token: the person whose contents a reader may have" },
     "subject-file": SUBJECT_OPTIONS["subject-file"],
     tenant: { type: "string", value: "ID", help: "create-token: the tenant whose contents a reader may have" },
+    overlap: {
+      type: "string",
+      value: "TIME",
+      help: "rotate-token: how long the old one goes on, such as 90m, 24h, 7d or 0",
+    },
+    retire: { type: "string", value: "KEYID", help: "rotate-log: the old key, which is to go; 8 hex digits" },
+    from: { type: "string", value: "BACKUP", help: "restore: the backup; the newest that can be read, by default" },
+    before: { type: "string", value: "FILE", help: "rewrap: server.json as it was, with the master key of before" },
+    make: { type: "boolean", help: "rewrap: make the new master key where server.json says; never replaces one" },
   },
-  notes: ["A running server takes up new and revoked tokens within seconds; a token is shown once."],
+  notes: [
+    "A running server takes up new and revoked tokens within seconds; a token is shown once.",
+    "docs/guides/rotate-keys.md goes through tokens, a log's keys and backups step by step.",
+  ],
   run: async (invocation) => {
     const [action = "", ...words] = invocation.words;
     const act = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
@@ -30,7 +53,9 @@ export const keysCommand: Command = {
   },
 };
 
-const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly string[]) => Promise<ExitCode>>> = {
+type Action = (invocation: Invocation, words: readonly string[]) => Promise<ExitCode>;
+
+const ACTIONS: Readonly<Record<string, Action>> = {
   show: async (invocation) => {
     const dir = folderOf(invocation);
     const keys = (await isThere(join(dir, "witness.json"))) ? [await witnessKeys(dir)] : (await readServer(dir)).logs;
@@ -48,8 +73,10 @@ const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly 
   },
   tokens: async (invocation) => {
     const tokens = await listTokens(layoutOf(folderOf(invocation)).tokens);
-    for (const { id, role, log, createdAt } of tokens)
-      invocation.terminal.line(`${id.padEnd(20)} ${role.padEnd(8)} ${log}  ${createdAt}`);
+    for (const { id, role, log, createdAt, expiresAt } of tokens) {
+      const end = expiresAt === undefined ? "" : `  until ${expiresAt}`;
+      invocation.terminal.line(`${id.padEnd(20)} ${role.padEnd(8)} ${log}  ${createdAt}${end}`);
+    }
     invocation.terminal.value(tokens);
     return EXIT.ok;
   },
@@ -74,7 +101,20 @@ const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly 
     invocation.terminal.value({ id });
     return EXIT.ok;
   },
+  "rotate-token": rotateTokenAction,
+  "rotate-log": noMoreWords(rotateLogAction),
+  backups: noMoreWords(listBackupsAction),
+  "back-up": noMoreWords(backUpAction),
+  restore: noMoreWords(restoreAction),
+  rewrap: noMoreWords(rewrapAction),
 };
+
+function noMoreWords(act: (invocation: Invocation) => Promise<ExitCode>): Action {
+  return async (invocation, words) => {
+    noWords(words);
+    return act(invocation);
+  };
+}
 
 /** @throws {UsageError} A reader without one, or another role with one. */
 async function scopeOf(
@@ -86,12 +126,6 @@ async function scopeOf(
   if (isScoped !== (role === "reader"))
     throw new UsageError("create-token: expected --subject or --tenant for a reader, and for no other role");
   return { ...(subject === undefined ? {} : { subject }), ...(tenant === undefined ? {} : { tenant }) };
-}
-
-function folderOf(invocation: Invocation): string {
-  const dir = invocation.text("dir");
-  if (dir === undefined) throw new UsageError("--dir: expected the folder of a server or of a witness");
-  return dir;
 }
 
 async function witnessKeys(dir: string): Promise<{ name: string; vkeys: readonly string[] }> {
