@@ -86,6 +86,7 @@ describe("audit --contents", () => {
       { status: 410, body: '{"code":"erased"}' },
       { status: 410, body: '{"code":"erased","certificate":0}' },
       { status: 410, body: '{"code":"erased","certificate":"3"}' },
+      { status: 410, body: '{"code":"erased","certificate":3}' },
       { status: 410, body: "" },
       { status: 404, body: '{"code":"index-unknown"}' },
       { status: 500, body: '{"code":"log-corrupt"}' },
@@ -104,20 +105,28 @@ describe("audit --contents", () => {
     expectFailure(await audit("--contents"), 2, "audit");
   });
 
-  test("is CONTENTS-WITHHELD, with 2, where the log names a certificate beyond the audited head", async () => {
-    await report(false);
-    contents = () => ({ status: 410, body: '{"code":"erased","certificate":3}' });
+  test("is CONTENTS-WITHHELD, with 2, where the log shows a certificate beyond the audited head", async () => {
+    const erased = new ErasedLog();
+    for (const id of ["anna", "bob", "anna"]) await erased.login(id);
+    const tag = erased.tagOf("anna");
+    const ordered = await erased.certify(orderOf(erased, { tags: [erased.chainOf(tag)] }));
+    double = erased.log;
+    double.publish(3);
+    openings = erased.openings;
+    const opened = contents;
+    const gone = { status: 410, body: JSON.stringify({ code: "erased", certificate: ordered }) };
+    contents = (index) => (index % 2 === 0 ? gone : opened(index));
     const ran = await audit("--contents");
     expect(ran).toMatchObject({ code: 2, err: "", out: expect.stringMatching(/^CONTENTS-WITHHELD {2}/) });
     expect(ran.out).toContain(
-      "contents none opened; 3 erased meanwhile, from index 0 on: nothing is known of them, audit again",
+      "contents 1 opened, each matches its leaf; 2 erased meanwhile, from index 0 on: nothing is known of them, audit again",
     );
     expect(ran.out).toContain("last sequence 3, ");
     expect(ran.out).toContain("ended, open or cut");
     expect(await auditJson("--contents")).toMatchObject({
       verdict: "CONTENTS-WITHHELD",
-      counts: { opened: 0, withheld: 3 },
-      withheld: [0, 1, 2],
+      counts: { opened: 1, withheld: 2 },
+      withheld: [0, 2],
     });
   });
 

@@ -8,13 +8,16 @@
 import { TallystickError, encodeHex } from "@tallystick/core";
 import {
   CERTIFICATE_TYPE,
+  type Certificate,
   CertificateAudit,
   Certificates,
   type Finding,
+  HOLD_CLASS,
   type Leaf,
   type LeafAudit,
   type TallyEvent,
   computeCommitment,
+  coversLeaf,
   dayOf,
   decodeEvent,
   decodeOpening,
@@ -27,6 +30,8 @@ import { compareWithContents, openLeaf } from "./receipt.ts";
 const KEPT_MAX = 1000;
 /** Entries without contents for which the log names no certificate that covers them: they wait for one till the end. */
 const WAITING_MAX = 10_000;
+/** Certificates that are looked at ahead: a log that names another for each entry must not fill the memory. */
+const AHEAD_MAX = 100_000;
 
 /** What the log says instead of contents: that a key was destroyed. */
 export interface ErasedContents {
@@ -74,6 +79,8 @@ export class ContentsAudit {
   readonly certificates: CertificateAudit;
   readonly #options: ContentsAuditOptions;
   readonly #ahead = new Certificates();
+  /** Those that the log shows behind the audited head. */
+  readonly #beyond = new Map<number, Certificate>();
   readonly #foreseen = new Map<number, Foreseen>();
   /** Asked for ahead, whatever came of it. */
   readonly #asked = new Set<number>();
@@ -82,7 +89,7 @@ export class ContentsAudit {
   opened = 0;
   /** Entries that a certificate covers. */
   erased = 0;
-  /** Erased, as the log says, under a certificate that the audited head does not cover: nothing is known of them. */
+  /** Erased under a certificate that the log shows behind the audited head: nothing is proved of them yet. */
   withheldTotal = 0;
   readonly withheld: number[] = [];
 
@@ -102,7 +109,7 @@ export class ContentsAudit {
       this.certificates.leaf(index, leaf, "open");
       return this.#open(index, leaf, shown);
     }
-    const isBeyond = (shown?.certificate ?? 0) >= this.#options.size;
+    const isBeyond = await this.#isErasedBeyond(index, leaf, shown);
     this.certificates.leaf(index, leaf, isBeyond ? "unknown" : "gone");
     if (isBeyond) {
       this.#withhold(index);
@@ -111,6 +118,15 @@ export class ContentsAudit {
     if (this.certificates.certificates.covering(index, leaf) === undefined) await this.#wait(index, leaf, shown);
     else this.erased += 1;
     return undefined;
+  }
+
+  /** Whether the log shows a certificate that covers an entry, behind the audited head: a later audit proves it, or not. */
+  async #isErasedBeyond(index: number, leaf: Leaf, shown: ErasedContents | undefined): Promise<boolean> {
+    const named = shown?.certificate;
+    if (named === undefined || named < this.#options.size) return false;
+    await this.#lookAhead(named);
+    const certificate = this.#beyond.get(named);
+    return certificate !== undefined && (coversLeaf(certificate, index, leaf) || isOfHold(certificate, index, leaf));
   }
 
   #open(index: number, leaf: Leaf, opening: Uint8Array): TallyEvent | undefined {
@@ -137,7 +153,7 @@ export class ContentsAudit {
 
   async #wait(index: number, leaf: Leaf, shown: ErasedContents | undefined): Promise<void> {
     const named = shown?.certificate;
-    if (named !== undefined && named > index) await this.#lookAhead(named);
+    if (named !== undefined && named > index && named < this.#options.size) await this.#lookAhead(named);
     const covering = this.#foreseen.get(this.#ahead.covering(index, leaf) ?? -1);
     if (covering !== undefined) {
       if (covering.relying === 0) covering.first = index;
@@ -159,13 +175,18 @@ export class ContentsAudit {
 
   /** Takes a certificate for what the log says it is; {@link finish} tells if it was. */
   async #lookAhead(index: number): Promise<void> {
-    if (this.#asked.has(index)) return;
+    if (this.#asked.has(index) || this.#asked.size >= AHEAD_MAX) return;
     this.#asked.add(index);
     const opening = await this.#options.openingOf(index);
     if (!(opening instanceof Uint8Array)) return;
     try {
       const { salt, event } = decodeOpening(opening);
-      this.#ahead.add(index, parseCertificate(decodeEvent(event)));
+      const certificate = parseCertificate(decodeEvent(event));
+      if (index >= this.#options.size) {
+        this.#beyond.set(index, certificate);
+        return;
+      }
+      this.#ahead.add(index, certificate);
       const commitment = encodeHex(computeCommitment({ salt, event }));
       this.#foreseen.set(index, { commitment, isConfirmed: false, relying: 0, first: 0 });
     } catch (error) {
@@ -209,11 +230,11 @@ export class ContentsAudit {
   }
 
   /** While somebody is being erased, contents are gone a moment before their certificate is there. */
-  async #askAgain({ index, named }: Waiting): Promise<void> {
-    const shown = await this.#options.openingOf(index);
-    const again = shown instanceof Uint8Array ? undefined : shown?.certificate;
-    if (again !== undefined && again >= this.#options.size) this.#withhold(index);
-    else this.#destroyed(index, again ?? named);
+  async #askAgain({ index, leaf, named }: Waiting): Promise<void> {
+    const again = await this.#options.openingOf(index);
+    const shown = again instanceof Uint8Array ? undefined : again;
+    if (await this.#isErasedBeyond(index, leaf, shown)) this.#withhold(index);
+    else this.#destroyed(index, shown?.certificate ?? named);
   }
 
   #destroyed(index: number, named: number | undefined, count: number = 1): void {
@@ -224,4 +245,11 @@ export class ContentsAudit {
         : `${what}, and the log names the entry of index ${named}, which is no certificate that covers it`;
     this.#options.add(finding("contents-destroyed", index, text));
   }
+}
+
+/** Whether it destroys what a hold kept of the day on which an entry was logged. */
+function isOfHold({ scope }: Certificate, index: number, { loggedAt }: Leaf): boolean {
+  if (!("classDay" in scope)) return false;
+  const { class: retentionClass, day, first, last } = scope.classDay;
+  return HOLD_CLASS.test(retentionClass) && day === dayOf(loggedAt) && index >= first && index <= last;
 }

@@ -114,25 +114,38 @@ describe("an erasure", () => {
   });
 
   test("that is ordered while the audit runs leaves contents unknown, and no word of destroyed evidence", async () => {
-    log.erase([0, 2], log.size + 3);
+    const published = log.size;
+    const { ordered } = await eraseAnna();
+    log.log.publish(published);
     expect(await audit()).toMatchObject({
       verdict: "CONTENTS-WITHHELD",
+      size: published,
       findings: [],
-      counts: { withheld: 2 },
-      withheld: [0, 2],
+      counts: { withheld: 4, erased: 0 },
+      withheld: [0, 2, 4, 8],
     });
+    log.log.publish();
+    expect(await audit()).toMatchObject({ verdict: "VERIFIED", counts: { withheld: 0, erased: 4 } });
+    // What it shows there has to be a certificate, and to cover the entry.
+    log.log.publish(published);
+    log.gone.set(1, { certificate: ordered });
+    log.gone.set(3, { certificate: ordered + 7 });
+    expect(codes(await audit())).toEqual(["contents-destroyed 1", "contents-destroyed 3"]);
   });
 
   test("is judged anew at the end where its certificate was not there yet", async () => {
+    const published = log.size;
+    await eraseAnna();
+    log.log.publish(published);
     let asked = 0;
     const report = await audit({
       openingOf: async (index) => {
         if (index !== 2) return log.openingOf(index);
         asked += 1;
-        return asked === 1 ? undefined : { certificate: log.size };
+        return asked === 1 ? undefined : log.openingOf(index);
       },
     });
-    expect(report).toMatchObject({ verdict: "CONTENTS-WITHHELD", withheld: [2] });
+    expect(report).toMatchObject({ verdict: "CONTENTS-WITHHELD", findings: [], withheld: [0, 4, 8, 2] });
   });
 
   test("is checked by its certificates alone, where the log's own entries only are opened", async () => {
@@ -311,8 +324,14 @@ describe("the audit names", () => {
       expect(codes(await audit())).toEqual([`contents-destroyed ${ordered}`]);
     }
     // Lifted while the audit runs.
-    log.gone.set(6, { certificate: log.size });
-    expect(await audit()).toMatchObject({ verdict: "CONTENTS-WITHHELD", findings: [] });
+    const published = log.size;
+    const classDay = { class: "hold-0123abcd", day: DAY, first: 6, last: 6, count: 1 };
+    const ended = await log.certify(orderOf(log, { classDay }, { request: requestOf(2), keys: ["0".repeat(64)] }));
+    log.log.publish(published);
+    log.erase([6], ended);
+    expect(await audit()).toMatchObject({ verdict: "CONTENTS-WITHHELD", findings: [], withheld: [6] });
+    log.log.publish();
+    expect(await audit()).toMatchObject({ verdict: "VERIFIED", counts: { erased: 2 } });
   });
 
   test("a certificate that says something else than one can, and what rests on it", async () => {

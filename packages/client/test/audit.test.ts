@@ -319,19 +319,6 @@ describe("auditLog", () => {
     expect(none.findings).toHaveLength(1000);
   });
 
-  test("contents that were erased beyond the audited head are withheld: nothing is known of them", async () => {
-    const certificate = honest.length;
-    const openingOf: AuditOptions["openingOf"] = async (index) => (index % 2 === 0 ? openings[index] : { certificate });
-    const some = await audit(honest, { openingOf });
-    const odd = Math.floor(honest.length / 2);
-    expect(some).toMatchObject({ verdict: "CONTENTS-WITHHELD", findings: [] });
-    expect(some.counts).toMatchObject({ opened: honest.length - odd, withheld: odd });
-    expect(some.withheld.slice(0, 3)).toEqual([1, 3, 5]);
-    expect(some.withheld).toHaveLength(1000);
-    const forged = await audit(honest, { openingOf: async (index) => (index === 0 ? openings[1] : { certificate }) });
-    expect(forged.verdict).toBe("REFUTED");
-  });
-
   test("says of each signed stream whose key it bears, how far it came and when", async () => {
     const { streams } = await audit(honest);
     expect([...streams.values()].map(({ publicKey }) => encodeHex(publicKey)).toSorted()).toEqual(
