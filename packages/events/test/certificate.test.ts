@@ -211,3 +211,48 @@ describe("coversLeaf", () => {
     expect(coversLeaf(ofPerson, 7, leafOf({}))).toBe(false);
   });
 });
+
+/** The value with what stands somewhere within it replaced. */
+function replaced(value: unknown, path: readonly number[], other: unknown): unknown {
+  const [step, ...rest] = path;
+  if (step === undefined || typeof value !== "object" || value === null) return other;
+  const keys = Object.keys(value);
+  const key = keys[step % Math.max(1, keys.length)];
+  if (key === undefined) return other;
+  const inner = replaced((value as Record<string, unknown>)[key], rest, other);
+  if (Array.isArray(value)) return value.map((member: unknown, at) => (String(at) === key ? inner : member));
+  return { ...value, [key]: inner };
+}
+
+test("whatever is read of an altered certificate is all that it says", () => {
+  const other = fc.oneof(
+    fc.constantFrom(
+      null,
+      true,
+      -1,
+      0,
+      1,
+      2 ** 53 - 1,
+      "",
+      "done",
+      "ordered",
+      [],
+      {},
+      [[]],
+      { tags: [] },
+      "0".repeat(64),
+    ),
+    fc.string(),
+    fc.nat(),
+  );
+  const path = fc.array(fc.nat({ max: 20 }), { minLength: 1, maxLength: 4 });
+  fc.assert(
+    fc.property(fc.constantFrom(ofDay, ofPerson), path, other, (certificate, steps, value) => {
+      const context = replaced(certificateContext(certificate), steps, value) as Context;
+      const read = refusal(() => parseCertificate({ type: CERTIFICATE_TYPE, context }));
+      if (read !== "taken") return;
+      expect(certificateContext(parseCertificate({ type: CERTIFICATE_TYPE, context }))).toEqual(context);
+    }),
+    { numRuns: 2000 },
+  );
+});
