@@ -415,9 +415,10 @@ function aliveVerdict(state: SessionState, at: number): Alive {
   return { kind: "ok", remainingSeconds, deadlineAt, extendable: canExtend, warning, rotated: false, extended: false };
 }
 
-/** An extension that would end in the next warning is none. */
+/** Whether it is the idle limit that ends it next, and an extension would not end in the next warning. */
 function extendable(state: SessionState, at: number): boolean {
-  return state.limits.idleMs !== null && absoluteAtOf(state) - at > state.warningMs;
+  const absoluteAt = absoluteAtOf(state);
+  return deadlineOf(state) < absoluteAt && absoluteAt - at > state.warningMs;
 }
 
 function seconds(ms: number): number {
