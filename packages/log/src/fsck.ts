@@ -7,6 +7,8 @@ import { type Hash, TILE_WIDTH, TallystickError, type Verifier, equalBytes, hash
 import { type Leaf, LeafAudit, decodeLeaf } from "@tallystick/events";
 import { type KeyStore, type LogStorage, indexKey } from "@tallystick/storage";
 import { ContentsCheck } from "./fsck/contents.ts";
+import { DispositionRows } from "./fsck/disposition.ts";
+import { DispositionFacts } from "./fsck/disposition-facts.ts";
 import { HeadsCheck } from "./fsck/heads.ts";
 import { DamagedReader, type Stored } from "./fsck/reader.ts";
 import { Findings, type FsckReport } from "./fsck/report.ts";
@@ -21,6 +23,8 @@ export interface FsckOptions {
   /** Without it sealed events are not opened, only their form is checked. */
   readonly keyStore?: KeyStore;
   readonly origin: string;
+  /** Texts that may be those of the rules in force: the server's file. The entries have their digest only. */
+  readonly rulesTexts?: readonly string[];
   /** The log's own keys: all that ever signed a head of it. */
   readonly verifiers: readonly Verifier[];
   /** Told every 256 entries. */
@@ -29,8 +33,8 @@ export interface FsckOptions {
 }
 
 /**
- * Walks the whole log. Memory: five bytes an entry, and a few dozen bytes for each session, person and day, tenant, and
- * stream.
+ * Walks the whole log. Memory: five bytes an entry, and a few dozen bytes for each session, person and day, tenant,
+ * stream, class and day, certificate with its tags, and hold.
  *
  * @throws {StorageError} `storage-unavailable`: it could not be read at all.
  */
@@ -89,6 +93,8 @@ class Walk {
   readonly #contents: ContentsCheck;
   readonly #rows: RowsCheck;
   readonly #audit: LeafAudit;
+  readonly #secrets: LogSecrets | undefined;
+  readonly #facts: DispositionFacts = new DispositionFacts();
   #entries = 0;
   /** Up to where leaves were believed without a gap. */
   #replayedTo = 0;
@@ -103,8 +109,9 @@ class Walk {
     this.#tree = new TreeReplay(reader, findings, head);
     this.#rows = new RowsCheck({ reader, findings, origin, size: head.size, own: head.own });
     this.#audit = new LeafAudit(origin);
+    this.#secrets = keyStore === undefined ? undefined : new LogSecrets(keyStore);
     this.#contents = new ContentsCheck({
-      secrets: keyStore === undefined ? undefined : new LogSecrets(keyStore),
+      secrets: this.#secrets,
       reader,
       findings,
       chainOf: (tag) => this.#audit.personChain(tag),
@@ -152,7 +159,9 @@ class Walk {
       if (leaf !== undefined) {
         this.#replay(index, leaf);
         const isReplayed = this.#replayedTo === index + 1;
-        const event = this.#contents.check(index, leaf, sealed[at] ?? "missing", isReplayed);
+        const row = sealed[at] ?? "missing";
+        const event = this.#contents.check(index, leaf, row, isReplayed);
+        this.#facts.take({ index, leaf, event, sealed: row });
         believed.push({ index, leaf, event });
       }
       await this.#tree.append(hashes[at]);
@@ -214,7 +223,17 @@ class Walk {
       isReplayed ? this.#audit.streams : undefined,
       this.#options.keyStore !== undefined && isReplayed,
     );
+    if (isReplayed) await this.#checkDisposition();
     await this.#checkBeyond();
+  }
+
+  async #checkDisposition(): Promise<void> {
+    const { rulesTexts = [] } = this.#options;
+    const rows = new DispositionRows({ reader: this.#reader, facts: this.#facts, secrets: this.#secrets, rulesTexts });
+    for await (const { code, table, key, index, message } of rows.differences()) {
+      // What did not read has been reported.
+      if (!this.#reader.isDamaged(table, key)) this.#findings.add(code, index, message);
+    }
   }
 
   #compareHead(): void {

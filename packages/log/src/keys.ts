@@ -196,6 +196,28 @@ export class LogSecrets {
   }
 
   /**
+   * What the key store calls the person under whose key an entry is sealed, by the key of class and day alone: also where
+   * the person's own key is gone. `undefined` where it cannot be told, or it is nobody's.
+   */
+  personBehind({ row, commitment }: Omit<SealedRow, "index">): string | undefined {
+    try {
+      const { bytes, mask } = decodeSealedRow(row);
+      const sealed = decodeSealed(bytes);
+      const classDayKey = this.#store.get("class-day", classDayName(sealed.class, sealed.day));
+      if (mask === null || classDayKey === undefined) return undefined;
+      return encodeHex(masked(mask, sha256(concatBytes(MASK_PREFIX, classDayKey, commitment))));
+    } catch (cause) {
+      if (!(cause instanceof TallystickError)) throw cause;
+      return undefined;
+    }
+  }
+
+  /** Whether there is, or ever was, a key under a name. */
+  isKnown({ kind, name }: KeyName): boolean {
+    return this.#store.state(kind, name) !== "absent";
+  }
+
+  /**
    * Whether a tag is that of a person or tenant by the keys that are there; `undefined` where the key is gone. Makes no
    * keys.
    */

@@ -49,15 +49,23 @@ export interface DestructionRecord {
 /** A person of many days has many tags. */
 const LIMITS = { bytesMax: 64 * 1024 * 1024, itemsMax: 10_000_000 };
 
-function recordRow(record: DestructionRecord): Row {
+/** A record without the row that says whether something is left to do of it. */
+export function recordRow(record: DestructionRecord): Row {
   const members = Object.entries(record).filter(([, value]) => value !== undefined);
   return { table: TABLE.destruction, key: record.request, value: encodeCbor(Object.fromEntries<CborValue>(members)) };
 }
 
-/** The rows of a record, and of whether something is left to do of it: first, so that it is never without the other. */
+/** Whether something is left to do. */
+export function isPending({ state, unpruned }: Pick<DestructionRecord, "state" | "unpruned">): boolean {
+  return state !== "done" || unpruned;
+}
+
+/** The rows of a record, and of whether something is left to do of it: such a record is never without the other row. */
 export function recordRows(record: DestructionRecord): Row[] {
-  const isPending = record.state !== "done" || record.unpruned;
-  return [{ table: TABLE.pending, key: record.request, value: isPending ? encodeCbor([]) : null }, recordRow(record)];
+  const pending = { table: TABLE.pending, key: record.request };
+  return isPending(record)
+    ? [{ ...pending, value: encodeCbor([]) }, recordRow(record)]
+    : [recordRow(record), { ...pending, value: null }];
 }
 
 /** Only ever written by this code and covered by a digest, so its parts are not looked at one by one. */

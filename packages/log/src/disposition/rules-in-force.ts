@@ -13,6 +13,26 @@ import type { Ordered, RulesInForce } from "./api.ts";
 
 const KEY = "current";
 
+/** What the row of the approved rules says. */
+export interface Approved {
+  /** Of the `log.rules` entry that approved them. */
+  readonly index: number;
+  readonly text: string;
+}
+
+export function approvedRow({ index, text }: Approved): Row {
+  return { table: TABLE.rules, key: KEY, value: encodeCbor([index, utf8(text)]) };
+}
+
+/** @throws {LogError | EventError} It is no such row. */
+export function decodeApproved(bytes: Uint8Array): Approved {
+  const [index, text] = listOf(decodeCbor(bytes), "rules");
+  return {
+    index: numberOf(index, "rules index"),
+    text: Buffer.from(bytesOf(text, "rules text")).toString("utf8"),
+  };
+}
+
 interface Current {
   readonly text: string;
   readonly digest: string;
@@ -37,10 +57,8 @@ export class ApprovedRules {
   static async open(storage: LogStorage, proposed: string | undefined): Promise<ApprovedRules> {
     const row = await storage.getRow(TABLE.rules, KEY);
     if (row === undefined) return new ApprovedRules(currentOf(proposed ?? defaultRulesText, undefined));
-    const [index, text] = listOf(decodeCbor(row), "rules");
-    return new ApprovedRules(
-      currentOf(Buffer.from(bytesOf(text, "rules text")).toString("utf8"), numberOf(index, "rules index")),
-    );
+    const { index, text } = decodeApproved(row);
+    return new ApprovedRules(currentOf(text, index));
   }
 
   get rules(): Rules {
@@ -73,7 +91,7 @@ export class ApprovedRules {
     };
     return {
       event: { type: "log.rules", context },
-      rows: (index) => [{ table: TABLE.rules, key: KEY, value: encodeCbor([index, utf8(text)]) }],
+      rows: (index) => [approvedRow({ index, text })],
       took: (index) => {
         this.#current = { ...next, index };
       },

@@ -1,11 +1,12 @@
 /**
- * Rebuilds what follows from the entries: tiles, and the rows of ids, chains, streams and batches.
+ * Rebuilds what follows from the entries: tiles, the rows of ids, chains, streams and batches, and as far as entries say
+ * it those by which retention, erasure and holds decide (disposition.ts).
  *
  * Entries, sealed events, heads and keys follow from nothing else: where these are damaged nothing is written, since what
  * is rebuilt from a wrong entry would be wrong too. So first all entries are hashed to the root of the integrated head.
  */
 import { TILE_WIDTH, TallystickError, encodeHex, equalBytes, hashLeaves } from "@tallystick/core";
-import { type Leaf, decodeEvent, decodeLeaf, decodeOpening, streamId } from "@tallystick/events";
+import { type Leaf, type TallyEvent, decodeEvent, decodeLeaf, decodeOpening, streamId } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import { CHAIN_KINDS, decodeLaggingFrom, laggingFromRow } from "../chain-ends.ts";
 import { LogError } from "../error.ts";
@@ -29,7 +30,9 @@ import {
 } from "../rows.ts";
 import { edgeRow } from "../tiles.ts";
 import { type FullTile, type Tree, emptyTree, hashesAtLevel, integrate, tileKey } from "../tree.ts";
-import { DamagedReader } from "./reader.ts";
+import { DispositionFacts } from "./disposition-facts.ts";
+import { type Difference, DispositionRows } from "./disposition.ts";
+import { DamagedReader, type Stored } from "./reader.ts";
 import { Findings, type FsckReport } from "./report.ts";
 
 export interface RepairReport {
@@ -119,6 +122,7 @@ class Repair {
   readonly #ownStreams = new Set<string>();
   /** As {@link decodeLaggingFrom} gives it. */
   #chainsLagFrom = Infinity;
+  readonly #facts = new DispositionFacts();
   readonly #written: Record<string, number> = {};
 
   constructor(options: FsckOptions, entries: ProvenEntries) {
@@ -153,6 +157,7 @@ class Repair {
     await this.#writeTiles(tiles);
     this.#wantEdges();
     await this.#writeRows();
+    await this.#writeDisposition();
     return this.#written;
   }
 
@@ -190,7 +195,9 @@ class Repair {
   }
 
   /** Notes the rows that an entry asks for. */
-  #take(index: number, leaf: Leaf, sealed: Uint8Array | "missing" | "damaged"): void {
+  #take(index: number, leaf: Leaf, sealed: Stored): void {
+    const event = this.#eventOf(leaf, sealed);
+    this.#facts.take({ index, leaf, event, sealed });
     for (const kind of CHAIN_KINDS) {
       const chain = leaf[kind];
       if (chain !== null)
@@ -202,10 +209,9 @@ class Repair {
       this.#want(TABLE.stream, stream, encodeStreamEnd({ next: leaf.sequence + 1, lastIndex: index }));
       if (leaf.signature !== null) this.#wantBatch(index, stream, leaf.sequence, leaf.signature.count);
     }
-    const id = this.#idOf(leaf, sealed);
     const sender = stream === undefined ? writerSender(leaf.stream) : this.#senderOf(stream);
-    if (id !== undefined && sender !== undefined)
-      this.#want(TABLE.id, idKey(sender, id), encodeKnownId({ check: commitmentCheck(leaf.commitment), index }));
+    if (event !== undefined && sender !== undefined)
+      this.#want(TABLE.id, idKey(sender, event.id), encodeKnownId({ check: commitmentCheck(leaf.commitment), index }));
   }
 
   #wantBatch(index: number, stream: string, sequence: number, count: number): void {
@@ -227,11 +233,17 @@ class Repair {
     return publicKey && keySender(publicKey);
   }
 
-  /** The event's id; `undefined` where the contents are erased, or damaged. */
-  #idOf({ commitment }: Leaf, row: Uint8Array | "missing" | "damaged"): string | undefined {
+  /** The event; `undefined` where the contents are erased, or damaged. */
+  #eventOf({ commitment }: Leaf, row: Stored): TallyEvent | undefined {
     if (typeof row === "string" || this.#secrets === undefined) return undefined;
     const contents = this.#secrets.examine({ row, commitment });
-    return contents.kind === "opened" ? decodeEvent(decodeOpening(contents.opening).event).id : undefined;
+    if (contents.kind !== "opened") return undefined;
+    try {
+      return decodeEvent(decodeOpening(contents.opening).event);
+    } catch (error) {
+      if (!(error instanceof TallystickError)) throw error;
+      return undefined;
+    }
   }
 
   #wantEdges(): void {
@@ -264,6 +276,19 @@ class Repair {
     if (this.#chainsLagFrom < Infinity) await this.#options.storage.putRows([laggingFromRow(this.#entries.head.size)]);
   }
 
+  /** Each mends itself only: what one of them needs of another table it takes from the entries. */
+  async #writeDisposition(): Promise<void> {
+    const { storage, rulesTexts = [] } = this.#options;
+    const rows = new DispositionRows({ reader: this.#reader, facts: this.#facts, secrets: this.#secrets, rulesTexts });
+    const found: Difference[] = [];
+    for await (const difference of rows.differences()) found.push(difference);
+    for (const { table, rows: mending } of found) {
+      if (mending.length === 0) continue;
+      await storage.putRows(mending);
+      this.#count(table, 1);
+    }
+  }
+
   /** A row that the next start would have made too: to write it is no repair. */
   #onlyLags({ table, value }: Row): boolean {
     return table === TABLE.chain && value !== null && decodeChainEnd(value).last >= this.#chainsLagFrom;
@@ -279,7 +304,7 @@ class Repair {
       const row = await this.#reader.row(TABLE.sealed, indexKey(index));
       if (leaf === undefined) return false;
       const decoded = decodeLeaf(leaf);
-      return commitmentCheck(decoded.commitment) === check && this.#idOf(decoded, row) === undefined;
+      return commitmentCheck(decoded.commitment) === check && this.#eventOf(decoded, row) === undefined;
     } catch (error) {
       if (!(error instanceof TallystickError)) throw error;
       return false;

@@ -8,14 +8,18 @@ export type FsckCode =
   | "beyond-head"
   | "chain-row-mismatch"
   | "checkpoint-mismatch"
+  | "erased-row-mismatch"
   | "head-malformed"
   | "head-mismatch"
   | "head-missing"
+  | "hold-row-mismatch"
   | "id-row-mismatch"
   | "key-missing"
   | "leaf-mismatch"
   | "leaf-missing"
   | "pinned-row-mismatch"
+  | "retention-row-mismatch"
+  | "rules-row-mismatch"
   | "sealed-malformed"
   | "sealed-missing"
   | "storage-corrupt"
@@ -83,6 +87,11 @@ const CERTIFICATE =
 const DESTROYED =
   "if its key is in a backup of the key store, restore that; else it was destroyed without an order: keep this folder and find out who could write to it";
 
+const HOLD =
+  "it follows from the entries, but for whose it is: fsck --repair rebuilds it; where its person is not known any more, set it anew, then lift this one";
+const RULES =
+  "fsck --repair rebuilds it from the approved text, where that is the file of rules or the defaults; else restore the newest copy of the data folder, or let an officer approve the rules again";
+
 const REMEDIES: Readonly<Record<FsckCode, string>> = {
   "batch-cut": LOGGED,
   "batch-interrupted": LOGGED,
@@ -100,18 +109,22 @@ const REMEDIES: Readonly<Record<FsckCode, string>> = {
   "contents-destroyed": DESTROYED,
   "contents-mismatch": LOGGED,
   "erased-contents-open": CERTIFICATE,
+  "erased-row-mismatch": REBUILD,
   "erasure-not-done": CERTIFICATE,
   "erasure-not-ordered": CERTIFICATE,
   "head-malformed": RESTORE,
   "head-mismatch": RESTORE,
   "head-missing": RESTORE,
+  "hold-row-mismatch": HOLD,
   "id-row-mismatch": REBUILD,
   "key-missing": KEYS,
   "leaf-malformed": LOGGED,
   "leaf-mismatch": RESTORE,
   "leaf-missing": RESTORE,
   "pinned-row-mismatch": RESTORE,
+  "retention-row-mismatch": REBUILD,
   "root-mismatch": RESTORE,
+  "rules-row-mismatch": RULES,
   "sealed-malformed": RESTORE,
   "sealed-missing": RESTORE,
   "sequence-gap": LOGGED,
