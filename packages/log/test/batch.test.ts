@@ -218,6 +218,27 @@ describe("sender keys", () => {
     expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
   });
 
+  test("while one sender key replaces another both are taken, and each only from and to its index", async () => {
+    const site = await createSite();
+    const [old, next] = [new Sender("sender-old"), new Sender("sender-next")];
+    const senderKeys = [
+      { publicKey: old.publicKey, to: 4 },
+      { publicKey: next.publicKey, from: 2 },
+    ];
+    const log = await site.open({ senderKeys });
+    const send = async (batch: Uint8Array): Promise<number | undefined> =>
+      (await log.appendBatch({ writer: "app", batch })).entries[0]?.index;
+    const begun = next.batch(1, [next.start(1002)]);
+    expect(await rejectionCode(send(begun))).toBe("sender-key-unknown");
+    expect(await send(old.batch(1, [old.start(1001)]))).toBe(0);
+    expect(await send(old.batch(2, [login(1)]))).toBe(1);
+    // The overlap.
+    expect(await send(begun)).toBe(2);
+    expect(await send(old.batch(3, [login(2)]))).toBe(3);
+    expect(await rejectionCode(send(old.batch(4, [login(3)])))).toBe("sender-key-unknown");
+    expect(await send(next.batch(2, [login(4)]))).toBe(4);
+  });
+
   test("a rule holds from an index to an index, for batches that lie in it whole", async () => {
     const site = await createSite();
     const sender = new Sender();
