@@ -142,11 +142,32 @@ export class LogReader {
     return checkedEntry(entry, hash, index);
   }
 
-  /** The contents of an entry. Who reads them is the caller's to record, beforehand. */
-  async open(index: number, leaf: Uint8Array): Promise<OpenedEntry> {
+  /** The same of many: those that lie near each other are read in one go. */
+  async leaves(indexes: readonly number[]): Promise<Uint8Array[]> {
+    for (const index of indexes) this.assertIndex(index);
+    const size = this.#options.size();
+    const entries = await this.#options.storage.getRows(TABLE.leaf, indexes.map(indexKey));
+    return Promise.all(
+      indexes.map(async (index, at) =>
+        checkedEntry(entries[at], await this.#tiles.node({ level: 0, index }, size), index),
+      ),
+    );
+  }
+
+  /** The sealed contents of entries, for {@link open}. */
+  async sealedRows(indexes: readonly number[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#options.storage.getRows(TABLE.sealed, indexes.map(indexKey));
+  }
+
+  /**
+   * The contents of an entry. Who reads them is the caller's to record, beforehand.
+   *
+   * @param sealed - As {@link sealedRows} gave it, where that was asked already.
+   */
+  async open(index: number, leaf: Uint8Array, sealed?: Uint8Array): Promise<OpenedEntry> {
     const { storage } = this.#options;
     const decoded = decodeLeaf(leaf);
-    const row = await storage.getRow(TABLE.sealed, indexKey(index));
+    const row = sealed ?? (await storage.getRow(TABLE.sealed, indexKey(index)));
     // Asked first: an older key store that was put back may have a destroyed key again.
     const erasedBy = await findErased(storage, { index, leaf: decoded, row });
     if (erasedBy !== undefined) throw erased(index, erasedBy);
@@ -166,7 +187,8 @@ export class LogReader {
     }
   }
 
-  async receipt(index: number, signatures: "minimal" | "all"): Promise<string> {
+  /** @param known - The entry, where it was read already. */
+  async receipt(index: number, signatures: "minimal" | "all", known?: Uint8Array): Promise<string> {
     this.assertIndex(index);
     const { head } = this.#options.published;
     if (head === undefined || index >= head.size) {
@@ -174,7 +196,7 @@ export class LogReader {
         details: { state: "durable", retryAfterSeconds: 1 },
       });
     }
-    const leaf = await this.leaf(index);
+    const leaf = known ?? (await this.leaf(index));
     const hashes = await this.#proveUnder(head, index, leaf);
     const checkpoint = signatures === "all" ? head.note : this.#selectTimely(head.note, decodeLeaf(leaf).loggedAt);
     return formatTlogProof({ extra: leaf, index: BigInt(index), hashes, checkpoint });

@@ -41,6 +41,8 @@ const RETRY_MS = 60_000;
 const CHECK_INTERVAL_MS = 86_400_000;
 const DESTRUCTIONS_MAX = 1000;
 const TAGS_NAMED_MAX = 400;
+/** With contents of 32 KiB each it is some megabytes. */
+const EXPORTED_AT_ONCE = 64;
 const CASE_CHARS_MAX = 128;
 const REASON_CHARS_MAX = 1024;
 
@@ -384,13 +386,8 @@ export class LogDisposition implements Disposition {
         ...(tags.length > TAGS_NAMED_MAX ? { moreTags: tags.length - TAGS_NAMED_MAX } : {}),
       },
     });
-    for (const index of indexes) {
-      const leaf = await reader.leaf(index);
-      const opening = await openIfThere(reader, index, leaf);
-      if (opening === undefined) continue;
-      const receipt = await receiptIfReady(reader, index);
-      yield { index, leaf, opening, receipt };
-    }
+    for (let from = 0; from < indexes.length; from += EXPORTED_AT_ONCE)
+      yield* exportedOf(reader, indexes.slice(from, from + EXPORTED_AT_ONCE));
   }
 
   async #indexesOf(tags: readonly PersonTag[]): Promise<number[]> {
@@ -400,9 +397,26 @@ export class LogDisposition implements Disposition {
   }
 }
 
-async function openIfThere(reader: LogReader, index: number, leaf: Uint8Array): Promise<Uint8Array | undefined> {
+/** Read in one go: of somebody who is active they lie near each other. */
+async function* exportedOf(reader: LogReader, indexes: readonly number[]): AsyncGenerator<ExportedEntry> {
+  const [leaves, sealed] = await Promise.all([reader.leaves(indexes), reader.sealedRows(indexes)]);
+  for (const [at, leaf] of leaves.entries()) {
+    const index = indexes[at] ?? 0;
+    const opening = await openIfThere(reader, { index, leaf, sealed: sealed[at] });
+    if (opening === undefined) continue;
+    yield { index, leaf, opening, receipt: await receiptIfReady(reader, index, leaf) };
+  }
+}
+
+interface EntryToOpen {
+  readonly index: number;
+  readonly leaf: Uint8Array;
+  readonly sealed: Uint8Array | undefined;
+}
+
+async function openIfThere(reader: LogReader, { index, leaf, sealed }: EntryToOpen): Promise<Uint8Array | undefined> {
   try {
-    return (await reader.open(index, leaf)).opening;
+    return (await reader.open(index, leaf, sealed)).opening;
   } catch (error) {
     // What another's erasure took: the person was the actor, the event is about somebody else.
     if (error instanceof LogError && error.code === "erased") return undefined;
@@ -410,9 +424,9 @@ async function openIfThere(reader: LogReader, index: number, leaf: Uint8Array): 
   }
 }
 
-async function receiptIfReady(reader: LogReader, index: number): Promise<string | undefined> {
+async function receiptIfReady(reader: LogReader, index: number, leaf: Uint8Array): Promise<string | undefined> {
   try {
-    return await reader.receipt(index, "minimal");
+    return await reader.receipt(index, "minimal", leaf);
   } catch (error) {
     if (error instanceof LogError && error.code === "receipt-not-ready") return undefined;
     throw error;

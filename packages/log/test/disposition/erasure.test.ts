@@ -230,4 +230,19 @@ describe("exporting all that is held about a person", () => {
       code: "subject-unknown",
     });
   });
+
+  test("misses none and gives none twice, whether they lie near each other or far away", async () => {
+    const site = await createSite();
+    const log = await site.open();
+    const rare = [0, 1, 254, 255, 256, 257, 511, 512, 690];
+    const idOf = (n: number): string => (rare.includes(n) ? "rare" : n % 2 === 0 ? "often" : `u${n}`);
+    const events = Array.from({ length: 700 }, (_, n) => login(n, { actor: { type: "user", id: idOf(n) } }));
+    await log.appendEvents({ writer: "app", events });
+    for (const subject of ["rare", "often", "u699"]) {
+      const expected = events.flatMap((_, n) => (idOf(n) === subject ? [n] : []));
+      const found: number[] = [];
+      for await (const { index } of log.disposition.exportSubject({ subject, reader: "dpo-1" })) found.push(index);
+      expect([subject, found]).toEqual([subject, expected]);
+    }
+  });
 });
