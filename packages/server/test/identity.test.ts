@@ -107,6 +107,8 @@ describe("a token of the provider", () => {
       if (event.type === "log.read" && event.actor?.id !== "who looks") readers.push(event.actor?.id);
     }
     expect(readers).toEqual([expect.stringMatching(/^oidc-[0-9a-f]{32}$/), readers[0]]);
+    const metrics = await at.server.ask("/metrics", { from: "127.0.0.1" });
+    expect([metrics.status, metrics.text.includes("canary")]).toEqual([200, false]);
     expect(at.server.warnings.join()).not.toContain("canary");
   });
 
