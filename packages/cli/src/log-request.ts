@@ -59,6 +59,8 @@ export interface StreamRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** What is expected: an event stream has no end of its own, lines of JSON have one. */
   readonly mediaType: keyof typeof STREAMS;
+  /** Until the answer begins; 30,000 by default. */
+  readonly timeoutMs?: number;
   readonly signal: AbortSignal;
 }
 
@@ -82,7 +84,7 @@ export async function openStream(target: Target, request: StreamRequest): Promis
     url: `${url}/${request.path}`,
     method: request.method ?? "GET",
     ...(request.body === undefined ? {} : { body: request.body }),
-    timeoutMs: 30_000,
+    timeoutMs: request.timeoutMs ?? 30_000,
     bytesMax: ANSWER_BYTES_MAX,
     headers: {
       accept: request.mediaType,

@@ -7,6 +7,9 @@ import { indexOf, malformed, objectOf, parseAnswer, textOf } from "./log-answer.
 import { openStream } from "./log-request.ts";
 import type { Target } from "./target.ts";
 
+/** The log finds all entries first: of somebody with millions that takes minutes. */
+const BEGIN_TIMEOUT_MS = 600_000;
+
 export interface ExportRequest {
   readonly subject: string;
   readonly purpose: string | undefined;
@@ -36,6 +39,7 @@ export async function* exportedEntries(target: Target, request: ExportRequest): 
     method: "POST",
     headers: { "content-type": "application/json" },
     mediaType: "application/x-ndjson",
+    timeoutMs: BEGIN_TIMEOUT_MS,
     body: utf8(JSON.stringify({ subject, ...(purpose === undefined ? {} : { purpose }) })),
     signal,
   });
