@@ -1,10 +1,15 @@
 /** Bearers whom a real OpenID provider vouches for, and everything that can be wrong with their tokens. */
 import { randomBytes } from "node:crypto";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { type JWTPayload, SignJWT, UnsecuredJWT, decodeJwt, exportSPKI } from "jose";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
+import type { Log } from "@tallystick/log";
 import { Identities } from "../src/identity.ts";
+import { initServer, layoutOf, logLayoutOf, serveLogs } from "../src/index.ts";
 import { AUDIENCE, IdentityProvider, type SigningKey, signingKey } from "./identity-provider.ts";
-import { LOG, type Reply, TestServer, login } from "./test-server.ts";
+import { LOG, ORIGIN, type Reply, TestServer, login } from "./test-server.ts";
 
 /** Clients of the provider; by these names the log must not know them. */
 const AUDITOR = "canary-auditor";
@@ -80,6 +85,16 @@ async function place(more = ""): Promise<Place> {
 const codeOf = ({ status, text }: Reply): unknown[] =>
   status === 200 ? [200] : [status, (JSON.parse(text) as { code: string }).code];
 
+/** Who, by the log's word, read contents. */
+async function readersOf(log: Log): Promise<(string | undefined)[]> {
+  const readers = [];
+  for (let index = 0, size = log.size(); index < size; index += 1) {
+    const { event } = await log.readEvent({ index, reader: "who looks" });
+    if (event.type === "log.read" && event.actor?.id !== "who looks") readers.push(event.actor?.id);
+  }
+  return readers;
+}
+
 /** A token as the provider would sign it, with other claims. */
 async function forge(
   { key, provider }: Place,
@@ -100,12 +115,7 @@ describe("a token of the provider", () => {
     expect(decodeJwt(token)).toMatchObject({ iss: at.provider.issuer, aud: AUDIENCE, sub: AUDITOR });
     expect(codeOf(await at.ask(token))).toEqual([200]);
     expect(codeOf(await at.ask(await at.provider.token(AUDITOR), "v1/events/0"))).toEqual([200]);
-    const size = at.server.log.size();
-    const readers = [];
-    for (let index = 0; index < size; index += 1) {
-      const { event } = await at.server.log.readEvent({ index, reader: "who looks" });
-      if (event.type === "log.read" && event.actor?.id !== "who looks") readers.push(event.actor?.id);
-    }
+    const readers = await readersOf(at.server.log);
     expect(readers).toEqual([expect.stringMatching(/^oidc-[0-9a-f]{32}$/), readers[0]]);
     const metrics = await at.server.ask("/metrics", { from: "127.0.0.1" });
     expect([metrics.status, metrics.text.includes("canary")]).toEqual([200, false]);
@@ -161,6 +171,33 @@ describe("a token of the provider", () => {
     };
     expect([await metrics(ADMIN), await metrics(AUDITOR)]).toEqual([200, 403]);
   });
+});
+
+test("a served log knows a person again after a restart, by a key that its first start made", async () => {
+  const [key] = await keyPair();
+  const provider = await IdentityProvider.start(key, [AUDITOR]);
+  provider.claims.set(AUDITOR, { groups: "auditors" });
+  const dir = temporaryFolder();
+  await initServer({ dir, name: LOG, origin: ORIGIN, port: 0 });
+  const { rules } = logLayoutOf(dir, LOG);
+  mkdirSync(dirname(rules), { recursive: true });
+  writeFileSync(rules, rulesFor(provider.issuer));
+  const readers: unknown[] = [];
+  for (let start = 0; start < 2; start += 1) {
+    const served = await serveLogs({ dir });
+    try {
+      const headers = { authorization: `Bearer ${await provider.token(AUDITOR)}` };
+      const read = async (): Promise<Response> => fetch(`${served.url}/${LOG}/v1/events/0`, { headers });
+      await vi.waitFor(async () => expect((await read()).status).toBe(200), { timeout: 20_000, interval: 50 });
+      const log = served.logs[0]?.log;
+      if (log !== undefined) readers.push((await readersOf(log)).at(-1));
+    } finally {
+      await served.close();
+    }
+  }
+  expect(readers).toEqual([expect.stringMatching(/^oidc-/), readers[0]]);
+  for (const path of [layoutOf(dir).identityKey, layoutOf(dir).approvalKey])
+    expect([path, statSync(path).mode & 0o777]).toEqual([path, 0o600]);
 });
 
 test("two tokens of one person are one person's, where the rules ask for two", async () => {
