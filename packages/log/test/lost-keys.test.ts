@@ -1,78 +1,12 @@
 /** A drill: the key store is lost, and restored from a backup that is older than the newest entries. */
-import { renameSync } from "node:fs";
-import { join } from "node:path";
 import type { TallyEvent } from "@tallystick/events";
-import {
-  type KeyStore,
-  KeyBackups,
-  createMemoryStorage,
-  openKeyStore,
-  readRestorationNote,
-  restoreKeyStore,
-} from "@tallystick/storage";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { createMemoryStorage, readRestorationNote } from "@tallystick/storage";
+import { describe, expect, test } from "vitest";
 import { rejectionCode } from "../../../test/support/errors.ts";
-import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
-import { type Log, fsckLog, openLog } from "../src/index.ts";
+import type { Log } from "../src/index.ts";
 import { lostRangesOf } from "../src/lost-keys.ts";
-import { ORIGIN, START_MS, type Site, createSite, event, login, until } from "./site.ts";
-
-const masterKey = new Uint8Array(32).fill(5);
-
-/** A log over a key store in files with backups, which can be lost and restored. */
-class Drill {
-  readonly folder: string = temporaryFolder();
-  readonly path: string = join(this.folder, "keystore");
-  readonly target: string = join(this.folder, "backups");
-  readonly keys: string = join(this.folder, "backup-keys");
-  readonly site: Site;
-  #keyStore: KeyStore | undefined;
-  #log: Log | undefined;
-
-  constructor(site: Site) {
-    this.site = site;
-    onTestFinished(async () => this.stop());
-  }
-
-  async start(): Promise<Log> {
-    this.#keyStore = await openKeyStore({ path: this.path, masterKey });
-    const restored = (await readRestorationNote(this.path)) ?? null;
-    const log = await openLog(
-      this.site.options({ keyStore: this.#keyStore, restored, scrubEntriesPerSecond: 100_000, confirmClock: true }),
-    );
-    this.#log = log;
-    await until(() => log.status().state !== "starting");
-    return log;
-  }
-
-  async stop(): Promise<void> {
-    await this.#log?.close({ graceMs: 0 });
-    await this.#keyStore?.close();
-  }
-
-  async backUp(): Promise<string> {
-    const { path, target, keys, site } = this;
-    return (await new KeyBackups({ path, target, keys, masterKey, origin: ORIGIN, now: () => site.clock.nowMs }).run())
-      .path;
-  }
-
-  async loseAndRestore(from: string): Promise<void> {
-    renameSync(this.path, `${this.path}.set-aside`);
-    const { keys, path } = this;
-    await restoreKeyStore({ from, keys, path, masterKey, origin: ORIGIN });
-  }
-
-  async fsck(): ReturnType<typeof fsckLog> {
-    const keyStore = await openKeyStore({ path: this.path, masterKey });
-    try {
-      const { storage, keys } = this.site;
-      const verifiers = keys.signers.map(({ verifier }) => verifier);
-      return await fsckLog({ origin: ORIGIN, storage, keyStore, verifiers });
-    } finally {
-      await keyStore.close();
-    }
-  }
-}
+import { KeyStoreDrill } from "./key-store-drill.ts";
+import { START_MS, createSite, event, login, until } from "./site.ts";
 
 function by(person: string, n: number): TallyEvent {
   return event(n, { type: "auth.login", outcome: "success", actor: { type: "user", id: person } });
@@ -88,17 +22,22 @@ async function idOfActor(log: Log, index: number): Promise<string | undefined> {
 
 /** What the log says of its restoration. */
 async function restorations(log: Log): Promise<TallyEvent[]> {
+  return (await ownEvents(log)).filter(({ context }) => context?.["change"] === "restored");
+}
+
+/** All events that can be read. */
+async function ownEvents(log: Log): Promise<TallyEvent[]> {
   const found: TallyEvent[] = [];
   for (let index = 0, size = log.size(); index < size; index += 1) {
     const read = await log.readEvent({ index, reader: "test" }).catch(() => undefined);
-    if (read?.event.context?.["change"] === "restored") found.push(read.event);
+    if (read !== undefined) found.push(read.event);
   }
   return found;
 }
 
 describe("a key store that is restored from a backup", () => {
   test("old contents are read, entries whose keys are lost are named, and events are taken", async () => {
-    const drill = new Drill(await createSite({ storage: createMemoryStorage() }));
+    const drill = new KeyStoreDrill(await createSite({ storage: createMemoryStorage() }));
     const { clock } = drill.site;
     const log = await drill.start();
     await append(log, login(0), by("old", 1));
@@ -138,7 +77,7 @@ describe("a key store that is restored from a backup", () => {
   });
 
   test("without the note of its restoration it is an older copy, and nothing is taken", async () => {
-    const drill = new Drill(await createSite({ storage: createMemoryStorage() }));
+    const drill = new KeyStoreDrill(await createSite({ storage: createMemoryStorage() }));
     const log = await drill.start();
     await append(log, by("old", 1));
     const from = await drill.backUp();
@@ -150,7 +89,7 @@ describe("a key store that is restored from a backup", () => {
   });
 
   test("whose newest backup has every key, the log notes that nothing was lost", async () => {
-    const drill = new Drill(await createSite({ storage: createMemoryStorage() }));
+    const drill = new KeyStoreDrill(await createSite({ storage: createMemoryStorage() }));
     const log = await drill.start();
     await append(log, by("old", 1));
     const from = await drill.backUp();
@@ -163,8 +102,29 @@ describe("a key store that is restored from a backup", () => {
     expect(await readRestorationNote(drill.path)).toBeUndefined();
   });
 
+  test("brings back a key that was destroyed since; the log destroys it again, and says so", async () => {
+    const drill = new KeyStoreDrill(await createSite({ storage: createMemoryStorage() }));
+    const log = await drill.start();
+    const [erased] = await append(log, by("gone", 1));
+    const [kept] = await append(log, by("old", 2));
+    const from = await drill.backUp();
+    const { request } = await log.disposition.erase({ subject: "gone", ground: "a request", by: "officer-1" });
+    expect((await log.disposition.waitForDestruction(request, 20_000)).state).toBe("done");
+    await drill.stop();
+    await drill.loseAndRestore(from);
+    const again = await drill.start();
+    await until(() => again.status().state === "ok");
+    expect(await rejectionCode(again.readEvent({ index: erased ?? -1, reader: "test" }))).toBe("erased");
+    expect(await idOfActor(again, kept ?? -1)).toBe("old");
+    await expect
+      .poll(async () => (await ownEvents(again)).find(({ type }) => type === "log.alert")?.context, { timeout: 20_000 })
+      .toMatchObject({ alert: "key-store-rolled-back", keys: 1, requests: [request] });
+    const [told] = await restorations(again);
+    expect(told?.context).toMatchObject({ epoch: 1 });
+  });
+
   test("that was made before the log had any entry loses all, by name, and the log goes on", async () => {
-    const drill = new Drill(await createSite({ storage: createMemoryStorage() }));
+    const drill = new KeyStoreDrill(await createSite({ storage: createMemoryStorage() }));
     await drill.start();
     const from = await drill.backUp();
     await drill.stop();

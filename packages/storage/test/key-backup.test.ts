@@ -1,5 +1,5 @@
 /** Backups of a key store: what is in them, who can read them for how long, and that there always is one. */
-import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
@@ -298,6 +298,39 @@ describe("a run that fails at any step", () => {
     },
   );
 });
+
+describe("a restoration that fails at any step", () => {
+  test.each(["open", "write", "sync", "rename", "makeFolder"] as const)(
+    "of kind %s leaves no key store or a whole one, and can be done again",
+    async (call) => {
+      const site = new Site();
+      const all = await site.fill(3);
+      const { path: from } = await site.backups().run();
+      for (const when of ["before", "after"] as const) {
+        for (let after = 0; await restoreWithFault(site, { from, all, fault: { call, when, after } }); after++);
+      }
+    },
+  );
+});
+
+/** Whether it came to the fault. */
+async function restoreWithFault(
+  site: Site,
+  { from, all, fault }: { readonly from: string; readonly all: readonly string[]; readonly fault: Fault },
+): Promise<boolean> {
+  const path = join(temporaryFolder(), "restored");
+  const options = { from, keys: site.keys, path, masterKey, origin };
+  const fileSystem = createFaultyFileSystem();
+  fileSystem.fault = fault;
+  const failed = await restoreKeyStore({ ...options, fileSystem }).then(
+    () => false,
+    () => true,
+  );
+  if (!existsSync(path)) await restoreKeyStore(options);
+  const read = await site.use((keys) => names(3).map((name) => hex(keys.get("person", name))), path);
+  expect([JSON.stringify(fault), read]).toEqual([JSON.stringify(fault), all]);
+  return failed;
+}
 
 /** A run in which the backup key is replaced, with a fault in it; whether it came to that fault. */
 async function runWithFault(fault: Fault): Promise<boolean> {
