@@ -8,7 +8,7 @@ import { type Asking, type Authentication, authorize, isLocal } from "./access.t
 import { Approvals } from "./approval.ts";
 import { Bodies } from "./body.ts";
 import { type HostedLog, openedLog } from "./hosted-log.ts";
-import { Identities } from "./identity.ts";
+import { Identities, isPersonId } from "./identity.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { OWN_PATHS, ownReply } from "./own-routes.ts";
 import { ParsedRules } from "./parsed-rules.ts";
@@ -139,7 +139,13 @@ export class ServerApp {
       identities: options.identities ?? new Identities({ key: randomBytes(32) }),
       rules: new ParsedRules(),
     };
-    this.#approvals = new Approvals({ key: options.approvalKey ?? randomBytes(32), now: options.now ?? Date.now });
+    this.#approvals = new Approvals({
+      key: options.approvalKey ?? randomBytes(32),
+      // Of a person whom a provider vouches for nobody here can tell whether it still does.
+      mayOrder: (by, log) =>
+        isPersonId(by) || options.tokens.valid(log).some(({ id, role }) => id === by && role === "officer"),
+      now: options.now ?? Date.now,
+    });
     this.#monotonic = monotonic ?? (() => performance.now());
   }
 

@@ -46,7 +46,10 @@ export interface Action<Input> {
 }
 
 /** What carrying out may use of a request: its body and query are another's when a second person sends it. */
-export type ActionCall = Pick<RouteCall<unknown>, "log" | "credential" | "request" | "format" | "rules" | "approvals">;
+export type ActionCall = Pick<
+  RouteCall<unknown>,
+  "hosted" | "log" | "credential" | "request" | "format" | "rules" | "approvals"
+>;
 
 /** Keeps the type of an action's input between its schema and its performance. */
 export function action<Input>(definition: Action<Input>): Action<unknown> {
@@ -87,7 +90,8 @@ export interface ApprovalBody {
 /**
  * Carries out what a ticket holds, in the name of both.
  *
- * @throws {ServerError} `approval-invalid`: no ticket of this log, or older than 7 days; `approval-outdated`;
+ * @throws {ServerError} `approval-invalid`: no ticket of this log, older than 7 days, or from somebody whose token was
+ *   taken back since; `approval-outdated`;
  *   `approval-by-same-person`
  */
 export async function approve(
@@ -108,6 +112,8 @@ export async function approve(
   }
   if (by === approvedBy)
     throw new ServerError("approval-by-same-person", "the one who asked for it cannot be the second person");
+  if (!call.approvals.mayOrder(by, call.hosted.name))
+    throw new ServerError("approval-invalid", "the token of the one who asked for it is worth nothing any more");
   if ((known.state?.(call) ?? "") !== ticket.state)
     throw new ServerError("approval-outdated", "what it was asked for has changed since: ask for it anew");
   return known.perform(call, { input: parsed.data, id, by, approvedBy });
@@ -133,6 +139,8 @@ interface Ticket {
 export interface ApprovalsOptions {
   /** 32 bytes that only this server has. Tickets that another key sealed are refused. */
   readonly key: Uint8Array;
+  /** Whether a credential may still order something of a log. */
+  readonly mayOrder: (by: string, log: string) => boolean;
   /** In ms since 1970. */
   readonly now: () => number;
 }
@@ -140,12 +148,14 @@ export interface ApprovalsOptions {
 /** Seals tickets and opens them. Nothing is kept: a ticket holds all there is. */
 export class Approvals {
   readonly now: () => number;
+  readonly mayOrder: (by: string, log: string) => boolean;
   readonly #key: Uint8Array;
 
-  constructor({ key, now }: ApprovalsOptions) {
+  constructor({ key, mayOrder, now }: ApprovalsOptions) {
     if (key.length !== KEY_BYTES) throw new RangeError(`key: expected ${KEY_BYTES} bytes, got ${key.length}`);
     this.#key = key;
     this.now = now;
+    this.mayOrder = mayOrder;
   }
 
   /** A ticket for one log. Its text tells nothing to whoever lacks the key. */

@@ -33,6 +33,7 @@ const CLAIM_CHARS_MAX = 256;
 /** RFC 7519 says nothing of its length; OpenID Connect Core §2 says 255. */
 const SUB_CHARS_MAX = 255;
 const KEY_BYTES = 32;
+const PERSON_PREFIX = "oidc-";
 
 export interface IdentitiesOptions {
   /** 32 bytes that only this server has: persons and scopes are known by hashes under it. */
@@ -49,6 +50,11 @@ export interface IdentitiesOptions {
 /** Whether a bearer token is to be looked at by {@link Identities} at all. */
 export function isJwt(token: string): boolean {
   return JWT_PATTERN.test(token);
+}
+
+/** Whether a credential's id is that of a person whom a provider vouched for: ids of tokens begin with a role. */
+export function isPersonId(id: string): boolean {
+  return id.startsWith(PERSON_PREFIX);
 }
 
 export class Identities {
@@ -122,7 +128,7 @@ export class Identities {
   /** Stable for a person, whatever their tokens; nothing of them to whoever lacks the key. */
   #idOf(issuer: string, sub: string): string {
     const hash = createHmac("sha256", this.#options.key).update(`tallystick/identity/v1\0${issuer}\0${sub}`, "utf8");
-    return `oidc-${hash.digest("hex").slice(0, 32)}`;
+    return `${PERSON_PREFIX}${hash.digest("hex").slice(0, 32)}`;
   }
 
   /** `undefined` where a claim that limits a reader is missing: what limits nothing must not be taken for a limit. */

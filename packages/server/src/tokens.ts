@@ -67,6 +67,8 @@ export interface ValidToken {
 export interface TokenFinder {
   /** `connection` is one object for all that comes over one connection: its token is mostly the same. */
   find(token: string, connection?: object): Credential | undefined;
+  /** Those of a log that are worth something now. */
+  valid(log: string): readonly ValidToken[];
 }
 
 interface KnownToken {

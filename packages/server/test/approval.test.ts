@@ -13,7 +13,7 @@ function place({ key = randomBytes(32), now = 1_800_000_000_000 } = {}): {
   clock: { now: number };
 } {
   const clock = { now };
-  return { approvals: new Approvals({ key, now: () => clock.now }), clock };
+  return { approvals: new Approvals({ key, mayOrder: () => true, now: () => clock.now }), clock };
 }
 
 test("a ticket opens to what was sealed, with an id of its own, for seven days", () => {

@@ -61,7 +61,7 @@ describe("GET v1/tail", () => {
   test("ends soon after its token was taken back, and gives nothing that came since", async () => {
     let nowMs = 0;
     const valid = new Map([["tsk", { id: "auditor-1", role: "auditor" as const, log: LOG }]]);
-    const moreTokens = { find: (token: string) => valid.get(token) };
+    const moreTokens = { find: (token: string) => valid.get(token), valid: () => [] };
     const server = await TestServer.start({ witnesses: 0, moreTokens, monotonic: () => nowMs });
     await server.post(login());
     const headers = { authorization: "Bearer tsk" };

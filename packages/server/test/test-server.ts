@@ -90,7 +90,10 @@ export class TestServer {
     const own = await Tokens.read(path);
     const app = new ServerApp({
       logs: [{ name: LOG, publicEntries, log: opened, failure: undefined }, ...logs],
-      tokens: { find: (token, connection) => own.find(token, connection) ?? moreTokens?.find(token, connection) },
+      tokens: {
+        find: (token, connection) => own.find(token, connection) ?? moreTokens?.find(token, connection),
+        valid: (log) => [...own.valid(log), ...(moreTokens?.valid(log) ?? [])],
+      },
       logger: { warn: (message, details) => warnings.push(`${message} ${JSON.stringify(details)}`) },
       ...rest,
     });

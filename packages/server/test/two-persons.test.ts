@@ -14,6 +14,8 @@ interface Place {
   readonly first: CreatedToken;
   readonly second: CreatedToken;
   readonly clock: { aheadMs: number };
+  /** Ids of tokens that are worth nothing any more. */
+  readonly revoked: Set<string>;
   post(path: string, value: unknown, by: CreatedToken): Promise<Reply>;
   get(path: string): Promise<Reply>;
 }
@@ -23,9 +25,14 @@ async function place(rules: string = ALL): Promise<Place> {
   const officer = async (): Promise<CreatedToken> => createToken(path, { log: LOG, role: "officer" });
   const [first, second] = [await officer(), await officer()];
   const clock = { aheadMs: 0 };
+  const revoked = new Set<string>();
+  const tokens = await Tokens.read(path);
   const server = await TestServer.start({
     witnesses: 0,
-    moreTokens: await Tokens.read(path),
+    moreTokens: {
+      find: (token) => tokens.find(token),
+      valid: (log) => tokens.valid(log).filter(({ id }) => !revoked.has(id)),
+    },
     now: () => Date.now() + clock.aheadMs,
     log: { proposedRules: async () => rules },
   });
@@ -36,6 +43,7 @@ async function place(rules: string = ALL): Promise<Place> {
     first,
     second,
     clock,
+    revoked,
     post: async (route, value, by) =>
       server.ask(`/${LOG}/v1/${route}`, {
         method: "POST",
@@ -118,6 +126,14 @@ test("a ticket ends after seven days", async () => {
   const at = await place();
   const approval = await ticketFor(at, "erasures", { subject: SUBJECT, ground: "a request" });
   at.clock.aheadMs = 7 * DAY_MS + 1000;
+  const reply = await at.post("approvals", { approval }, at.second);
+  expect([reply.status, reply.json()["code"]]).toEqual([422, "approval-invalid"]);
+});
+
+test("a ticket is void once the token of the one who asked is taken back", async () => {
+  const at = await place();
+  const approval = await ticketFor(at, "erasures", { subject: SUBJECT, ground: "a request" });
+  at.revoked.add(at.first.id);
   const reply = await at.post("approvals", { approval }, at.second);
   expect([reply.status, reply.json()["code"]]).toEqual([422, "approval-invalid"]);
 });
