@@ -28,6 +28,21 @@ const milliseconds = z
   .pipe(z.int().min(0).max(60_000));
 const subject = line(ID_CHARS_MAX).describe("The person's id, as events have it; kept nowhere");
 const purpose = line(256);
+
+const NAMED = "expected words without the person's id: they stay in the log for ever";
+/** A shorter id may stand there for anything. */
+const NAMED_CHARS_MIN = 5;
+
+/** Whether a text has an id as a word: the slip that would put back into the log what is to leave it. */
+function isNamed(id: string | undefined, text: string | undefined): boolean {
+  if (id === undefined || text === undefined || id.length < NAMED_CHARS_MIN) return false;
+  const [wanted, words] = [id.toLowerCase(), text.toLowerCase()];
+  for (let at = words.indexOf(wanted); at !== -1; at = words.indexOf(wanted, at + 1)) {
+    const around = `${words.slice(0, at).at(-1) ?? ""}${words.slice(at + wanted.length).at(0) ?? ""}`;
+    if (!/[\p{L}\p{N}]/u.test(around)) return true;
+  }
+  return false;
+}
 const retentionClass = z.string().regex(CLASS_PATTERN, { error: "expected a-z, 0-9 and dashes, at most 32" });
 
 export interface EraseBody {
@@ -38,14 +53,16 @@ export interface EraseBody {
 
 export const eraseBody: ValueBody<EraseBody> = {
   bytesMax: BYTES_MAX,
-  schema: z.strictObject({
-    subject,
-    ground: line(1024).describe("Why; in the log for ever, so that no name belongs there"),
-    request: z
-      .uuid({ version: "v7", error: "expected a UUIDv7" })
-      .optional()
-      .describe("Makes a repeated call harmless"),
-  }),
+  schema: z
+    .strictObject({
+      subject,
+      ground: line(1024).describe("Why; in the log for ever, so that no name belongs there"),
+      request: z
+        .uuid({ version: "v7", error: "expected a UUIDv7" })
+        .optional()
+        .describe("Makes a repeated call harmless"),
+    })
+    .refine(({ subject: id, ground }) => !isNamed(id, ground), { path: ["ground"], error: NAMED }),
 };
 
 export interface HoldBody {
@@ -75,7 +92,9 @@ export const holdBody: ValueBody<HoldBody> = {
     })
     .refine(({ from, to }) => from === undefined || to === undefined || Date.parse(from) < Date.parse(to), {
       error: "expected from before to",
-    }),
+    })
+    .refine(({ subject: id, case: name }) => !isNamed(id, name), { path: ["case"], error: NAMED })
+    .refine(({ subject: id, reason }) => !isNamed(id, reason), { path: ["reason"], error: NAMED }),
 };
 
 const SELECTORS = ["subject", "class", "from", "to", "operation"] as const;
@@ -112,10 +131,12 @@ export interface ExportBody {
 
 export const exportBody: ValueBody<ExportBody> = {
   bytesMax: BYTES_MAX,
-  schema: z.strictObject({
-    subject,
-    purpose: purpose.optional().describe("Why it is read; recorded in the log"),
-  }),
+  schema: z
+    .strictObject({
+      subject,
+      purpose: purpose.optional().describe("Why it is read; recorded in the log"),
+    })
+    .refine(({ subject: id, purpose: why }) => !isNamed(id, why), { path: ["purpose"], error: NAMED }),
 };
 
 export const destructionQuery: z.ZodType<{ readonly timeout?: number | undefined }> = z.strictObject({

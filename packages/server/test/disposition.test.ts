@@ -159,6 +159,31 @@ describe("an erasure", () => {
   });
 });
 
+describe("what stays in the log for ever", () => {
+  const named = "expected words without the person's id";
+
+  test.each([
+    ["erasures", { subject: "anna@example.org", ground: "asked by Anna@example.org." }, "body ground: "],
+    ["holds", { subject: "u_8100", case: "u_8100 v. us" }, "body case: "],
+    ["holds", { subject: "u_8100", case: "c", reason: "(u_8100)" }, "body reason: "],
+    ["subjects/export", { subject: "u_8100", purpose: "for u_8100" }, "body purpose: "],
+  ])("names nobody: %s with %j is refused", async (path, value, field) => {
+    const server = await TestServer.start({ witnesses: 0 });
+    const reply = await send(server, path, value);
+    expect([reply.status, reply.json()["detail"]]).toEqual([400, expect.stringContaining(`${field}${named}`)]);
+    expect(reply.text).not.toContain(value.subject);
+  });
+
+  test.each([
+    ["part of a word", { subject: "u_8100", ground: "file u_81004" }],
+    ["too short to tell", { subject: "117", ground: "file 117" }],
+    ["another", { subject: "u_8100", ground: "asked by u_8101" }],
+  ])("may have what is %s", async (_name, value) => {
+    const server = await TestServer.start({ witnesses: 0 });
+    expect((await send(server, "erasures", value)).json()["code"]).toBe("subject-unknown");
+  });
+});
+
 describe("a legal hold", () => {
   test("stops an erasure; lifting it carries that out", async () => {
     const server = await TestServer.start();
