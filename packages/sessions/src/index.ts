@@ -12,5 +12,7 @@ export {
   sameLimits,
   strictest,
 } from "./limits.ts";
+export { type MemorySessionStoreOptions, createMemorySessionStore } from "./memory-store.ts";
 export * from "./policy.ts";
 export * from "./state.ts";
+export type { SessionStore, StoredEntry } from "./store.ts";

@@ -114,7 +114,7 @@ describe("formatPolicy", () => {
     ];
     for (const other of others) {
       const read = Promise.resolve().then(() => parsePolicyDocument(other));
-      expect(await rejectionCode(read), other).toBe("session-state-corrupt");
+      expect(await rejectionCode(read)).toBe("session-state-corrupt");
     }
   });
 });

@@ -1,0 +1,25 @@
+/** A clock that never runs back, and never stands still either, made of one that is set now and then. */
+
+/**
+ * Where the clock below is set back, time goes on from where it was, at the same pace.
+ *
+ * That puts it ahead of the clock below, by as much as that was set back: a session must not live longer for it.
+ */
+export class StoreClock {
+  readonly #now: () => number;
+  #last = 0;
+  #ahead = 0;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** @param mark - The latest time that others over the same store have seen. */
+  read(mark = 0): number {
+    const seen = Math.max(this.#last, mark);
+    const now = Math.floor(this.#now()) + this.#ahead;
+    if (now < seen) this.#ahead += seen - now;
+    this.#last = Math.max(now, seen);
+    return this.#last;
+  }
+}
