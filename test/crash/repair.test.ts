@@ -1,14 +1,24 @@
 /** `fsck --repair` on the folder of a server whose database lost what follows from the entries. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { logLayoutOf } from "@tallystick/server";
 import { openLevelStorage } from "@tallystick/storage";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runCommand } from "../support/processes.ts";
 import { type SmallLog, createSmallLog } from "../support/small-log.ts";
 
+const RULES = "version: 1\nother: { keep: 40d }\n";
+
 let log: SmallLog;
 
 beforeAll(async () => {
   log = await createSmallLog(1);
+  await log.stop();
+  // The log approves the first rules that it finds.
+  const { rules } = logLayoutOf(log.logDir, "app");
+  await mkdir(dirname(rules), { recursive: true });
+  await writeFile(rules, RULES);
+  await log.start();
   await log.report(300);
   await log.stop();
 }, 60_000);
@@ -23,14 +33,22 @@ test("fsck names what is missing, --repair rebuilds it, and the log goes on", as
     "chain",
     chains.map(({ key }) => key),
   );
+  expect(await storage.getRow("rules", "current")).toBeDefined();
+  await storage.deleteRows("rules", ["current"]);
+  const days = await collect(storage.scanRows("class-day"));
+  await storage.deleteRows(
+    "class-day",
+    days.map(({ key }) => key),
+  );
   await storage.close();
   const command = ["fsck", "--dir", log.logDir];
   const damaged = await runCommand(log.folder, command);
   expect([damaged.code, damaged.out]).toEqual([1, expect.stringContaining("fsck --repair rebuilds it")]);
   const repaired = await runCommand(log.folder, [...command, "--repair"]);
-  expect([repaired.code, repaired.out]).toEqual([0, expect.stringMatching(/^rebuilt: 1 tile, 3 chain\nWHOLE/)]);
+  expect([repaired.code, repaired.out]).toEqual([0, expect.stringMatching(/^rebuilt: 1 tile, 3 chain, 1 rules, \d class-day\nWHOLE/)]);
   expect((await runCommand(log.folder, command)).code).toBe(0);
   await log.start();
+  expect(log.served.logs[0]?.log?.disposition.rules().text).toBe(RULES);
   expect((await log.report(1))[0]).toMatchObject({ state: "witnessed" });
 }, 60_000);
 

@@ -1,5 +1,5 @@
 /** `fsck`: the operator's check of a stopped log's disk. */
-import { access } from "node:fs/promises";
+import { access, readFile } from "node:fs/promises";
 import { type FsckOptions, type FsckReport, fsckLog, repairLog } from "@tallystick/log";
 import { logLayoutOf, masterKeyOf, readLogKeys, readServer } from "@tallystick/server";
 import { openKeyStore, openLevelStorage } from "@tallystick/storage";
@@ -51,6 +51,7 @@ async function check(invocation: Invocation, { dir, name, origin }: LogToCheck):
         storage,
         keyStore,
         origin,
+        rulesTexts: await rulesTextsOf(layout.rules),
         verifiers: [...signers.map(({ verifier }) => verifier), ...retired],
         signal,
         onProgress: (done, total) => terminal.progress("fsck", done, total),
@@ -61,6 +62,16 @@ async function check(invocation: Invocation, { dir, name, origin }: LogToCheck):
     }
   } finally {
     await storage.close();
+  }
+}
+
+/** The file of rules, if there is one: a log keeps their text and, in its entries, their digest only. */
+async function rulesTextsOf(path: string): Promise<readonly string[]> {
+  try {
+    return [await readFile(path, "utf8")];
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+    throw error;
   }
 }
 
