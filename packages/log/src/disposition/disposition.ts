@@ -223,9 +223,10 @@ export class LogDisposition implements Disposition {
     const unapproved = digest === this.rules().digest ? undefined : digest;
     const now = this.#options.now();
     if (unapproved === this.#unapproved && now - this.#checkedAt < CHECK_INTERVAL_MS) return;
+    // Logged first: what status tells is in the log.
+    await this.checkRules(text);
     this.#unapproved = unapproved;
     this.#checkedAt = now;
-    await this.checkRules(text);
   }
 
   async erase(input: EraseInput): Promise<Destruction> {

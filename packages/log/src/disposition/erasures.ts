@@ -51,21 +51,41 @@ export class Erasures {
     const request = input.request ?? newEventId(now(), random(16));
     assertUuidV7("request", request);
     const ground = input.ground.trim();
-    if (ground.length === 0 || ground.length > GROUND_CHARS_MAX || /\p{Cc}/u.test(ground))
+    if (ground.length === 0 || ground.length > GROUND_CHARS_MAX || !isOneLine(ground))
       throw new RangeError(`ground: expected 1 to ${GROUND_CHARS_MAX} characters on one line`);
-    const known = await readRecord(storage, request);
-    if (known !== undefined) return known;
+    const wish = { ...input, ground, request };
+    const first = await sequencer.alone(async (turn) => {
+      const known = await readRecord(storage, request);
+      if (known !== undefined) return known;
+      // Sealing anew what a duty keeps may take long: from before it begins a crash must not make the wish forgotten.
+      if (this.#hasDuties) {
+        await this.#tagsOf(wish.subject);
+        return this.#holdBack({ ...wish, person: this.#personOf(wish.subject) });
+      }
+      return this.#decide(turn, wish, { seen: 0, kept: new Map() });
+    });
+    return first.state === "held" ? this.#carryOut(first.request, wish) : first;
+  }
+
+  /** Carries out a wish that waits, unless a hold stops it. */
+  async #carryOut(waiting: string, wish: EraseInput & { readonly request: string }): Promise<DestructionRecord> {
+    const { sequencer, storage } = this.#options;
+    const tags = await this.#tagsOf(wish.subject);
     const kept: Kept = new Map();
-    const tags = await this.#tagsOf(input.subject);
-    // What is held stays under the person's key: without it a hold on the person would not find it.
-    const isHeld = (await this.#heldBy(this.#personOf(input.subject), tags)) !== undefined;
+    // What is held stays under the person's key.
+    const isHeld = (await this.#heldBy(this.#personOf(wish.subject), tags)) !== undefined;
     // Most of what a duty keeps is sealed anew before the log is made to wait, the rest while it waits.
     const seen = isHeld ? 0 : await this.#keepDuties(tags, 0, kept);
     return sequencer.alone(async (turn) => {
-      const again = await readRecord(storage, request);
-      if (again !== undefined) return again;
-      return this.#decide(turn, { ...input, ground, request }, { seen, kept });
+      const record = await readRecord(storage, waiting);
+      if (record !== undefined && record.state !== "held") return record;
+      return this.#decide(turn, { ...wish, request: waiting }, { seen, kept });
     });
+  }
+
+  get #hasDuties(): boolean {
+    const { classes, other } = this.#options.rules();
+    return other.erase === "at-expiry" || [...classes.values()].some(({ erase }) => erase === "at-expiry");
   }
 
   async #decide(
@@ -199,8 +219,7 @@ export class Erasures {
   async #keepDuties(tags: readonly PersonTag[], from: number, kept: Kept): Promise<number> {
     const { storage, secrets, random, rules, subjects, sequencer } = this.#options;
     const { size } = sequencer.range;
-    const { classes, other } = rules();
-    if (other.erase !== "at-expiry" && [...classes.values()].every(({ erase }) => erase !== "at-expiry")) return size;
+    if (!this.#hasDuties) return size;
     let rows: Row[] = [];
     const flush = async (): Promise<void> => {
       if (rows.length > 0) await storage.putRows(rows);
@@ -228,6 +247,10 @@ export class Erasures {
 /** Whether it covers everything of its person. */
 function isOfAll(hold: HoldRecord): boolean {
   return [hold.class, hold.from, hold.to, hold.operation].every((selector) => selector === undefined);
+}
+
+function isOneLine(text: string): boolean {
+  return text.isWellFormed() && !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text);
 }
 
 function heldKey(secrets: LogSecrets, person: string): Uint8Array {

@@ -1,5 +1,5 @@
 /** Legal holds: what they cover stays, whatever retention and erasure ask, until they are lifted. */
-import { decodeCbor, decodeEvent, decodeOpening, encodeCbor } from "@tallystick/events";
+import { type TallyEvent, decodeCbor, decodeEvent, decodeOpening, encodeCbor, personOf } from "@tallystick/events";
 import type { CborValue, Leaf } from "@tallystick/events";
 import { encodeHex } from "@tallystick/core";
 import type { LogStorage, Row } from "@tallystick/storage";
@@ -129,10 +129,17 @@ export class Holds {
     if (hold.person === undefined && hold.operation === undefined) return true;
     const contents = this.#secrets.examine({ row, commitment: leaf.commitment });
     if (contents.kind !== "opened") return false;
-    if (hold.person !== undefined && (contents.person === null || encodeHex(contents.person) !== hold.person))
-      return false;
-    if (hold.operation === undefined) return true;
-    return decodeEvent(decodeOpening(contents.opening).event).operation === hold.operation;
+    const event = decodeEvent(decodeOpening(contents.opening).event);
+    if (hold.operation !== undefined && event.operation !== hold.operation) return false;
+    return hold.person === undefined || this.#isAbout(hold.person, contents.person, event);
+  }
+
+  /** What a duty keeps is sealed without the person's key: there the event itself says whom it is about. */
+  #isAbout(person: string, sealedFor: Uint8Array | null, event: TallyEvent): boolean {
+    if (sealedFor !== null) return encodeHex(sealedFor) === person;
+    const id = personOf(event)?.id;
+    const reference = id === undefined ? undefined : this.#secrets.existingReference(id);
+    return reference !== undefined && encodeHex(reference) === person;
   }
 }
 

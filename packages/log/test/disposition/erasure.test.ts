@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { encodeHex, hashLeaf } from "@tallystick/core";
 import { decodeEvent, decodeLeaf, decodeOpening, parseCertificate } from "@tallystick/events";
 import { type Destruction, type Log, LogError } from "../../src/index.ts";
+import { WatchedStorage } from "../watched-storage.ts";
 import { type Site, createSite, event, expectWhole, login, published, replay, until } from "../site.ts";
 
 const REQUEST = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -203,6 +204,48 @@ describe("erasing a person", () => {
     expect((await log.readEvent({ index: second, reader: "auditor" })).event.actor?.id).toBe("u0");
     expect(await certificateAt(log, done.ordered?.[0] ?? 0)).toMatchObject({ kept: [["account", 1]] });
     await log.close();
+    await expectWhole(site);
+  });
+});
+
+describe("what a duty keeps", () => {
+  const RULES = "version: 1\nclasses:\n  account: { keep: 6y, erase: at-expiry, basis: a duty }\nother: { keep: 1y }\n";
+
+  test("a hold on the person finds it all the same, and stops the next erasure", async () => {
+    const site = await createSite();
+    const log = await site.open({ proposedRules: async () => RULES });
+    await until(() => log.disposition.rules().index !== undefined);
+    const account = { type: "account.create", outcome: "success", actor: { type: "user", id: "u0" } };
+    const answers = await log.appendEvents({ writer: "app", events: [event(1, account)] });
+    const index = answers[0]?.index ?? -1;
+    await erased(log, "u0");
+    await log.appendEvents({ writer: "app", events: [login(0)] });
+    await log.disposition.setHold({ by: "o", case: "c", selectors: { subject: "u0" } });
+    const { request, state } = await log.disposition.erase({ subject: "u0", ground: "asked again", by: "o" });
+    expect(state).toBe("held");
+    expect((await log.disposition.destruction(request)).state).toBe("held");
+    expect((await log.readEvent({ index, reader: "auditor" })).event.type).toBe("account.create");
+  });
+
+  test("an erasure that ends while that is sealed anew is carried out by the next start", async () => {
+    const site = await createSite();
+    const storage = new WatchedStorage(site.storage);
+    const log = await site.open({ storage, proposedRules: async () => RULES });
+    await until(() => log.disposition.rules().index !== undefined);
+    const account = { type: "account.create", outcome: "success", actor: { type: "user", id: "u0" } };
+    const answers = await log.appendEvents({ writer: "app", events: [event(1, account), login(0)] });
+    const [kept = 0, gone = 0] = answers.map(({ index }) => index);
+    storage.failCommit("integrated", "before");
+    const request = REQUEST;
+    await expect(log.disposition.erase({ subject: "u0", ground: "asked", by: "o", request })).rejects.toThrow();
+    await log.close();
+    const again = await site.open({ proposedRules: async () => RULES });
+    await until(() => again.status().state === "ok");
+    const done = await again.disposition.waitForDestruction(request, 10_000);
+    expect(done).toMatchObject({ state: "done", kept: [["account", 1]] });
+    expect((await again.readEvent({ index: kept, reader: "auditor" })).event.actor?.id).toBe("u0");
+    await expect(again.readEvent({ index: gone, reader: "auditor" })).rejects.toMatchObject({ code: "erased" });
+    await again.close();
     await expectWhole(site);
   });
 });
