@@ -237,7 +237,9 @@ describe("what a duty keeps", () => {
     const [kept = 0, gone = 0] = answers.map(({ index }) => index);
     storage.failCommit("integrated", "before");
     const request = REQUEST;
-    await expect(log.disposition.erase({ subject: "u0", ground: "asked", by: "o", request })).rejects.toThrow();
+    await expect(log.disposition.erase({ subject: "u0", ground: "asked", by: "o", request })).rejects.toMatchObject({
+      code: "outcome-unknown",
+    });
     await log.close();
     const again = await site.open({ proposedRules: async () => RULES });
     await until(() => again.status().state === "ok");
