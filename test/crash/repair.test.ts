@@ -45,7 +45,10 @@ test("fsck names what is missing, --repair rebuilds it, and the log goes on", as
   const damaged = await runCommand(log.folder, command);
   expect([damaged.code, damaged.out]).toEqual([1, expect.stringContaining("fsck --repair rebuilds it")]);
   const repaired = await runCommand(log.folder, [...command, "--repair"]);
-  expect([repaired.code, repaired.out]).toEqual([0, expect.stringMatching(/^rebuilt: 1 tile, 3 chain, 1 rules, \d class-day\nWHOLE/)]);
+  expect([repaired.code, repaired.out]).toEqual([
+    0,
+    expect.stringMatching(/^rebuilt: 1 tile, 3 chain, 1 rules, \d class-day\nWHOLE/),
+  ]);
   expect((await runCommand(log.folder, command)).code).toBe(0);
   await log.start();
   expect(log.served.logs[0]?.log?.disposition.rules().text).toBe(RULES);

@@ -9,5 +9,6 @@ test("the page has a row for each table of a log, and for no other", async () =>
   const [, section = ""] = (await readFile(PAGE, "utf8")).split("## What a log keeps in it\n");
   const [table = ""] = section.split("\n*Sender* is");
   const named = [...table.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name);
-  expect(named.toSorted()).toEqual(Object.values(TABLE).toSorted());
+  expect(new Set(named)).toEqual(new Set(Object.values(TABLE)));
+  expect(named).toHaveLength(Object.values(TABLE).length);
 });
