@@ -41,9 +41,11 @@ describe("a server with keyBackup", () => {
     await vi.waitFor(async () => expect(await listKeyBackups(folders)).toHaveLength(1), { timeout: 20_000 });
     const [backup] = await listKeyBackups(folders);
     expect(backup).toMatchObject({ origin: "log.example/app", epoch: 1, isReadable: true });
-    const metrics = await (await fetch(`${first.url}/metrics`)).text();
-    const told = /tallystick_log_key_backup_time_seconds\{log="app"\} ([\d.]+)/.exec(metrics)?.[1];
-    expect(Number(told) * 1000).toBeCloseTo(backup?.time ?? 0, 0);
+    const told = async (): Promise<number> => {
+      const metrics = await (await fetch(`${first.url}/metrics`)).text();
+      return 1000 * Number(/tallystick_log_key_backup_time_seconds\{log="app"\} ([\d.]+)/.exec(metrics)?.[1]);
+    };
+    await vi.waitFor(async () => expect(await told()).toBeCloseTo(backup?.time ?? 0, 0), { timeout: 20_000 });
     await first.close();
     const second = await serve(dir);
     await vi.waitFor(async () => expect(await reasonsOf(second)).toEqual([]), { timeout: 20_000 });
