@@ -2,42 +2,19 @@
  * Each write of a scripted run of erasure, retention and holds goes wrong once. What is on disk then never says `done` of
  * a key that is still there; opened again, the log completes what it had begun, and what opens is what the rules say.
  */
-import { join } from "node:path";
 import type { Log } from "@tallystick/log";
-import {
-  type FileSystem,
-  type KeyStore,
-  type LogStorage,
-  createMemoryKeyStore,
-  createMemoryStorage,
-  nodeFileSystem,
-  openKeyStore,
-  openLevelStorage,
-} from "@tallystick/storage";
+import { createMemoryKeyStore, createMemoryStorage, nodeFileSystem } from "@tallystick/storage";
 import { decodeCbor } from "@tallystick/events";
 import { expect } from "vitest";
-import {
-  START_MS,
-  type Site,
-  createSite,
-  event,
-  expectWhole,
-  login,
-  seed,
-  until,
-} from "../../packages/log/test/site.ts";
+import { START_MS, type Site, createSite, event, expectWhole, login, until } from "../../packages/log/test/site.ts";
 import { removeFolder, temporaryFolder } from "../support/processes.ts";
 import type { Points } from "./every-write.ts";
 import { FaultPlan, faultyFileSystem, faultyStorage } from "./faulty-writes.ts";
+import { type Stores, lasting, openStores } from "./stores.ts";
 
 const DAY_MS = 86_400_000;
 const REQUEST = "01890a5d-ac96-774b-bcce-b302099a8057";
 const RULES = "version: 1\nclasses:\n  auth: { keep: 30d }\nother: { keep: 6y }\n";
-
-interface Stores {
-  readonly storage: LogStorage;
-  readonly keyStore: KeyStore;
-}
 
 /** Logins, which fall due, and accesses, which do not; of three persons, one of whom a hold covers. */
 const EVENTS = [
@@ -205,26 +182,4 @@ export async function failDispositionFileWrites({ fault, from, step }: Points): 
     await removeFolder(folder);
     if (!plan.isOver) return runs;
   }
-}
-
-async function openStores(folder: string, fileSystem: FileSystem): Promise<Stores> {
-  const storage = await openLevelStorage({ path: join(folder, "data"), fileSystem });
-  try {
-    const path = join(folder, "keys");
-    return { storage, keyStore: await openKeyStore({ path, masterKey: seed("master key"), fileSystem }) };
-  } catch (error) {
-    await storage.close();
-    throw error;
-  }
-}
-
-/** Stores in memory outlive what fails above them: closed and opened again, they are the same. */
-function lasting<T extends object>(store: T): T {
-  return new Proxy(store, {
-    get(target, name) {
-      if (name === "close") return async () => undefined;
-      const value: unknown = Reflect.get(target, name);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
 }

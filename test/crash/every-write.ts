@@ -2,31 +2,17 @@
  * Each write of a scripted run goes wrong once: before it lands, after it, halfway, late. Then the log is opened again,
  * has all that was acknowledged, takes the rest, each once, and fsck finds nothing.
  */
-import { join } from "node:path";
 import type { TallyEvent } from "@tallystick/events";
 import type { Log } from "@tallystick/log";
-import {
-  type FileSystem,
-  type KeyStore,
-  type LogStorage,
-  createMemoryKeyStore,
-  createMemoryStorage,
-  nodeFileSystem,
-  openKeyStore,
-  openLevelStorage,
-} from "@tallystick/storage";
+import { createMemoryKeyStore, createMemoryStorage, nodeFileSystem } from "@tallystick/storage";
 import { expect } from "vitest";
 import { Sender } from "../../packages/log/test/sender.ts";
-import { type Site, createSite, event, expectWhole, login, seed, until } from "../../packages/log/test/site.ts";
+import { type Site, createSite, event, expectWhole, login, until } from "../../packages/log/test/site.ts";
 import { removeFolder, temporaryFolder } from "../support/processes.ts";
 import { type Fault, FaultPlan, faultyFileSystem, faultyStorage } from "./faulty-writes.ts";
+import { type Stores, lasting, openStores } from "./stores.ts";
 
 const sender = new Sender();
-
-interface Stores {
-  readonly storage: LogStorage;
-  readonly keyStore: KeyStore;
-}
 
 /** What was acknowledged: the event's id and its index. */
 type Told = Map<string, number>;
@@ -100,17 +86,6 @@ async function expectRecovered(site: Site, open: () => Promise<Stores>, told: To
   await storage.close();
 }
 
-const stores = async (folder: string, fileSystem: FileSystem): Promise<Stores> => {
-  const storage = await openLevelStorage({ path: join(folder, "data"), fileSystem });
-  try {
-    const path = join(folder, "keys");
-    return { storage, keyStore: await openKeyStore({ path, masterKey: seed("master key"), fileSystem }) };
-  } catch (error) {
-    await storage.close();
-    throw error;
-  }
-};
-
 export interface Points {
   readonly fault: Fault;
   /** The first write that goes wrong. */
@@ -126,9 +101,9 @@ export async function failFileWrites({ fault, from, step }: Points): Promise<num
     const folder = await temporaryFolder();
     const plan = new FaultPlan(fault, from + step * runs);
     const told: Told = new Map();
-    const isWhole = await script(site, async () => stores(folder, faultyFileSystem(plan)), told);
+    const isWhole = await script(site, async () => openStores(folder, faultyFileSystem(plan)), told);
     if (fault === "late") expect(isWhole).toBe(true);
-    await expectRecovered(site, async () => stores(folder, nodeFileSystem), told);
+    await expectRecovered(site, async () => openStores(folder, nodeFileSystem), told);
     await removeFolder(folder);
     if (!plan.isOver) return runs;
   }
@@ -146,15 +121,4 @@ export async function failStorageWrites(fault: Fault): Promise<number> {
     await expectRecovered(site, async () => ({ storage, keyStore }), told);
     if (!plan.isOver) return at;
   }
-}
-
-/** Stores in memory outlive what fails above them: closed and opened again, they are the same. */
-function lasting<T extends object>(store: T): T {
-  return new Proxy(store, {
-    get(target, name) {
-      if (name === "close") return async () => undefined;
-      const value: unknown = Reflect.get(target, name);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
 }

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { dayOf, parseCertificate } from "@tallystick/events";
 import { indexKey } from "@tallystick/storage";
-import { type Hold, type Log, LogError, type LogOptions } from "../../src/index.ts";
+import type { Hold, Log, LogOptions } from "../../src/index.ts";
 import { START_MS, type Site, createSite, event, expectWhole, login, until } from "../site.ts";
+import { opens } from "./opens.ts";
 
 const DAY_MS = 86_400_000;
 const RULES = `version: 1
@@ -33,16 +34,6 @@ function access(n: number, fields: Readonly<Record<string, unknown>> = {}): Retu
 
 async function append(log: Log, events: readonly ReturnType<typeof event>[]): Promise<number[]> {
   return (await log.appendEvents({ writer: "app", events })).map(({ index }) => index);
-}
-
-async function opens(log: Log, index: number): Promise<boolean> {
-  try {
-    await log.readEvent({ index, reader: "auditor" });
-    return true;
-  } catch (error) {
-    if (!(error instanceof LogError) || error.code !== "erased") throw error;
-    return false;
-  }
 }
 
 /** Runs retention until all that it ordered is destroyed, and pruned. */

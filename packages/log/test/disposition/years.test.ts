@@ -1,7 +1,7 @@
 /** A log with three tenants and five classes over simulated years: what is there on each day is what the rules say. */
 import { expect, test } from "vitest";
-import { LogError } from "../../src/index.ts";
 import { START_MS, createSite, event, expectWhole, until, type Site } from "../site.ts";
+import { opens } from "./opens.ts";
 
 const DAY_MS = 86_400_000;
 const FIRST_DAY = Math.ceil(START_MS / DAY_MS);
@@ -81,16 +81,6 @@ async function passDay(site: Site, day: number, logged: Logged[]): Promise<void>
   const opening = await Promise.all(looked.map(async ({ index }) => opens(log, index)));
   expect(looked.filter((_, at) => opening[at] === true)).toEqual(looked.filter((entry) => expected.includes(entry)));
   await log.close();
-}
-
-async function opens(log: Awaited<ReturnType<Site["open"]>>, index: number): Promise<boolean> {
-  try {
-    await log.readEvent({ index, reader: "auditor" });
-    return true;
-  } catch (error) {
-    if (!(error instanceof LogError) || error.code !== "erased") throw error;
-    return false;
-  }
 }
 
 test(`over ${DAYS} days each entry is there as long as the rules say, and no day longer`, async () => {
