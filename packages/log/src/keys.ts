@@ -100,6 +100,11 @@ export class LogSecrets {
     this.#store = store;
   }
 
+  /** Of the key store: it grows with every destruction. */
+  get epoch(): number {
+    return this.#store.epoch;
+  }
+
   /** The tags of an event. Makes keys where there are none; they have to be synced before the leaf is acknowledged. */
   tagsOf({ sessionTag, actor, subject, tenant, day }: Candidate): Tags {
     return {

@@ -41,6 +41,8 @@ export const TABLE = {
   pending: "pending",
   /** Class and day, or tag → the certificate that its entries' contents were destroyed under. */
   erased: "erased",
+  /** `log` → the key store's epoch after the newest destruction: one of a lower epoch is an older copy. */
+  keyEpoch: "key-epoch",
   /** Id → a legal hold. */
   hold: "hold",
   /** Kind and id → what was noted last of a key or token; the kind alone → that it was noted at all. */

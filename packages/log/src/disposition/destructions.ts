@@ -5,9 +5,17 @@
  * can be completed from what is there, and nothing says `done` before the key is gone. docs/concepts/privacy.md
  */
 import { encodeHex } from "@tallystick/core";
-import { CERTIFICATE_LIMITS, type Context, certificateContext, keyFingerprint } from "@tallystick/events";
+import {
+  CERTIFICATE_LIMITS,
+  type Context,
+  certificateContext,
+  decodeCbor,
+  encodeCbor,
+  keyFingerprint,
+} from "@tallystick/events";
 import type { KeyName, LogStorage, Row } from "@tallystick/storage";
 import { LogError } from "../error.ts";
+import { listOf, numberOf } from "../heads.ts";
 import type { LogSecrets } from "../keys.ts";
 import type { EntryState, LogLogger } from "../log-api.ts";
 import { News } from "../news.ts";
@@ -34,6 +42,7 @@ const GROUP_MAX = 1000;
 const WITNESS_WAIT_MS = 60_000;
 /** After a failure that need not last. */
 const RETRY_MS = 5000;
+const EPOCH_KEY = "log";
 
 export interface DestructionsOptions {
   readonly storage: LogStorage;
@@ -101,6 +110,22 @@ export class Destructions {
       if (record.state === "retiring") await this.#retireAndLog(turn, record);
       else if (record.state === "ordered") await this.#again(record);
     }
+    if (!(await this.#isOlder())) return;
+    // Before anything else is logged: with a key that is back, what is new would be sealed, and destroyed again with it.
+    await this.#destroyBack(turn);
+    if (!this.#options.signal.aborted) await this.#options.storage.putRows([this.#epochRow()]);
+  }
+
+  /** Whether the key store is from before the newest destruction. */
+  async #isOlder(): Promise<boolean> {
+    const row = await this.#options.storage.getRow(TABLE.keyEpoch, EPOCH_KEY);
+    if (row === undefined) return false;
+    const [epoch] = listOf(decodeCbor(row), "key-epoch");
+    return this.#options.secrets.epoch < numberOf(epoch, "key-epoch");
+  }
+
+  #epochRow(): Row {
+    return { table: TABLE.keyEpoch, key: EPOCH_KEY, value: encodeCbor([this.#options.secrets.epoch]) };
   }
 
   /** An older key store may have been put back since the order: what was retired is retired again. */
@@ -261,7 +286,7 @@ export class Destructions {
     let done: DestructionRecord[] = [];
     await sequencer.reportAll(events, (indexes) => {
       done = group.map((record, at) => ({ ...record, state: "done", done: indexes[at] ?? 0, finalOn: final }));
-      return done.flatMap((record) => [...recordRows(record), ...forgottenClassDay(record)]);
+      return [...done.flatMap((record) => [...recordRows(record), ...forgottenClassDay(record)]), this.#epochRow()];
     });
     for (const { request } of done) this.#ordered.delete(request);
     this.changes.notify();
@@ -269,14 +294,36 @@ export class Destructions {
   }
 
   /**
-   * Destroys again what an older key store brought back; gives how many keys those were. Walks all destructions that
-   * ever were, so it runs beside everything else; contents are not given meanwhile, whatever the key store has.
+   * Destroys again what an older key store brought back, also one whose epoch does not tell; gives how many keys those
+   * were. Walks all destructions that ever were, so it runs beside everything else; contents are not given meanwhile,
+   * whatever the key store has.
    */
   async destroyAgain(): Promise<number> {
-    const { storage, secrets, sequencer, signal } = this.#options;
+    return this.#destroyBack(this.#options.sequencer);
+  }
+
+  /** Dying between the two tells of it twice, rather than never. */
+  async #destroyBack(reporter: Pick<Turn, "reportAll">): Promise<number> {
+    const back = await this.#keysBack();
+    if (back.length === 0) return 0;
+    const requests = [...new Set(back.map(({ request }) => request))];
+    const alert = {
+      type: "log.alert",
+      outcome: "failure",
+      reason: "the key store holds keys that were destroyed: an older copy was put back; they are destroyed again",
+      context: { alert: "key-store-rolled-back", keys: back.length, requests: requests.slice(0, TAGS_OF_PART_MAX) },
+    } as const;
+    await reporter.reportAll([alert]);
+    await this.#options.secrets.destroy(back.map(({ name }) => name));
+    return back.length;
+  }
+
+  /** Keys that are there, and were destroyed. */
+  async #keysBack(): Promise<{ readonly name: KeyName; readonly request: string }[]> {
+    const { storage, secrets, signal } = this.#options;
     const back: { readonly name: KeyName; readonly request: string }[] = [];
     for await (const { value } of storage.scanRows(TABLE.destruction)) {
-      if (signal.aborted) return 0;
+      if (signal.aborted) return [];
       const record = decodeRecord(value);
       if (record.state !== "done") continue;
       for (const name of namesOf(record)) {
@@ -287,16 +334,7 @@ export class Destructions {
           back.push({ name, request: record.request });
       }
     }
-    if (back.length === 0) return 0;
-    await secrets.destroy(back.map(({ name }) => name));
-    const requests = [...new Set(back.map(({ request }) => request))];
-    await sequencer.report({
-      type: "log.alert",
-      outcome: "failure",
-      reason: "the key store held keys that were destroyed: an older copy was put back; they were destroyed again",
-      context: { alert: "key-store-rolled-back", keys: back.length, requests: requests.slice(0, TAGS_OF_PART_MAX) },
-    });
-    return back.length;
+    return back;
   }
 }
 
