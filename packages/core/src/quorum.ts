@@ -209,7 +209,7 @@ function pairs(
  * set that meets it. So in what is left every line bears weight. Where the quorum is not met, every verified line stays.
  *
  * A policy with two keys of the log of one type is of a time in which one replaces the other: both lines stay, for those
- * who know one of the keys only. docs/decisions/0052
+ * who know one of the keys only. docs/decisions/0053
  *
  * With `nowSeconds` only timely cosignatures are chosen, where they are enough: at most five minutes in the future, and
  * with `ageSecondsMax` no older than that. Without them every time will do.
