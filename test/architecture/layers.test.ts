@@ -34,8 +34,17 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "@hono/node-server/*",
     "node:*",
   ],
-  client: ["@tallystick/core", "@tallystick/events", "node:*"],
+  client: ["@tallystick/core", "@tallystick/events", "node:*", "#*"],
   sessions: ["@tallystick/client", "@tallystick/core", "@tallystick/events", "node:*"],
+  testing: [
+    "@tallystick/client",
+    "@tallystick/core",
+    "@tallystick/events",
+    "@tallystick/log",
+    "@tallystick/server",
+    "@tallystick/storage",
+    "node:*",
+  ],
   cli: ["@tallystick/*", "node:*"],
 };
 

@@ -11,7 +11,7 @@ import {
   selectSignatures,
   verifyCheckpoint,
 } from "@tallystick/core";
-import { decodeLeaf } from "@tallystick/events";
+import { decodeEvent, decodeLeaf, personOf } from "@tallystick/events";
 import { ClientError } from "./error.ts";
 import { expectationOf } from "./expectation.ts";
 import { compareHeads, proveLeaf } from "./history.ts";
@@ -25,7 +25,7 @@ import {
   verifyHead,
   verifyReceipt,
 } from "./receipt.ts";
-import type { KeptReceipt, ReceiptStore } from "./receipts.ts";
+import type { KeptReceipt, ReceiptStore, TiedReceipt } from "./receipts.ts";
 import { TileProver } from "./tile-prover.ts";
 
 export interface CollectionOptions {
@@ -35,6 +35,8 @@ export interface CollectionOptions {
   readonly policy: Policy;
   readonly origin: string;
   readonly now: () => number;
+  /** What ties a receipt to the person with this id. */
+  readonly hashPerson: (id: string) => string;
 }
 
 /** What one look at the log's head came to. */
@@ -145,7 +147,7 @@ async function proveAll(
   });
   // The smallest set has fewer cosignatures than were verified: what the receipt says is what is checked.
   const minimalHead = verifyHead({ policy, now }, minimal);
-  const entries: { entry: OutboxEntry; receipt: KeptReceipt }[] = [];
+  const entries: { entry: OutboxEntry; receipt: TiedReceipt }[] = [];
   for (const entry of covered) {
     const receipt = await proveEntry({ options, prover, head: minimalHead, minimal, stream, entry });
     entries.push({ entry, receipt });
@@ -178,7 +180,7 @@ interface EntryToProve {
   readonly entry: PlacedEntry;
 }
 
-async function proveEntry({ options, prover, head, minimal, stream, entry }: EntryToProve): Promise<KeptReceipt> {
+async function proveEntry({ options, prover, head, minimal, stream, entry }: EntryToProve): Promise<TiedReceipt> {
   const { id, index, leaf, sequence, sentAt } = entry;
   const hashes = await proveLeaf({ prover, checkpoint: head.checkpoint, index, leafHash: hashLeaf(leaf) });
   const proof = { extra: leaf, index: BigInt(index), hashes, checkpoint: minimal };
@@ -194,7 +196,9 @@ async function proveEntry({ options, prover, head, minimal, stream, entry }: Ent
       details: { index, sequence, ...cause.details, proof: formatTlogProof(proof) },
     });
   }
-  return { id, index, proof: formatTlogProof(proof) };
+  const person = personOf(decodeEvent(sent.event))?.id;
+  const tie = person === undefined ? undefined : options.hashPerson(person);
+  return { id, index, proof: formatTlogProof(proof), person: tie };
 }
 
 /** A head to compare later ones with needs the log's own signatures alone. */

@@ -15,7 +15,7 @@ import {
   signBatch,
 } from "@tallystick/events";
 import { parseBatchAnswer } from "./acknowledgement.ts";
-import { ClientError } from "./error.ts";
+import { ClientError, clientError } from "./error.ts";
 import { acceptLeaf, expectationOf } from "./expectation.ts";
 import { type Exchange, type Fetch, exchange } from "./http.ts";
 import type { Numbered, Outbox, OutboxEntry, Placed, Refusal, StreamIdentity } from "./outbox.ts";
@@ -221,7 +221,7 @@ async function refusedAnswer({ options, answer, entries, events }: RefusedAnswer
   }
   if (problem.code === "sequence-gap") assertExpected(options.outbox, problem);
   const code = answer.status >= 500 || answer.status === 429 ? "audit-unavailable" : "log-refused";
-  const error = new ClientError(code, `the log answered ${answer.status} ${problem.code}: ${problem.message}`, {
+  const error = clientError(code, `the log answered ${answer.status} ${problem.code}: ${problem.message}`, {
     details: { status: answer.status, problem: problem.code },
   });
   const afterMs = retryAfterMs(answer.headers.get("retry-after"));

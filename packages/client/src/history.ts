@@ -15,7 +15,7 @@ import {
   verifyConsistency,
   verifyInclusion,
 } from "@tallystick/core";
-import { ClientError } from "./error.ts";
+import { ClientError, LogForkedError } from "./error.ts";
 import { formatForkEvidence } from "./fork.ts";
 import type { TileProver } from "./tile-prover.ts";
 
@@ -58,7 +58,7 @@ function forked(
   { origin, size }: Checkpoint,
   checkpoints: readonly [string, string],
   shown?: { readonly rootHash: Hash; readonly proof: readonly Hash[] },
-): ClientError {
+): LogForkedError {
   const evidence = formatForkEvidence({
     origin,
     checkpoints,
@@ -67,7 +67,7 @@ function forked(
       : { rootHash: encodeBase64(shown.rootHash), proof: shown.proof.map((hash) => encodeBase64(hash)) }),
   });
   const text = `${origin} shows a head of size ${size} that does not extend the one it showed before: nothing more is sent; keep details.evidence and show it to the auditor`;
-  return new ClientError("log-forked", text, { details: { evidence } });
+  return new LogForkedError(text, { evidence });
 }
 
 export interface LeafToProve {

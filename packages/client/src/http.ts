@@ -1,5 +1,5 @@
 /** One bounded HTTP exchange: a deadline, a cap on the body, no redirects followed. */
-import { ClientError } from "./error.ts";
+import { AuditUnavailableError, ClientError } from "./error.ts";
 
 export type Fetch = typeof globalThis.fetch;
 
@@ -31,7 +31,7 @@ export async function exchange(options: ExchangeOptions): Promise<Exchange> {
   const controller = new AbortController();
   const { promise: given, reject: giveUp } = Promise.withResolvers<never>();
   const abort = (reason: string): void => {
-    giveUp(new ClientError("audit-unavailable", `no answer from ${withoutQuery(options.url)}: ${reason}`));
+    giveUp(new AuditUnavailableError(`no answer from ${withoutQuery(options.url)}: ${reason}`));
     controller.abort();
   };
   const onAbort = (): void => abort("given up by the caller");
@@ -61,7 +61,7 @@ async function send(options: ExchangeOptions, signal: AbortSignal): Promise<Exch
   } catch (cause) {
     if (cause instanceof ClientError) throw cause;
     const text = `no answer from ${withoutQuery(options.url)}: ${reasonOf(cause)}`;
-    throw new ClientError("audit-unavailable", text, { cause });
+    throw new AuditUnavailableError(text, { cause });
   }
 }
 

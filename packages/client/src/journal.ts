@@ -10,7 +10,7 @@
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
-import { ClientError } from "./error.ts";
+import { AuditUnavailableError, ClientError } from "./error.ts";
 import { codeOf, isAt, syncFolder } from "./files.ts";
 import { FRAME_BYTES_MAX, RECORD_HEADER_BYTES, encodeFrame } from "./journal-frame.ts";
 import { JournalMark } from "./journal-mark.ts";
@@ -364,5 +364,5 @@ function closed(): ClientError {
 
 function unwritable(path: string, cause: unknown): ClientError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new ClientError("audit-unavailable", `${path}: could not be written: ${reason}`, { cause, details: { path } });
+  return new AuditUnavailableError(`${path}: could not be written: ${reason}`, { cause, details: { path } });
 }

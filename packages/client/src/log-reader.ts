@@ -4,7 +4,7 @@
  * A reader fetches; it verifies nothing but lengths. Whoever uses it holds the tiles against a verified checkpoint.
  */
 import { ENTRY_BYTES_MAX, type TileId, decodeUtf8, entriesPath, tilePath } from "@tallystick/core";
-import { ClientError } from "./error.ts";
+import { ClientError, clientError } from "./error.ts";
 import { type Exchange, type Fetch, exchange } from "./http.ts";
 import { problemOf } from "./problem.ts";
 
@@ -77,7 +77,7 @@ function expectOk(path: string, answer: Exchange): Uint8Array {
   const { code: problem, message } = problemOf(answer);
   const isRefusal = status === 401 || status === 403;
   const code = isRefusal ? "log-refused" : status === 404 ? "log-answer-malformed" : "audit-unavailable";
-  throw new ClientError(code, `${path}: the log answered ${status} ${problem}: ${message}`, {
+  throw clientError(code, `${path}: the log answered ${status} ${problem}: ${message}`, {
     details: { path, status, problem },
   });
 }

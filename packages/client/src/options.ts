@@ -1,5 +1,8 @@
 /** The SDK's options, with their defaults, checked once at the door. */
+import { HAS_DISK, variable } from "#platform";
 import type { Fetch } from "./http.ts";
+import { type OutageRules, type ResolvedOutageRules, resolveOutageRules } from "./outage.ts";
+import type { KeptData } from "./personal-data.ts";
 
 /** How far an event has come. `queued`: synced in the outbox; `durable`: synced by the log under an index; `published`
  *  and `witnessed`: a receipt has verified, under a policy without or with a quorum of witnesses. */
@@ -14,7 +17,7 @@ export interface TallystickOptions {
   readonly policy?: string | undefined;
   /** Which log of the policy; needed where it names more than one. */
   readonly origin?: string | undefined;
-  /** Where events wait: a folder of this process alone (".tallystick-outbox" by default), or "none" for memory. */
+  /** Where events wait: a folder of this process alone (".tallystick-outbox" by default), or "none" for memory, which is the default without a disk. */
   readonly outbox?: string | undefined;
   /**
    * The Ed25519 seed that signs: 32 bytes, or the path of a file of 64 hex digits, made where there is none. Several
@@ -25,7 +28,7 @@ export interface TallystickOptions {
   readonly outboxBytesMax?: number | undefined;
   /** How much disk verified receipts take; 128 MiB by default. */
   readonly receiptBytesMax?: number | undefined;
-  /** What `record` waits for where the call does not say; "queued" by default. */
+  /** What `record` waits for where the call does not say; "queued" by default, "durable" without a disk. */
   readonly until?: RecordState | undefined;
   /** For one request to the log; 15,000 by default. */
   readonly requestTimeoutMs?: number | undefined;
@@ -35,6 +38,14 @@ export interface TallystickOptions {
   readonly beatIntervalMs?: number | undefined;
   /** 32 bytes or more: keys the hashes of session ids. Without it, a key in the outbox folder. */
   readonly sessionSecret?: Uint8Array | undefined;
+  /** What may be done while events cannot get to the log; all but exports and grants by default. */
+  readonly onOutage?: OutageRules | undefined;
+  /** Names, e-mail addresses and unproved login names are left out or hashed; those that are named here stay. None by default. */
+  readonly keep?: readonly KeptData[] | undefined;
+  /** Context that is longer in JSON is cut and marked; 8,192 by default. */
+  readonly contextBytesMax?: number | undefined;
+  /** Failures of one account from one address that a minute has as events of their own, the others being counted; 10 by default, 0 for all. */
+  readonly failuresPerMinute?: number | undefined;
   /** Told of everything that goes wrong in the background. By default a process warning for what somebody has to see to. */
   readonly onError?: ((error: Error) => void) | undefined;
   readonly fetch?: Fetch | undefined;
@@ -43,12 +54,16 @@ export interface TallystickOptions {
 }
 
 type Optional = "sessionSecret" | "senderKey" | "origin" | "onError";
+type Changed = "onOutage" | "keep";
 
 /** Every option but those that may stay away, which are `undefined` then. */
 export type ResolvedOptions = {
-  readonly [K in Exclude<keyof TallystickOptions, Optional>]-?: NonNullable<TallystickOptions[K]>;
+  readonly [K in Exclude<keyof TallystickOptions, Optional | Changed>]-?: NonNullable<TallystickOptions[K]>;
 } & {
   readonly [K in Optional]: TallystickOptions[K] | undefined;
+} & {
+  readonly outage: ResolvedOutageRules;
+  readonly keep: ReadonlySet<KeptData>;
 };
 
 export const STATES: readonly RecordState[] = ["queued", "durable", "published", "witnessed"];
@@ -74,13 +89,17 @@ export function resolveOptions(options: TallystickOptions): ResolvedOptions {
     token: tokenOf(settingOf(options, "token")),
     policy: settingOf(options, "policy"),
     origin: options.origin,
-    outbox: options.outbox ?? ".tallystick-outbox",
+    outbox: options.outbox ?? (HAS_DISK ? ".tallystick-outbox" : "none"),
     outboxBytesMax: within("outboxBytesMax", options.outboxBytesMax ?? 256 * 1024 * 1024, { min: 65_536 }),
     receiptBytesMax: within("receiptBytesMax", options.receiptBytesMax ?? 128 * 1024 * 1024, { min: 65_536 }),
-    until: stateOf(options.until ?? "queued"),
+    until: stateOf(options.until ?? (HAS_DISK ? "queued" : "durable")),
     requestTimeoutMs: within("requestTimeoutMs", options.requestTimeoutMs ?? 15_000, { min: 1, max: TIMER_MS_MAX }),
     proofDeadlineMs: within("proofDeadlineMs", options.proofDeadlineMs ?? 600_000, { max: TIMER_MS_MAX }),
     beatIntervalMs: within("beatIntervalMs", options.beatIntervalMs ?? 900_000, { max: TIMER_MS_MAX }),
+    outage: resolveOutageRules(options.onOutage),
+    keep: keptOf(options.keep ?? []),
+    contextBytesMax: within("contextBytesMax", options.contextBytesMax ?? 8192, { min: 256, max: 32_768 }),
+    failuresPerMinute: within("failuresPerMinute", options.failuresPerMinute ?? 10),
     sessionSecret,
     senderKey,
     onError: options.onError,
@@ -100,11 +119,20 @@ export function timeoutOf(timeoutMs: number): number {
   return within("timeoutMs", timeoutMs, { max: TIMER_MS_MAX });
 }
 
+const KEPT: readonly KeptData[] = ["names", "emails", "logins"];
+
+function keptOf(keep: readonly KeptData[]): ReadonlySet<KeptData> {
+  const unknown = keep.find((each) => !KEPT.includes(each));
+  if (unknown !== undefined)
+    throw new TypeError(`keep: expected some of ${KEPT.join(", ")}, got ${JSON.stringify(unknown)}`);
+  return new Set(keep);
+}
+
 function settingOf(options: TallystickOptions, name: "url" | "token" | "policy"): string {
-  const variable = `TALLYSTICK_${name.toUpperCase()}`;
-  const value = options[name] ?? process.env[variable];
+  const inEnvironment = `TALLYSTICK_${name.toUpperCase()}`;
+  const value = options[name] ?? variable(inEnvironment);
   if (value !== undefined && value !== "") return value;
-  throw new TypeError(`${name}: expected it in the options or in ${variable}, got neither`);
+  throw new TypeError(`${name}: expected it in the options or in ${inEnvironment}, got neither`);
 }
 
 /** What no header can carry would be shown by whoever refuses it later, at each try. */
@@ -125,7 +153,7 @@ function urlOf(text: string): string {
 function within(
   name: string,
   value: number,
-  { min = 0, max = Number.MAX_SAFE_INTEGER }: { min?: number; max?: number },
+  { min = 0, max = Number.MAX_SAFE_INTEGER }: { min?: number; max?: number } = {},
 ): number {
   if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
   throw new RangeError(`${name}: expected a whole number from ${min} to ${max}, got ${value}`);

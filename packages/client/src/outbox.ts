@@ -207,10 +207,14 @@ export class Outbox {
     await this.#change([KIND.done, sequence, head]);
   }
 
-  /** Rewrites the journal where it is mostly of events that left. What it cannot write it leaves as it is. */
-  async compact(): Promise<void> {
+  /**
+   * Rewrites the journal where it is mostly of events that left, or, with `always`, where there is anything of one. What it
+   * cannot write it leaves as it is.
+   */
+  async compact({ always = false }: { readonly always?: boolean } = {}): Promise<void> {
     const journal = this.#opened();
-    if (journal.bytes < this.#rewriteBytesMin || this.#staleBytes < journal.bytes / 2) return;
+    const isWorthIt = journal.bytes >= this.#rewriteBytesMin && this.#staleBytes >= journal.bytes / 2;
+    if (!isWorthIt && !(always && this.#staleBytes > 0)) return;
     let kept: OutboxEntry[] = [];
     await journal.rewrite(
       () => {

@@ -31,10 +31,15 @@ export class Signal {
         resolve();
       };
       const timer = setTimeout(wake, timeoutMs);
-      if (!keepAlive) timer.unref();
+      if (!keepAlive) unref(timer);
       this.#waiting.add(wake);
     });
   }
+}
+
+/** Lets the process end although the timer runs; where a timer is a number, nothing keeps the process anyway. */
+export function unref(timer: ReturnType<typeof setTimeout> | number): void {
+  if (typeof timer === "object") timer.unref();
 }
 
 interface WaitOptions {

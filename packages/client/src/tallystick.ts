@@ -1,10 +1,8 @@
 /** The SDK's door: record events, hold a verified receipt for each, go on working while the log is down. */
-import { randomBytes } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { openOutboxFolder, readText, variable, warn, writeText } from "#platform";
 import { type Policy, TallystickError, ed25519PublicKey, encodeHex, parsePolicy } from "@tallystick/core";
 import {
   EventError,
-  type EventInput,
   type TallyEvent,
   catalogueEntry,
   decodeEvent,
@@ -13,12 +11,18 @@ import {
   newEventId,
   normaliseSession,
   parseEvent,
+  personOf,
   streamId,
 } from "@tallystick/events";
 import { collectOnce } from "./collection.ts";
 import { type DeliveryOptions, type Sending, sendOnce } from "./delivery.ts";
-import { ClientError } from "./error.ts";
+import { AuditUnavailableError, ClientError, clientError } from "./error.ts";
+import { type CountedFailures, FailureCounter } from "./failure-counter.ts";
+import { type Helpers, createHelpers } from "./helpers.ts";
 import { type LogReader, createHttpLogReader } from "./log-reader.ts";
+import { createMemoryOutbox } from "./memory-outbox.ts";
+import type { OpenedOutbox } from "./opened-outbox.ts";
+import { type Operation, type OperationReport, runOperation } from "./operation.ts";
 import {
   type RecordState,
   type ResolvedOptions,
@@ -27,15 +31,14 @@ import {
   stateOf,
   timeoutOf,
 } from "./options.ts";
+import { breakGlassReason, holds, isHeld, isOutage } from "./outage.ts";
 import type { Numbered, OutboxEntry, Refusal } from "./outbox.ts";
-import { type OpenedOutbox, createMemoryOutbox, openOutboxFolder } from "./outbox-folder.ts";
+import { hashLogin, hashPerson, hashSessionId } from "./persons.ts";
+import { randomBytes } from "./random.ts";
 import type { KeptReceipt } from "./receipts.ts";
-import { Signal, backoffMs } from "./signal.ts";
-import { type Reached, Waiters, reachedBy } from "./waiters.ts";
-
-/** An event to record: the SDK makes the id and takes the time where they are left out. A session id that is not a keyed
- *  hash yet is hashed here, under a secret that never leaves. */
-export type Report = Omit<EventInput, "id" | "time"> & Partial<Pick<EventInput, "id" | "time">>;
+import { type Report, prepareReport } from "./report.ts";
+import { Signal, backoffMs, unref } from "./signal.ts";
+import { type Reached, type WaitOptions, Waiters, reachedBy } from "./waiters.ts";
 
 export interface RecordOptions {
   readonly until?: RecordState | undefined;
@@ -47,12 +50,42 @@ export interface RecordOptions {
 
 export interface Recorded {
   readonly id: string;
-  readonly state: RecordState;
+  /** `unrecorded` only where the glass was broken and the outbox took nothing either. */
+  readonly state: RecordState | "unrecorded";
   /** Salt and event: what proves the contents of the leaf to somebody else. The SDK keeps none. */
   readonly opening: Uint8Array;
   readonly index?: number;
   /** The tlog-proof, verified. */
   readonly receipt?: string;
+  /** Present where this failure was counted, as there were many like it: all else is that of the last one that was recorded. */
+  readonly counted?: number;
+}
+
+export interface Forgotten {
+  /** Receipts that are gone from here. */
+  readonly receipts: number;
+  /** Events about the person that are still on their way, contents and all: forget again once they have left. */
+  readonly waiting: number;
+}
+
+/** Counts since this client began. */
+export interface TallystickCounters {
+  /** Events that were synced in the outbox, those of the SDK itself not among them. */
+  readonly recorded: number;
+  readonly acknowledged: number;
+  readonly proved: number;
+  /** Events that the log refused for good. */
+  readonly refused: number;
+  /** What was not let through by `onOutage`. */
+  readonly denied: number;
+  readonly brokenGlass: number;
+  /** Attempts and outcomes of operations that could not be recorded. */
+  readonly unrecorded: number;
+  /** Failures that were counted instead of recorded. */
+  readonly counted: number;
+  readonly cutContexts: number;
+  /** What `onError` was told, by code. */
+  readonly errors: Readonly<Record<string, number>>;
 }
 
 export interface FlushOptions {
@@ -88,6 +121,7 @@ export interface TallystickStatus {
   /** The oldest event that it acknowledged and has not proved, where that takes longer than `proofDeadlineMs`. */
   readonly overdue?: Overdue;
   readonly lastError?: { readonly code: string; readonly message: string };
+  readonly counters: TallystickCounters;
 }
 
 export interface Overdue {
@@ -97,23 +131,44 @@ export interface Overdue {
   readonly forMs: number;
 }
 
-export interface Tallystick {
+/** `auth`, `account`, `session` and `access`: a function for each type of the catalogue, such as `auth.login({…})`. */
+type RecordHelpers = Helpers<RecordOptions, Recorded>;
+
+export interface Tallystick extends RecordHelpers {
   /**
    * Reports an event. When it resolves, the event is at least synced in the outbox.
    *
-   * The same event again under an `id` that is still waiting is one event.
+   * The same event again under an `id` that is still waiting is one event. Types that `onOutage` denies are waited for
+   * until they are durable in the log.
    *
    * @throws {EventError} `event-invalid`: nothing was taken, no number was used up.
    * @throws {ClientError} `outbox-full`, `id-reused`, `client-closed`, `audit-unavailable` (the disk failed): not recorded;
    *   `log-refused`: the log refused it for good, `stream.refused` stands under its number; `log-misbehaved`,
    *   `log-forked`, `outbox-outdated`: it is in the outbox, but nothing is sent any more.
+   * @throws {AuditUnavailableError} Of a type that `onOutage` denies: it is not durable in the log, so do not do what it
+   *   tells of. `details.state` is `queued` where it waits in the outbox all the same, else nothing was taken.
    */
   record(event: Report, options?: RecordOptions): Promise<Recorded>;
+  /**
+   * Records the attempt, does the work, records how it came out; one `operation` id joins the two. What the work returns or
+   * throws passes through.
+   *
+   * @throws {EventError} `event-invalid`: nothing was taken, nothing done.
+   * @throws {AuditUnavailableError} Of a type that `onOutage` denies: the work was not done.
+   */
+  audit<T>(event: OperationReport, work: (operation: Operation) => T | Promise<T>): Promise<T>;
+  /** Whether `onOutage` lets nothing of this type be done before it is durable in the log. */
+  isHeld(type: string): boolean;
   readonly receipts: {
     /** The verified receipt of an event, by its id. @throws {ClientError} `receipt-unknown` */
     get(id: string): Promise<KeptReceipt>;
     /** Writes it to a file, plain tlog-proof; `N.tlog-proof` is its customary name. */
     save(id: string, path: string): Promise<void>;
+    /**
+     * Removes from this host what ties it to a person: the receipts of events about them (as subject, or else as actor),
+     * and what the outbox still held of events that have left. The log keeps what it has: erase it there.
+     */
+    forget(subject: string | { readonly id: string }): Promise<Forgotten>;
   };
   status(): TallystickStatus;
   /**
@@ -149,6 +204,11 @@ const COLLECT_INTERVAL_MAX_MS = 2000;
 /** Nothing to collect: news wakes the loop, this is its pulse. */
 const COLLECT_IDLE_MS = 60_000;
 const FLUSH_CHECK_MS = 200;
+const FAILURE_WINDOW_MS = 60_000;
+/** A timer may come a little before its time. */
+const TIMER_SLACK_MS = 50;
+/** The application's own type under which the SDK tells that the glass was broken. */
+const BREAK_GLASS_TYPE = "tallystick.break-glass";
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** What cannot be mended by trying again: somebody has to look. */
@@ -163,9 +223,20 @@ interface Opened extends OpenedOutbox {
   readonly reader: LogReader;
 }
 
+interface BrokenGlass {
+  /** Why the glass was broken, as its breaker says. */
+  readonly reason: string;
+  /** Why the log does not have it; absent where it did not say in time. */
+  readonly failure: Error | undefined;
+  /** What is in the outbox already. */
+  readonly queued: Recorded | undefined;
+}
+
 /** What comes after one step of a loop. */
 type Next = { readonly failed: false } | { readonly failed: true; readonly afterMs?: number | undefined };
 const GO_ON: Next = { failed: false };
+
+type Counts = { -readonly [Name in keyof Omit<TallystickCounters, "errors">]: number };
 
 class Client implements Tallystick {
   readonly #options: ResolvedOptions;
@@ -194,8 +265,34 @@ class Client implements Tallystick {
   readonly #begunAt = performance.now();
   #remindedAt = -Infinity;
 
+  readonly #counts: Counts = {
+    recorded: 0,
+    acknowledged: 0,
+    proved: 0,
+    refused: 0,
+    denied: 0,
+    brokenGlass: 0,
+    unrecorded: 0,
+    counted: 0,
+    cutContexts: 0,
+  };
+  readonly #errors = new Map<string, number>();
+  readonly #failures: FailureCounter<Recorded>;
+  readonly auth: RecordHelpers["auth"];
+  readonly account: RecordHelpers["account"];
+  readonly session: RecordHelpers["session"];
+  readonly access: RecordHelpers["access"];
+  /** Of what was counted: told one after another. */
+  #telling: Promise<void> = Promise.resolve();
+
   constructor(options: ResolvedOptions) {
     this.#options = options;
+    this.#failures = new FailureCounter({ countMax: options.failuresPerMinute, windowMs: FAILURE_WINDOW_MS });
+    const helpers = createHelpers<RecordOptions, Recorded>(async (report, how) => this.record(report, how));
+    this.auth = helpers.auth;
+    this.account = helpers.account;
+    this.session = helpers.session;
+    this.access = helpers.access;
     this.#ready = this.#openOrSay();
     // Whoever records sees the failure; where nobody does, onError has.
     this.#ready.catch((error: unknown) => this.#haltAtOpen(error));
@@ -210,21 +307,151 @@ class Client implements Tallystick {
       const why = waiting === undefined ? "it is not known here (the log may still give it)" : "it has none yet";
       throw new ClientError("receipt-unknown", `event ${id}: ${why}`, { details: { id } });
     },
-    save: async (id, path) => writeFile(path, (await this.receipts.get(id)).proof),
+    save: async (id, path) => writeText(path, (await this.receipts.get(id)).proof),
+    forget: async (subject) => this.#forget(typeof subject === "string" ? subject : subject.id),
   };
 
   async record(input: Report, options: RecordOptions = {}): Promise<Recorded> {
+    return holds(this.#options.outage, input) ? this.#recordHeld(input, options) : this.#record(input, options);
+  }
+
+  async audit<T>(event: OperationReport, work: (operation: Operation) => T | Promise<T>): Promise<T> {
+    const options = { single: true };
+    const recorder = {
+      attempt: async (report: Report) => {
+        if (holds(this.#options.outage, report)) await this.#recordHeld(report, options);
+        else await this.#record(report, options).catch((error: unknown) => this.#unrecorded(error, isOutage));
+      },
+      outcome: async (report: Report) => {
+        await this.#record(report, options).catch((error: unknown) => this.#unrecorded(error, () => true));
+      },
+    };
+    return runOperation(recorder, event, work);
+  }
+
+  isHeld(type: string): boolean {
+    return isHeld(type, this.#options.outage);
+  }
+
+  /** The work goes on, or is done: what could not be recorded of it is told to whoever looks after the application. */
+  #unrecorded(error: unknown, passes: (error: unknown) => boolean): void {
+    if (!passes(error)) throw error;
+    this.#counts.unrecorded += 1;
+    this.#report(error);
+  }
+
+  /** Records what may be done only once the log has it durably. @throws {AuditUnavailableError} */
+  async #recordHeld(input: Report, options: RecordOptions & { readonly single?: boolean }): Promise<Recorded> {
+    const until = options.until === undefined || options.until === "queued" ? "durable" : options.until;
+    let failure: Error | undefined = this.#halted ?? this.#unsent;
+    let queued: Recorded | undefined;
+    if (failure === undefined) {
+      try {
+        const recorded = await this.#record(input, { ...options, until });
+        if (recorded.state !== "queued") return recorded;
+        queued = recorded;
+      } catch (error) {
+        if (!isOutage(error)) throw error;
+        failure = error;
+      }
+    }
+    const reason = breakGlassReason(variable("TALLYSTICK_BREAK_GLASS"));
+    if (reason !== undefined) return this.#breakGlass(input, { reason, failure, queued });
+    this.#counts.denied += 1;
+    const why = failure?.message ?? "the log did not acknowledge it in time";
+    const error = new AuditUnavailableError(`${input.type} must be in the log before it is done: ${why}`, {
+      cause: failure,
+      details: { type: input.type, ...(queued === undefined ? {} : { id: queued.id, state: "queued" }) },
+    });
+    this.#report(error);
+    throw error;
+  }
+
+  /** Lets through what would be denied, and records that. */
+  async #breakGlass(input: Report, { reason, failure, queued }: BrokenGlass): Promise<Recorded> {
+    this.#counts.brokenGlass += 1;
+    const { type, actor, tenant, operation } = input;
+    const code = failure instanceof ClientError ? failure.code : "wait-timeout";
+    warn(`${type} was let through without the log, as TALLYSTICK_BREAK_GLASS says: ${reason}`, "break-glass");
+    try {
+      const recorded = queued ?? (await this.#record(input, { until: "queued" }));
+      const context = { type, event: recorded.id, code };
+      const about = { actor, tenant, operation: operation ?? recorded.id, reason, context };
+      await this.#record({ type: BREAK_GLASS_TYPE, outcome: "success", ...about }, { until: "queued" });
+      return recorded;
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+      this.#unrecorded(error, isOutage);
+      return { id: input.id ?? this.#newId(), state: "unrecorded", opening: new Uint8Array() };
+    }
+  }
+
+  /** `single`: is never counted with others. */
+  async #record(input: Report, options: RecordOptions & { readonly single?: boolean }): Promise<Recorded> {
     const until = stateOf(options.until ?? this.#options.until);
     const timeoutMs = timeoutOf(options.timeoutMs ?? 10_000);
     this.#assertOpen();
     const opened = this.#opened ?? (await this.#ready);
     this.#assertOpen();
     const event = this.#complete(input, opened);
-    const numbered = { salt: new Uint8Array(randomBytes(32)), event: encodeEvent(event) };
+    const push = async (): Promise<Recorded> => this.#push(opened, event, { until, timeoutMs, signal: options.signal });
+    return options.single === true ? push() : this.#pushOrCount(event, push);
+  }
+
+  async #push(opened: Opened, event: TallyEvent, options: WaitOptions): Promise<Recorded> {
+    const numbered = { salt: randomBytes(32), event: encodeEvent(event) };
     const { entry, ...pushed } = await opened.outbox.push({ ...numbered, id: event.id, now: this.#options.now() });
+    this.#counts.recorded += 1;
     this.#send.notify();
-    const reached = await this.#waitFor(opened, entry, { until, timeoutMs, signal: options.signal });
+    const reached = await this.#waitFor(opened, entry, options);
     return { id: event.id, opening: encodeOpening(pushed), ...reached };
+  }
+
+  async #pushOrCount(event: TallyEvent, push: () => Promise<Recorded>): Promise<Recorded> {
+    // Not waited for: this event's number is taken in the turn of its call.
+    this.#tellCounted();
+    const { answer, counted } = this.#failures.take(event, this.#options.now(), push);
+    if (counted === 0) return answer;
+    this.#counts.counted += 1;
+    if (counted === 1) unref(setTimeout(() => this.#tellCounted(), FAILURE_WINDOW_MS + TIMER_SLACK_MS));
+    return { ...(await answer), counted };
+  }
+
+  /** Records what was counted in minutes that are over, each with one event. */
+  #tellCounted({ all = false }: { readonly all?: boolean } = {}): void {
+    for (const counted of this.#failures.over(this.#options.now(), { all }))
+      this.#telling = this.#telling.then(async () => this.#tell(counted));
+  }
+
+  async #tell(counted: CountedFailures): Promise<void> {
+    try {
+      const options = { until: "queued", timeoutMs: 0, signal: undefined } as const;
+      await this.#push(await this.#ready, this.#eventOfCounted(counted), options);
+    } catch (error) {
+      this.#unrecorded(error, () => true);
+    }
+  }
+
+  #eventOfCounted({ sample, count, from, to }: CountedFailures): TallyEvent {
+    const now = this.#options.now();
+    return { ...sample, id: this.#newId(), time: now, context: { count, from, to } };
+  }
+
+  async #forget(id: string): Promise<Forgotten> {
+    const { outbox, receipts, secret } = await this.#ready;
+    const removed = await receipts.forget(hashPerson(secret, id));
+    let waiting = 0;
+    for (const entry of outbox.entries()) {
+      if (entry.position === undefined) continue;
+      const { event } = await outbox.read(entry);
+      if (personOf(decodeEvent(event))?.id === id) waiting += 1;
+    }
+    await outbox.compact({ always: true });
+    return { receipts: removed, waiting };
+  }
+
+  #newId(): string {
+    return newEventId(this.#options.now(), randomBytes(16));
   }
 
   status(): TallystickStatus {
@@ -240,6 +467,7 @@ class Client implements Tallystick {
       ...(this.#waitingFor === undefined ? {} : { waitingFor: this.#waitingFor }),
       ...(overdue === undefined ? {} : { overdue }),
       ...(error === undefined ? {} : { lastError: { code: error.code, message: error.message } }),
+      counters: { ...this.#counts, errors: Object.fromEntries(this.#errors) },
     };
   }
 
@@ -278,6 +506,8 @@ class Client implements Tallystick {
 
   async #close({ end = false, timeoutMs = 5000 }: CloseOptions): Promise<void> {
     const opened = await this.#ready.catch(() => undefined);
+    this.#tellCounted({ all: true });
+    await this.#telling;
     if (opened !== undefined && (end || !opened.durable)) await this.#endStream(opened, timeoutOf(timeoutMs));
     this.#stopped = true;
     this.#wakeAll();
@@ -316,7 +546,7 @@ class Client implements Tallystick {
 
   async #open(): Promise<Opened> {
     const options = this.#options;
-    const policy = parsePolicy(options.policy.includes("\n") ? options.policy : await readFile(options.policy));
+    const policy = parsePolicy(options.policy.includes("\n") ? options.policy : await readText(options.policy));
     const origin = originOf(policy, options.origin);
     const { outboxBytesMax: bytesMax, receiptBytesMax, sessionSecret, senderKey } = options;
     const settings = { bytesMax, receiptBytesMax, sessionSecret, senderKey };
@@ -344,7 +574,7 @@ class Client implements Tallystick {
     }
     const over = outbox.ended && outbox.size === 0;
     if (before === undefined || over) {
-      const instance = new Uint8Array(randomBytes(16));
+      const instance = randomBytes(16);
       await outbox.begin({ publicKey: ed25519PublicKey(seed), instance, origin });
     }
     if (outbox.nextSequence > 1) return;
@@ -368,22 +598,21 @@ class Client implements Tallystick {
 
   #ownEvent(type: string, context: Record<string, string | number>): Numbered & { id: string; now: number } {
     const now = this.#options.now();
-    const event = parseEvent({ id: newEventId(now, randomBytes(16)), time: now, type, outcome: "success", context });
-    return { id: event.id, now, salt: new Uint8Array(randomBytes(32)), event: encodeEvent(event) };
+    const event = parseEvent({ id: this.#newId(), time: now, type, outcome: "success", context });
+    return { id: event.id, now, salt: randomBytes(32), event: encodeEvent(event) };
   }
 
-  #complete(input: Report, { hashSession }: Opened): TallyEvent {
-    const now = this.#options.now();
-    const given = parseEvent({ ...input, id: input.id ?? newEventId(now, randomBytes(16)), time: input.time ?? now });
+  #complete(input: Report, { secret }: Opened): TallyEvent {
+    const { keep, contextBytesMax } = this.#options;
+    const hash = (name: string): string => hashLogin(secret, name);
+    const { report, cut } = prepareReport(input, { keep, contextBytesMax, hashLogin: hash });
+    const given = parseEvent({ ...report, id: input.id ?? this.#newId(), time: input.time ?? this.#options.now() });
     assertOfApplication(given);
-    return normaliseSession(given, hashSession);
+    if (cut) this.#counts.cutContexts += 1;
+    return normaliseSession(given, (id) => hashSessionId(secret, id));
   }
 
-  async #waitFor(
-    { receipts }: Opened,
-    entry: OutboxEntry,
-    options: { until: RecordState; timeoutMs: number; signal: AbortSignal | undefined },
-  ): Promise<Reached> {
+  async #waitFor({ receipts }: Opened, entry: OutboxEntry, options: WaitOptions): Promise<Reached> {
     if (options.until === "queued") return { state: "queued" };
     // Only an event that was waiting already can have come further than the outbox by now.
     if (entry.refusal !== undefined) throw refusalOf(entry);
@@ -435,6 +664,7 @@ class Client implements Tallystick {
         this.#warned = undefined;
         for (const entry of outcome.entries) {
           this.#acknowledgedAt.set(entry, performance.now());
+          this.#counts.acknowledged += 1;
           this.#waiters.advance(entry.sequence, reachedBy(entry));
         }
         this.#moved.notify();
@@ -442,6 +672,7 @@ class Client implements Tallystick {
         if (outcome.disputed !== undefined) this.#report(outcome.disputed);
         return;
       case "refused": {
+        this.#counts.refused += 1;
         const error = refusalOf(outcome.entry);
         this.#waiters.reject(outcome.entry.sequence, error);
         this.#report(error);
@@ -463,7 +694,8 @@ class Client implements Tallystick {
     return async () => {
       const seen = this.#collect.news;
       this.#remind();
-      const outcome = await collectOnce({ ...opened, now: this.#options.now });
+      const tie = (id: string): string => hashPerson(opened.secret, id);
+      const outcome = await collectOnce({ ...opened, now: this.#options.now, hashPerson: tie });
       this.#waitingFor = outcome.kind === "waiting" ? outcome.reason : undefined;
       switch (outcome.kind) {
         case "idle":
@@ -505,6 +737,7 @@ class Client implements Tallystick {
   }
 
   #proved(entry: OutboxEntry, { index, proof }: KeptReceipt): void {
+    this.#counts.proved += 1;
     if (entry.refusal !== undefined) return;
     this.#waiters.advance(entry.sequence, { state: this.#provedState(), index, receipt: proof });
   }
@@ -554,6 +787,7 @@ class Client implements Tallystick {
   #report(error: unknown): void {
     const known = error instanceof Error ? error : new Error(String(error));
     this.#lastError = asClientError(known);
+    this.#errors.set(this.#lastError.code, (this.#errors.get(this.#lastError.code) ?? 0) + 1);
     const { onError } = this.#options;
     if (onError === undefined) {
       this.#warn(this.#lastError);
@@ -569,7 +803,7 @@ class Client implements Tallystick {
   #warn({ code, message }: ClientError): void {
     if (!WARNED.has(code) || this.#warned === message) return;
     this.#warned = message;
-    process.emitWarning(message, { type: "TallystickWarning", code });
+    warn(message, code);
   }
 }
 
@@ -586,7 +820,7 @@ function isForbidden({ code, details }: ClientError): boolean {
 function asClientError(error: Error): ClientError {
   if (error instanceof ClientError) return error;
   const code = error instanceof TallystickError ? "log-answer-malformed" : "audit-unavailable";
-  return new ClientError(code, error.message, { cause: error });
+  return clientError(code, error.message, { cause: error });
 }
 
 /** The number of the oldest event that has not come so far. */

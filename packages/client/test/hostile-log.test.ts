@@ -281,8 +281,7 @@ describe("forks and rollbacks", () => {
     log.autoPublish = false;
     await record(started, 1);
     log.publish(2);
-    await until(() => client.status().waitingFor !== undefined, "waiting");
-    expect(client.status().waitingFor).toContain("older head");
+    await until(() => client.status().waitingFor?.includes("older head") === true, "waiting for a newer head");
     expect(client.status().unproved).toBe(1);
     const reader = createHttpLogReader({ url: log.url, fetch: log.fetch });
     const report = await auditLog({ reader, policy: parsePolicy(log.policyText), heads: [kept] });

@@ -2,7 +2,8 @@ import { stat, writeFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { rejectionCode } from "../../../test/support/errors.ts";
-import { createMemoryReceiptStore, openReceiptStore } from "../src/receipts.ts";
+import { openReceiptStore } from "../src/receipt-folder.ts";
+import { createMemoryReceiptStore } from "../src/receipts.ts";
 import { createFolder } from "./support/setup.ts";
 
 function receipt(at: number): { id: string; index: number; proof: string } {

@@ -31,6 +31,9 @@ export const WORDS: Readonly<Record<"type" | "token" | "retention", string>> = {
   retention: "^[a-z0-9-]{1,32}$",
 };
 
+/** What a type of event looks like. */
+export const EVENT_TYPE_PATTERN: RegExp = new RegExp(WORDS.type, "u");
+
 /** A schema that answers every defect with what it expected. */
 function pattern(source: string, expected: string): z.ZodString {
   return z.string({ error: expected }).regex(new RegExp(source, "u"), { error: expected });

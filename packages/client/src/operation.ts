@@ -1,0 +1,121 @@
+/** `tally.audit`: an event before something is done and one after it, so that neither the try nor its outcome is missing. */
+import type { Context, EventInput } from "@tallystick/events";
+import { AuditUnavailableError } from "./error.ts";
+import type { Report } from "./report.ts";
+
+/** What is done, without its outcome: that shows. `operation`, which joins both events, is made where it is left out. */
+export type OperationReport = Omit<Report, "id" | "time" | "outcome">;
+
+/** Says what the work alone knows; all of it stands in the event of the outcome. */
+export interface Operation {
+  /** Joins both events, and others of the same operation. */
+  readonly id: string;
+  /** The outcome is `denied`, although the work returns. */
+  deny(reason?: string): void;
+  /** The outcome is `failure`, although the work returns. */
+  fail(reason?: string): void;
+  /** Adds to the event of the outcome, or changes it. */
+  note(fields: OperationNotes): void;
+}
+
+export type OperationNotes = Partial<Pick<EventInput, "actor" | "subject" | "targets" | "auth" | "reason" | "context">>;
+
+/** By what an operation is recorded. */
+export interface OperationRecorder {
+  /** Records the attempt. @throws {AuditUnavailableError} the work must not be done. */
+  attempt(report: Report): Promise<void>;
+  /** Records the outcome; what goes wrong is told elsewhere, as the work is done. */
+  outcome(report: Report): Promise<void>;
+}
+
+/**
+ * Records the attempt, does the work, records how it came out. What the work returns or throws passes through.
+ *
+ * The outcome is `success`; `failure` where the work throws, or returns a response of status 400 or more; `denied` where
+ * what it throws or returns has status 401 or 403; or what the work says through {@link Operation}.
+ *
+ * @throws {AuditUnavailableError} The attempt must be in the log first, and is not: the work was not done.
+ */
+export async function runOperation<T>(
+  recorder: OperationRecorder,
+  report: OperationReport,
+  work: (operation: Operation) => T | Promise<T>,
+): Promise<T> {
+  const id = report.operation ?? globalThis.crypto.randomUUID();
+  const known = { ...report, operation: id };
+  const context: Context = { ...report.context, step: "attempt" };
+  try {
+    await recorder.attempt({ ...known, outcome: "unknown", context });
+  } catch (error) {
+    if (error instanceof AuditUnavailableError)
+      await recorder.outcome({ ...known, outcome: "denied", reason: error.code });
+    throw error;
+  }
+  const said = new Said(id);
+  let result: T;
+  try {
+    result = await work(said);
+  } catch (error) {
+    await recorder.outcome({ ...known, ...outcomeOfError(error), ...said.fields(report.context) });
+    throw error;
+  }
+  await recorder.outcome({ ...known, ...outcomeOfResult(result), ...said.fields(report.context) });
+  return result;
+}
+
+type Judged = Pick<Report, "outcome" | "reason">;
+
+class Said implements Operation {
+  readonly id: string;
+  #judged: Judged = {};
+  #notes: OperationNotes = {};
+
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  deny(reason?: string): void {
+    this.#judged = { outcome: "denied", ...(reason === undefined ? {} : { reason }) };
+  }
+
+  fail(reason?: string): void {
+    this.#judged = { outcome: "failure", ...(reason === undefined ? {} : { reason }) };
+  }
+
+  note(fields: OperationNotes): void {
+    const { context } = this.#notes;
+    this.#notes = { ...this.#notes, ...fields, context: { ...context, ...fields.context } };
+  }
+
+  fields(context: Context | undefined): Partial<Report> {
+    const notes = this.#notes.context ?? {};
+    const all = { ...context, ...notes };
+    return { ...this.#notes, ...this.#judged, context: Object.keys(all).length === 0 ? undefined : all };
+  }
+}
+
+function outcomeOfError(error: unknown): Judged {
+  const { status, statusCode, code, name } = fieldsOf(error);
+  const reason = [code, name].find((text): text is string => typeof text === "string" && REASON.test(text));
+  return { outcome: outcomeOfStatus(status ?? statusCode) ?? "failure", ...(reason === undefined ? {} : { reason }) };
+}
+
+/** A code or a class's name: the message may hold anything, so it stays out of a permanent record. */
+const REASON = /^[\w.:-]{1,100}$/;
+
+function outcomeOfResult(result: unknown): Judged {
+  const { status, headers } = fieldsOf(result);
+  const outcome = headers === undefined ? undefined : outcomeOfStatus(status);
+  return outcome === undefined ? { outcome: "success" } : { outcome, reason: `HTTP ${String(status)}` };
+}
+
+function outcomeOfStatus(status: unknown): "denied" | "failure" | undefined {
+  if (status === 401 || status === 403) return "denied";
+  return typeof status === "number" && status >= 400 ? "failure" : undefined;
+}
+
+function fieldsOf(
+  value: unknown,
+): Readonly<Partial<Record<"status" | "statusCode" | "code" | "name" | "headers", unknown>>> {
+  return typeof value === "object" && value !== null ? value : {};
+}
