@@ -42,10 +42,7 @@ interface Common {
   readonly policy?: PolicyInForce | undefined;
   /** From where: a hash, to compare. */
   readonly place?: string | undefined;
-}
-
-/** The hash of a token made beforehand: where a step gives a new one, it is this. */
-interface Rotating {
+  /** The hash of a token made beforehand: where a step gives a new one, it is this. */
   readonly nextToken?: string | undefined;
 }
 
@@ -61,7 +58,7 @@ export interface StartInput {
   readonly place?: string | undefined;
 }
 
-export interface RequestInput extends Common, Rotating {
+export interface RequestInput extends Common {
   readonly type: "request";
   /** `false`: in the background, which keeps no session alive. */
   readonly activity: boolean;
@@ -76,8 +73,8 @@ export type SessionInput =
   | StartInput
   | RequestInput
   | (Common & { readonly type: "warned" | "extend" })
-  | (Common & Rotating & { readonly type: "reauth"; readonly factors: readonly string[]; readonly success: boolean })
-  | (Common & Rotating & { readonly type: "class"; readonly class: string })
+  | (Common & { readonly type: "reauth"; readonly factors: readonly string[]; readonly success: boolean })
+  | (Common & { readonly type: "class"; readonly class: string })
   | (Common & { readonly type: "policy" })
   | (Common & { readonly type: "end"; readonly reason: WishReason; readonly by?: Party | undefined })
   | (Common & { readonly type: "sweep"; readonly detectedBy: "sweep" | "start" });

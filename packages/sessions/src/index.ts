@@ -12,7 +12,9 @@ export {
   sameLimits,
   strictest,
 } from "./limits.ts";
+export type { Source } from "./kept-session.ts";
 export { type MemorySessionStoreOptions, createMemorySessionStore } from "./memory-store.ts";
 export * from "./policy.ts";
+export * from "./sessions.ts";
 export * from "./state.ts";
 export type { SessionStore, StoredEntry } from "./store.ts";

@@ -1,0 +1,96 @@
+/** The document of limits in force: one for all instances over a store, announced in the log. */
+import { randomBytes } from "node:crypto";
+import type { Report } from "@tallystick/client";
+import { newEventId } from "@tallystick/events";
+import { compareAndSwap } from "./compare-and-swap.ts";
+import { SessionError } from "./error.ts";
+import { REPORT_MS } from "./kept-session.ts";
+import { type PolicyInForce, type SessionPolicy, formatPolicy, hashPolicy, parsePolicyDocument } from "./policy.ts";
+import type { SessionStore, StoredEntry } from "./store.ts";
+
+interface KeptPolicy {
+  readonly document: string;
+  readonly since: number;
+  /** The event that announces it, while the log may not have it. */
+  readonly eventId: string | null;
+  /** When somebody else may announce it: whoever put it in force had time enough. */
+  readonly retryAt: number;
+}
+
+export interface PutPolicy {
+  /** What was in force before. */
+  readonly before: "same" | "other" | "none";
+  /** To be announced by whoever put it. */
+  readonly event?: Report;
+}
+
+const KEY = "policy";
+
+export class PolicyKeeper {
+  readonly #store: SessionStore;
+  #parsed: { readonly value: string; readonly inForce: PolicyInForce } | undefined;
+
+  constructor(store: SessionStore) {
+    this.#store = store;
+  }
+
+  /** Puts a document in force, from now on. */
+  async put(policy: SessionPolicy): Promise<PutPolicy> {
+    const document = formatPolicy(policy);
+    return compareAndSwap<PutPolicy>(this.#store, KEY, async (entry) => {
+      if (entry !== undefined && parse(entry.value).document === document) return { done: { before: "same" } };
+      const since = await this.#store.now();
+      const eventId = newEventId(since, randomBytes(16));
+      const kept: KeptPolicy = { document, since, eventId, retryAt: since + REPORT_MS };
+      const before = entry === undefined ? "none" : "other";
+      return { value: JSON.stringify(kept), result: { before, event: announcement({ ...kept, eventId }) } };
+    });
+  }
+
+  /** @throws {SessionError} `session-state-unavailable`, `session-state-corrupt` */
+  async inForce(): Promise<PolicyInForce> {
+    return this.#read(await this.#store.get(KEY));
+  }
+
+  /** What is to be announced because whoever put it in force did not in time; nobody else gets to do it meanwhile. */
+  async overdue(): Promise<Report | undefined> {
+    return compareAndSwap<Report | undefined>(this.#store, KEY, async (entry) => {
+      const kept = parse(entry?.value);
+      const { eventId } = kept;
+      if (eventId === null) return { done: undefined };
+      const now = await this.#store.now();
+      if (now < kept.retryAt) return { done: undefined };
+      const claimed = { ...kept, eventId, retryAt: now + REPORT_MS };
+      return { value: JSON.stringify(claimed), result: announcement(claimed) };
+    });
+  }
+
+  /** The log has it. */
+  async announced(eventId: string): Promise<void> {
+    await compareAndSwap(this.#store, KEY, async (entry) => {
+      const kept = parse(entry?.value);
+      if (kept.eventId !== eventId) return { done: undefined };
+      return { value: JSON.stringify({ ...kept, eventId: null }), result: undefined };
+    });
+  }
+
+  /** Each check reads it, so that it is taken apart only when it is another. */
+  #read(entry: StoredEntry | undefined): PolicyInForce {
+    if (entry === undefined || this.#parsed?.value !== entry.value) {
+      const { document, since } = parse(entry?.value);
+      const inForce = { policy: parsePolicyDocument(document), hash: hashPolicy(document), since };
+      this.#parsed = { value: entry?.value ?? "", inForce };
+    }
+    return this.#parsed.inForce;
+  }
+}
+
+function announcement({ eventId, document, since }: KeptPolicy & { readonly eventId: string }): Report {
+  const context = { hash: hashPolicy(document), document, since };
+  return { id: eventId, time: since, type: "session.policy", outcome: "success", context };
+}
+
+function parse(text: string | undefined): KeptPolicy {
+  if (text === undefined) throw new SessionError("session-state-corrupt", "session limits: expected them in the store");
+  return JSON.parse(text) as KeptPolicy;
+}
