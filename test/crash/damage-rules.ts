@@ -17,6 +17,8 @@ const TEXT = ["bit", "truncated"] as const;
 const RULES: readonly Rule[] = [
   // Two slots: the older one, and what lies between them, is not read.
   { path: /\/(high-water|published|mark\.\d+)$/, harmless: ["bit", "truncated"] },
+  // Keys behind the mark were promised to nobody; those that unwrap are kept.
+  { path: /\/mark\.\d+$/, harmless: ["older"] },
   // The last write may be of rows that follow from the entries, or drop heads that later ones replace: it is done again.
   { path: /leveldb\/\d+\.log$/, harmless: ["truncated"] },
   // Without its last edit, which may be a merge of tables: where the merged ones are still there, they say the same.
@@ -25,6 +27,8 @@ const RULES: readonly Rule[] = [
   { path: /^server\.json$/, harmless: TEXT, taken: ["bit", "older"] },
   // A whole file of another day. Its tokens were good then.
   { path: /^tokens\.json$/, harmless: TEXT, taken: ["older"] },
+  // Where there is none another is made: tickets that wait for a second person are void then.
+  { path: /^(approval|identity)\.key$/, harmless: ["removed", ...TEXT] },
   { path: /^(policies\/.*|keys\/.*|master\.key)$/, harmless: TEXT },
 ];
 

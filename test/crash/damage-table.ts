@@ -20,6 +20,7 @@ const ROWS: readonly (readonly [name: string, path: RegExp])[] = [
   ["`master.key`", /^master\.key$/],
   ["`keys/*.key`", /^keys\//],
   ["`policies/<log>.txt`", /^policies\//],
+  ["`approval.key`, `identity.key`", /^(approval|identity)\.key$/],
   ["`tokens.json`", /^tokens\.json$/],
   ["`server.json`", /^server\.json$/],
 ];
