@@ -134,7 +134,10 @@ export interface Overdue {
 /** `auth`, `account`, `session` and `access`: a function for each type of the catalogue, such as `auth.login({…})`. */
 type RecordHelpers = Helpers<RecordOptions, Recorded>;
 
-export interface Tallystick extends RecordHelpers {
+/** What other packages add, by declaring it here: see {@link extendTallystick}. */
+export interface TallystickExtensions {}
+
+export interface Tallystick extends RecordHelpers, TallystickExtensions {
   /**
    * Reports an event. When it resolves, the event is at least synced in the outbox.
    *
@@ -195,8 +198,33 @@ export interface Tallystick extends RecordHelpers {
  * @throws {TypeError | RangeError} An option is missing, or is not what it should be.
  */
 export function createTallystick(options: TallystickOptions = {}): Tallystick {
-  return new Client(resolveOptions(options));
+  // What others declared is put on the prototype by them.
+  const client: unknown = new Client(resolveOptions(options));
+  return client as Tallystick;
 }
+
+/**
+ * Adds a property to every client, open ones too: how `@tallystick/sessions` brings `tally.sessions`. Declare its type in
+ * {@link TallystickExtensions} by `declare module "@tallystick/client"`.
+ *
+ * @param make - Called once for each client, when the property is first asked for.
+ */
+export function extendTallystick<Name extends keyof TallystickExtensions>(
+  name: Name,
+  make: (tally: Tallystick) => Tallystick[Name],
+): void {
+  Object.defineProperty(Client.prototype, name, {
+    configurable: true,
+    get(this: Tallystick) {
+      const value = make(this);
+      Object.defineProperty(this, name, { value });
+      return value;
+    },
+  });
+}
+
+/** What a client has of its own. */
+type Own = Omit<Tallystick, keyof TallystickExtensions>;
 
 /** How often the head is looked at while something waits for its proof: at first, and when there was none for long. */
 const COLLECT_INTERVAL_MS = 100;
@@ -238,7 +266,7 @@ const GO_ON: Next = { failed: false };
 
 type Counts = { -readonly [Name in keyof Omit<TallystickCounters, "errors">]: number };
 
-class Client implements Tallystick {
+class Client implements Own {
   readonly #options: ResolvedOptions;
   readonly #ready: Promise<Opened>;
   #opened: Opened | undefined;

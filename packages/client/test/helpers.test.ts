@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { CATALOGUE } from "@tallystick/events";
+import { extendTallystick } from "../src/index.ts";
 import { createHelpers } from "../src/helpers.ts";
 import type { Report } from "../src/report.ts";
 import { LogDouble } from "./support/log-double.ts";
@@ -28,6 +29,16 @@ test("a helper records, and takes what record takes", async () => {
   expect(reset.state).toBe("witnessed");
   await client.session.use_after_expiry({ session: { id: "raw" } });
   await client.account.create({ outcome: "success", actor, subject: { id: "u_2" } });
+});
+
+test("another package adds to every client, those that are open too", () => {
+  const { client } = startClient(new LogDouble());
+  let made = 0;
+  extendTallystick("counter" as never, (tally) => ({ of: tally, made: (made += 1) }) as never);
+  const counter = (client as unknown as Record<string, { of: unknown; made: number }>)["counter"];
+  expect(counter?.of).toBe(client);
+  expect((client as unknown as Record<string, unknown>)["counter"]).toBe(counter);
+  expect(made).toBe(1);
 });
 
 test("what a type needs is asked for by its helper's type, and by the helper", async () => {
