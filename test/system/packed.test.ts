@@ -65,6 +65,28 @@ describe("a packed package", () => {
     expect(await run("node", ["--input-type=module", "--eval", code], app)).toBe("object\n");
   });
 
+  test("the SDK can be loaded by require() from CommonJS", async () => {
+    const code = `const { createTallystick, defineEvents } = require("@tallystick/client");
+      const { createTestTallystick } = require("@tallystick/testing");
+      console.log([createTallystick, defineEvents, createTestTallystick].map((each) => typeof each).join());`;
+    expect(await run("node", ["--input-type=commonjs", "--eval", code], app)).toBe("function,function,function\n");
+  });
+
+  test("the SDK needs no native module, and nothing that is compiled or run when it is installed", () => {
+    const needed = new Set<string>();
+    const visit = (name: string): void => {
+      if (needed.has(name)) return;
+      needed.add(name);
+      const text = readFileSync(join(app, "node_modules", name, "package.json"), "utf8");
+      const { dependencies = {} } = JSON.parse(text) as { dependencies?: Record<string, string> };
+      for (const below of Object.keys(dependencies)) visit(below);
+    };
+    visit("@tallystick/client");
+    expect(
+      [...needed].filter((name) => !/^(@tallystick\/(client|core|events)|@noble\/[a-z0-9-]+|zod)$/.test(name)),
+    ).toEqual([]);
+  });
+
   test.each(names)("%s holds its dist, and nothing of the workspace", (name) => {
     const installed = join(app, "node_modules", name);
     const manifest = readFileSync(join(installed, "package.json"), "utf8");
