@@ -35,7 +35,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "node:*",
   ],
   client: ["@tallystick/core", "@tallystick/events", "node:*", "#*"],
-  sessions: ["@tallystick/client", "@tallystick/core", "@tallystick/events", "node:*"],
+  sessions: ["@tallystick/client", "@tallystick/core", "@tallystick/events", "hono", "hono/*", "node:*"],
   testing: [
     "@tallystick/client",
     "@tallystick/core",

@@ -1,0 +1,203 @@
+/** Sessions for Hono 4, on Node or wherever it runs. */
+import { type Context, Hono, type MiddlewareHandler } from "hono";
+import { HTTPException } from "hono/http-exception";
+import {
+  type GuardOptions,
+  assertGuardOptions,
+  endForRequest,
+  guardRequest,
+  headersAfter,
+  reauthForRequest,
+  startForRequest,
+} from "./http.ts";
+import { ENDPOINTS, type EndpointName, answerEndpoint } from "./http-endpoints.ts";
+import { type HttpHeaders, type Refusal, refusalOfError } from "./http-problem.ts";
+import { liveConnections } from "./live-connections.ts";
+import type { RequestFacts } from "./request-facts.ts";
+import {
+  type AuditLog,
+  type AuditOptions,
+  type RequestAudit,
+  type RequestState,
+  auditOfRequest,
+  beginAudit,
+  requestState,
+  resolveAuditOptions,
+  sessionOfRequest,
+} from "./request-state.ts";
+import type { ReauthOptions, SessionInfo, Sessions, StartOptions, Started } from "./sessions.ts";
+
+export type { GuardOptions } from "./http.ts";
+export type { AuditLog, AuditOptions, RequestAudit } from "./request-state.ts";
+export { guardUpgrade } from "./websocket.ts";
+
+/**
+ * Gives every request its way to the log, {@link auditOf}, and says how its address and its cookie are read. Use it first.
+ *
+ * @throws {TypeError | RangeError} An option is not what it should be.
+ */
+export function audit(log: AuditLog, options: AuditOptions = {}): MiddlewareHandler {
+  const settings = resolveAuditOptions(options);
+  return async (context, next) => {
+    beginAudit(context, factsOf(context), { log, settings });
+    await next();
+  };
+}
+
+/**
+ * Lets through only requests of a session that is alive, {@link sessionOf}; refuses all others itself.
+ *
+ * @throws {TypeError | RangeError} An option is not what it should be.
+ */
+export function guard(sessions: Sessions, options: GuardOptions = {}): MiddlewareHandler {
+  assertGuardOptions(options);
+  return async (context, next) => {
+    const state = stateOf(context);
+    const answer = await guardRequest(sessions, state, options);
+    if (!answer.served) return refuse(answer);
+    await next();
+    // Not before: what a handler answers as a Response of its own would lack them.
+    setHeaders(context, headersAfter(state, answer));
+    closeWithSession(sessions, answer.session, context);
+    return undefined;
+  };
+}
+
+/** Answers `GET /`, `POST /extend`, `POST /warned` and `POST /end` for the browser part: `app.route("/session", …)`. */
+export function sessionRoutes(sessions: Sessions): Hono {
+  const routes = new Hono();
+  for (const [name, { method, path }] of Object.entries(ENDPOINTS)) {
+    routes.on(method, path, async (context) => {
+      const { status, headers, body } = await answerEndpoint(sessions, stateOf(context), name as EndpointName);
+      return new Response(body === undefined ? null : JSON.stringify(body), {
+        status,
+        headers: headersOf([["content-type", "application/json"], ...headers]),
+      });
+    });
+  }
+  return routes;
+}
+
+/** Begins a session for whoever just signed in: its token is set as a cookie. @throws {SessionError} */
+export async function startSession(
+  context: Context,
+  { sessions, ...options }: Omit<StartOptions, "source"> & { readonly sessions: Sessions },
+): Promise<Started> {
+  const { started, headers } = await startForRequest(sessions, stateOf(context), options);
+  setHeaders(context, headers);
+  return started;
+}
+
+/**
+ * Tells that the user showed again who he is, or tried in vain.
+ *
+ * @throws {HTTPException} The session is over; it bears the answer.
+ */
+export async function reauthSession(
+  context: Context,
+  { sessions, ...options }: Omit<ReauthOptions, "source"> & { readonly sessions: Sessions },
+): Promise<SessionInfo> {
+  const answer = await reauthForRequest(sessions, stateOf(context), options);
+  if (!answer.served) throw new HTTPException(answer.status, { res: refuse(answer) });
+  setHeaders(context, answer.headers);
+  return answer.session;
+}
+
+/** Ends the request's session, if it has one, and removes its cookie. @throws {SessionError} */
+export async function endSession(context: Context, { sessions }: { readonly sessions: Sessions }): Promise<void> {
+  setHeaders(context, await endForRequest(sessions, stateOf(context)));
+}
+
+/** The way to the log for a request. @throws {TypeError} {@link audit} is not before it. */
+export function auditOf(context: Context): RequestAudit {
+  return auditOfRequest(context);
+}
+
+/** The session of a request. @throws {TypeError} {@link guard} is not before it. */
+export function sessionOf(context: Context): SessionInfo {
+  return sessionOfRequest(context);
+}
+
+/** Answers the errors of sessions and of the log, such as 503 `audit-unavailable`: `app.onError(problems)`. */
+export function problems(error: Error): Response {
+  const refused = refusalOfError(error);
+  if (refused !== undefined) return refuse(refused);
+  if (error instanceof HTTPException) return error.getResponse();
+  throw error;
+}
+
+function stateOf(context: Context): RequestState {
+  return requestState(context, () => factsOf(context));
+}
+
+/** What @hono/node-server gives; elsewhere it is not there, and nobody knows the address. */
+interface NodeBindings {
+  readonly incoming?: { readonly socket?: { readonly remoteAddress?: string; readonly encrypted?: boolean } };
+}
+
+function factsOf({ req, env }: Context): RequestFacts {
+  const socket = (env as NodeBindings | undefined)?.incoming?.socket;
+  return {
+    method: req.method,
+    path: req.path,
+    header: (name) => req.header(name),
+    peer: socket?.remoteAddress,
+    encrypted: socket?.encrypted === true || (socket === undefined && req.url.startsWith("https:")),
+  };
+}
+
+function headersOf(headers: HttpHeaders): Headers {
+  const all = new Headers();
+  for (const [name, value] of headers) {
+    if (name === "set-cookie") all.append(name, value);
+    else all.set(name, value);
+  }
+  return all;
+}
+
+function setHeaders(context: Context, headers: HttpHeaders): void {
+  for (const [name, value] of headers) context.header(name, value, { append: name === "set-cookie" });
+}
+
+function refuse({ status, headers, problem }: Refusal): Response {
+  return new Response(JSON.stringify(problem), { status, headers: headersOf(headers) });
+}
+
+/** Ends an answer that is an event stream when its session is over. Any other may be finished. */
+function closeWithSession(sessions: Sessions, session: SessionInfo, context: Context): void {
+  const { res } = context;
+  if (res.body === null || !/^text\/event-stream\b/i.test(res.headers.get("content-type") ?? "")) return;
+  const body = endable(res.body, (close) => liveConnections(sessions).add({ session, isLive: () => true, close }));
+  context.res = new Response(body, res);
+}
+
+/** The same stream, which `watch` may end at any time. */
+function endable(body: ReadableStream<Uint8Array>, watch: (end: () => void) => () => void): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  let stop: (() => void) | undefined;
+  let isOver = false;
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      stop = watch(() => {
+        isOver = true;
+        controller.close();
+        // Whoever writes to it gets to know.
+        void reader.cancel().catch(() => undefined);
+      });
+    },
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (isOver) return;
+      if (!done) {
+        controller.enqueue(value);
+        return;
+      }
+      stop?.();
+      controller.close();
+    },
+    async cancel(reason) {
+      stop?.();
+      await reader.cancel(reason);
+    },
+  });
+}

@@ -1,0 +1,90 @@
+/**
+ * Connections that stay open: event streams and WebSockets. When their session is over, so are they.
+ *
+ * All of a manager's are looked after together, every two seconds while there are any, so that each is closed within five
+ * of the deadline, or of whatever else ended the session. To ask is no use of the session: nothing is reported of it.
+ */
+import type { SessionInfo, Sessions } from "./sessions.ts";
+
+const LOOK_INTERVAL_MS = 2000;
+/** A store that does not answer in this time is one that does not answer: then they close. */
+const ANSWER_MS = 2000;
+
+/** Why a connection is closed. */
+export type CloseReason = "session-expired" | "session-state-unavailable";
+
+interface Connection {
+  readonly session: SessionInfo;
+  readonly close: (reason: CloseReason) => void;
+  /** Whether it is one that stays open; what is not is left alone. */
+  readonly isLive: () => boolean;
+}
+
+export class LiveConnections {
+  readonly #sessions: Pick<Sessions, "list">;
+  readonly #connections = new Set<Connection>();
+  #timer: NodeJS.Timeout | undefined;
+  #looking = false;
+
+  constructor(sessions: Pick<Sessions, "list">) {
+    this.#sessions = sessions;
+  }
+
+  /** @returns To be called when the connection is closed otherwise. */
+  add(connection: Connection): () => void {
+    this.#connections.add(connection);
+    this.#timer ??= setInterval(() => void this.#look(), LOOK_INTERVAL_MS).unref();
+    return () => this.#remove(connection);
+  }
+
+  #remove(connection: Connection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  async #look(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    const byUser = Map.groupBy(
+      [...this.#connections].filter(({ isLive }) => isLive()),
+      ({ session }) => session.user,
+    );
+    await Promise.all([...byUser].map(async ([user, connections]) => this.#lookAt(user, connections)));
+    this.#looking = false;
+  }
+
+  async #lookAt(user: string, connections: readonly Connection[]): Promise<void> {
+    const alive = await this.#aliveIds(user);
+    for (const connection of connections) {
+      if (alive?.has(connection.session.id) === true) continue;
+      this.#remove(connection);
+      connection.close(alive === undefined ? "session-state-unavailable" : "session-expired");
+    }
+  }
+
+  /** `undefined`: nobody can tell. */
+  async #aliveIds(user: string): Promise<ReadonlySet<string> | undefined> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, ANSWER_MS, undefined);
+    });
+    const asked = this.#sessions.list(user).then(
+      (sessions) => new Set(sessions.map(({ id }) => id)),
+      () => undefined,
+    );
+    const answer = await Promise.race([asked, late]);
+    clearTimeout(timer);
+    return answer;
+  }
+}
+
+const byManager = new WeakMap<object, LiveConnections>();
+
+/** The connections of a manager's sessions. */
+export function liveConnections(sessions: Pick<Sessions, "list">): LiveConnections {
+  const known = byManager.get(sessions) ?? new LiveConnections(sessions);
+  byManager.set(sessions, known);
+  return known;
+}

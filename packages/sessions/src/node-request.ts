@@ -1,0 +1,52 @@
+/** Requests and answers of node:http, which Express and Fastify stand on. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { HttpHeaders } from "./http-problem.ts";
+import { liveConnections } from "./live-connections.ts";
+import type { RequestFacts } from "./request-facts.ts";
+import type { SessionInfo, Sessions } from "./sessions.ts";
+
+/** What Express adds: the path as it was before routers cut it. */
+export type NodeRequest = IncomingMessage & { readonly originalUrl?: string | undefined };
+
+/** A client that does not take the end of a stream is cut off. */
+const END_MS = 1000;
+
+export function nodeFacts(request: NodeRequest): RequestFacts {
+  const { method = "GET", url = "/", originalUrl = url, headers, socket } = request;
+  return {
+    method,
+    path: originalUrl.split("?", 1)[0] ?? originalUrl,
+    header: (name) => {
+      const value = headers[name];
+      return Array.isArray(value) ? value.join(", ") : value;
+    },
+    peer: socket.remoteAddress,
+    encrypted: "encrypted" in socket,
+  };
+}
+
+/** Sets headers beside those that are there: a cookie of ours replaces none of the application's. */
+export function setNodeHeaders(response: ServerResponse, headers: HttpHeaders): void {
+  for (const [name, value] of headers) {
+    if (name === "set-cookie") response.appendHeader(name, value);
+    else response.setHeader(name, value);
+  }
+}
+
+/** Ends an answer that is an event stream when its session is over. Any other may be finished. */
+export function closeWithSession(sessions: Sessions, session: SessionInfo, response: ServerResponse): void {
+  const remove = liveConnections(sessions).add({
+    session,
+    isLive: () => response.headersSent && /^text\/event-stream\b/i.test(String(response.getHeader("content-type"))),
+    close: () => endStream(response),
+  });
+  response.once("close", remove);
+}
+
+function endStream(response: ServerResponse): void {
+  // Whoever writes to it still must not bring the process down; they see its `close`.
+  response.on("error", () => undefined);
+  response.end();
+  const timer = setTimeout(() => response.destroy(), END_MS).unref();
+  response.once("close", () => clearTimeout(timer));
+}
