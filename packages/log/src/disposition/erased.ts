@@ -30,6 +30,12 @@ export function erasedTagRow(tag: Uint8Array, certificate: number, before: numbe
   return { table: TABLE.erased, key: placeOfTag(tag), value: encodeCbor([certificate, before]) };
 }
 
+/** @throws {LogError | EventError} It is no such row. */
+export function decodeErased(row: Uint8Array): { readonly certificate: number; readonly before: number } {
+  const [certificate, before] = listOf(decodeCbor(row), "erased");
+  return { certificate: numberOf(certificate, "erased certificate"), before: numberOf(before, "erased before") };
+}
+
 /** Of each class-day, whether it is destroyed, or ordered to be. */
 export async function areErased(
   storage: LogStorage,
@@ -39,8 +45,11 @@ export async function areErased(
   return (await storage.getRows(TABLE.erased, places)).map((row) => row !== undefined);
 }
 
+/** What stands before the key of a class-day. */
+export const CLASS_DAY_PLACE = "day:";
+
 function placeOfClassDay(retentionClass: string, day: number): string {
-  return `day:${classDayKey(retentionClass, day)}`;
+  return `${CLASS_DAY_PLACE}${classDayKey(retentionClass, day)}`;
 }
 
 function placeOfTag(tag: Uint8Array): string {
@@ -73,9 +82,8 @@ export async function findErased(
   for (const [at, kind] of (["class-day", "person"] as const).entries()) {
     const found = rows[at];
     if (found === undefined) continue;
-    const [certificate, before] = listOf(decodeCbor(found), "erased");
-    if (index < numberOf(before, "erased before"))
-      return { kind, certificate: numberOf(certificate, "erased certificate") };
+    const { certificate, before } = decodeErased(found);
+    if (index < before) return { kind, certificate };
   }
   return undefined;
 }

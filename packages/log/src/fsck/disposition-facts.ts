@@ -18,6 +18,7 @@ import { classDayKey, dayKey } from "../disposition/ledger.ts";
 import type { TagScope } from "../disposition/record.ts";
 import { decodeSealedRow } from "../keys.ts";
 import type { Row } from "@tallystick/storage";
+import { IndexSet } from "./index-set.ts";
 import type { Stored } from "./reader.ts";
 
 /** An entry that was believed. */
@@ -65,7 +66,7 @@ export interface RulesFacts {
   readonly digest: string;
 }
 
-/** Memory: some rows for each class-day, each day of events, each certificate with its tags, and each hold. */
+/** Memory: a bit for each entry, some rows for each class-day, each day of events, each certificate with its tags, and each hold. */
 export class DispositionFacts {
   /** By key of its row: the entries of a class and day, as their leaves say. */
   readonly classDays: Map<string, Extent> = new Map();
@@ -82,8 +83,8 @@ export class DispositionFacts {
   readonly holds: Map<string, HoldFacts> = new Map();
   /** Those that were approved last. */
   rules: RulesFacts | undefined;
-  /** Whether all that the log says of itself was read: else what it does not say proves nothing. */
-  isOwnKnown = true;
+  /** Entries of the log's own that do not open: of what a row says on their word, nobody can tell. */
+  readonly unread: IndexSet = new IndexSet();
   /** Whether all events with a person's tag opened. */
   arePersonsKnown = true;
 
@@ -97,7 +98,7 @@ export class DispositionFacts {
     if (event === undefined) {
       // What the log says of contents is about nobody; a person who read something can be erased.
       if (hasPerson) this.arePersonsKnown = false;
-      else if (isOwn) this.isOwnKnown = false;
+      else if (isOwn) this.unread.add(index);
       return;
     }
     if (hasPerson) this.eventDays.add(dayKey(dayOf(event.time)));

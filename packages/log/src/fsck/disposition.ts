@@ -3,11 +3,13 @@
  * and the rows that mend it. Each is compared both ways.
  *
  * Some of a row is in no entry: what was promised for a class-day, the names of a person's key, whose a hold is. That much
- * is believed where there is a row, and cannot be rebuilt where there is none.
+ * is believed where there is a row, and cannot be rebuilt where there is none. So is a row on the word of an entry that
+ * does not open, since its key was lost, say.
  */
 import { TallystickError, encodeHex, equalBytes, utf8 } from "@tallystick/core";
 import { type Leaf, decodeLeaf, encodeCbor } from "@tallystick/events";
 import { type Row, indexKey } from "@tallystick/storage";
+import { CLASS_DAY_PLACE, decodeErased } from "../disposition/erased.ts";
 import { type HoldRecord, decodeHold, holdClass, holdRow, isHoldClass } from "../disposition/holds.ts";
 import {
   type ClassDayRow,
@@ -59,24 +61,27 @@ interface KnownRules {
 export class DispositionRows {
   readonly #options: DispositionRowsOptions;
   #known: KnownRules | undefined;
+  /** Class-days that are destroyed under certificates that do not open. */
+  readonly #believedClassDays = new Set<string>();
 
   constructor(options: DispositionRowsOptions) {
     this.#options = options;
   }
 
-  /**
-   * All differences, table by table. Where not all that the log says of itself could be read, only what leaves and events
-   * say is compared: what is not said then proves nothing.
-   */
+  /** All differences, table by table. */
   async *differences(): AsyncGenerator<Difference> {
-    const { isOwnKnown } = this.#options.facts;
-    if (isOwnKnown) yield* this.#rules();
+    yield* this.#rules();
+    yield* this.#erased();
     yield* this.#classDays();
     yield* this.#eventDays();
-    if (!isOwnKnown) return;
-    yield* this.#erased();
     yield* this.#destructions();
     yield* this.#holds();
+  }
+
+  /** Whether one of the entries that a row names does not open. */
+  #isUnread(...indexes: readonly (number | undefined)[]): boolean {
+    const { unread } = this.#options.facts;
+    return indexes.some((index) => typeof index === "number" && Number.isSafeInteger(index) && unread.has(index));
   }
 
   async *#rules(): AsyncGenerator<Difference> {
@@ -87,12 +92,16 @@ export class DispositionRows {
     let stored: string | undefined;
     let fits = false;
     for await (const { key: found, value } of reader.scan(TABLE.rules)) {
+      const approved = decoded(() => decodeApproved(value));
+      if (found === key && approved !== undefined && this.#isUnread(approved.index)) {
+        this.#noteRules(approved.text, approved.index);
+        return;
+      }
       if (found !== key || wanted === undefined) {
         const message = "there is a row of rules that no log.rules entry approved";
         yield { ...wrong, key: found, message, rows: [{ table: TABLE.rules, key: found, value: null }] };
         continue;
       }
-      const approved = decoded(() => decodeApproved(value));
       stored = approved?.text;
       fits = approved !== undefined && approved.index === wanted.index && digestOf(approved.text) === wanted.digest;
     }
@@ -118,14 +127,12 @@ export class DispositionRows {
   async *#classDays(): AsyncGenerator<Difference> {
     const { reader, facts } = this.#options;
     const missing = new Set([...facts.classDays.keys(), ...[...facts.sealedUnder.keys()].filter(isOfHold)]);
-    for (const key of facts.doneClassDays) missing.delete(key);
+    for (const key of [...facts.doneClassDays, ...this.#believedClassDays]) missing.delete(key);
     for await (const { key, value } of reader.scan(TABLE.classDay)) {
       missing.delete(key);
       const difference = this.#classDay(key, value);
       if (difference !== undefined) yield difference;
     }
-    // A certificate that was not read may say that its key is gone.
-    if (!facts.isOwnKnown) return;
     for (const key of missing) {
       const difference = this.#classDay(key, undefined);
       if (difference !== undefined) yield difference;
@@ -220,6 +227,12 @@ export class DispositionRows {
     const missing = new Map(facts.erased);
     for await (const { key, value } of reader.scan(TABLE.erased)) {
       const wanted = missing.get(key);
+      const certificate = decoded(() => decodeErased(value))?.certificate;
+      if (this.#isUnread(certificate)) {
+        missing.delete(key);
+        if (key.startsWith(CLASS_DAY_PLACE)) this.#believedClassDays.add(key.slice(CLASS_DAY_PLACE.length));
+        continue;
+      }
       if (wanted === undefined) {
         const message = `row ${key} says that contents were erased, which no certificate says`;
         yield { ...wrong, key, message, rows: [{ table: TABLE.erased, key, value: null }] };
@@ -254,6 +267,10 @@ export class DispositionRows {
     const { facts } = this.#options;
     const wrong = { code: "erased-row-mismatch", table: TABLE.destruction, key } as const;
     const record = value === undefined ? undefined : decodedRecord(value, key);
+    if (record !== undefined && this.#isUnread(...record.ordered, record.done)) {
+      yield* missingPending(record, pending);
+      return;
+    }
     const order = facts.orders.get(key);
     if (order === undefined) {
       yield* this.#unordered(wrong, record);
@@ -368,6 +385,8 @@ export class DispositionRows {
     for await (const { key, value } of reader.scan(TABLE.hold)) {
       const hold = facts.holds.get(key);
       missing.delete(key);
+      const { setIndex, liftedIndex } = decoded(() => decodeHold(value)) ?? {};
+      if (this.#isUnread(setIndex, liftedIndex)) continue;
       if (hold !== undefined) yield* holdDifference(hold, value);
       else {
         const message = `there is a row of hold ${key}, which no log.hold entry set`;
