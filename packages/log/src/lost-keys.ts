@@ -86,12 +86,11 @@ export function restoredEntries(
     const context = { change: "restored", takenAt, epoch, lost, count };
     events.push({ type: "log.key", context });
   }
-  const rows = ranges.map(({ first, last }) => ({
-    table: TABLE.lost,
-    key: indexKey(first),
-    value: encodeCbor([last]),
-  }));
-  return { events, rows };
+  return { events, rows: ranges.map(lostRow) };
+}
+
+export function lostRow({ first, last }: LostRange): Row {
+  return { table: TABLE.lost, key: indexKey(first), value: encodeCbor([last]) };
 }
 
 /** The ranges that such an entry names; none for every other event. */

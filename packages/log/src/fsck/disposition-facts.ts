@@ -17,6 +17,7 @@ import type { HoldRecord } from "../disposition/holds.ts";
 import { classDayKey, dayKey } from "../disposition/ledger.ts";
 import type { TagScope } from "../disposition/record.ts";
 import { decodeSealedRow } from "../keys.ts";
+import { lostRangesOf } from "../lost-keys.ts";
 import type { Row } from "@tallystick/storage";
 import { IndexSet } from "./index-set.ts";
 import type { Stored } from "./reader.ts";
@@ -81,10 +82,14 @@ export class DispositionFacts {
   /** Keys of rows of class-days whose destruction is done. */
   readonly doneClassDays: Set<string> = new Set();
   readonly holds: Map<string, HoldFacts> = new Map();
+  /** First index → last index of entries whose keys were lost with a key store. */
+  readonly lost: Map<number, number> = new Map();
   /** Those that were approved last. */
   rules: RulesFacts | undefined;
   /** Entries of the log's own that do not open: of what a row says on their word, nobody can tell. */
   readonly unread: IndexSet = new IndexSet();
+  /** Whether there is none of these. */
+  isOwnKnown = true;
   /** Whether all events with a person's tag opened. */
   arePersonsKnown = true;
 
@@ -98,7 +103,10 @@ export class DispositionFacts {
     if (event === undefined) {
       // What the log says of contents is about nobody; a person who read something can be erased.
       if (hasPerson) this.arePersonsKnown = false;
-      else if (isOwn) this.unread.add(index);
+      else if (isOwn) {
+        this.unread.add(index);
+        this.isOwnKnown = false;
+      }
       return;
     }
     if (hasPerson) this.eventDays.add(dayKey(dayOf(event.time)));
@@ -106,6 +114,7 @@ export class DispositionFacts {
   }
 
   #takeOwn(index: number, leaf: Leaf, event: TallyEvent): void {
+    for (const { first, last } of lostRangesOf(event)) this.lost.set(first, last);
     if (event.type === CERTIFICATE_TYPE) this.#takeCertificate(index, event);
     else if (event.type === "log.hold") this.#takeHold(index, leaf, event);
     else if (event.type === "log.rules") {

@@ -22,6 +22,7 @@ import {
 import { type DestructionRecord, type DoomedKey, decodeRecord, isPending, recordRow } from "../disposition/record.ts";
 import { approvedRow, decodeApproved } from "../disposition/rules-in-force.ts";
 import { type LogSecrets, classDayName } from "../keys.ts";
+import { lostRow } from "../lost-keys.ts";
 import { TABLE } from "../rows.ts";
 import { defaultRulesText } from "../rules/default-rules.ts";
 import { parseRules } from "../rules/parse-rules.ts";
@@ -76,6 +77,7 @@ export class DispositionRows {
     yield* this.#eventDays();
     yield* this.#destructions();
     yield* this.#holds();
+    yield* this.#lost();
   }
 
   /** Whether one of the entries that a row names does not open. */
@@ -396,6 +398,26 @@ export class DispositionRows {
     for (const key of missing) {
       const hold = facts.holds.get(key);
       if (hold !== undefined) yield* holdDifference(hold, undefined);
+    }
+  }
+
+  /** Such a row does not name the entry that says so. */
+  async *#lost(): AsyncGenerator<Difference> {
+    const { reader, facts } = this.#options;
+    const wrong = { code: "lost-row-mismatch", table: TABLE.lost } as const;
+    const missing = new Map(
+      [...facts.lost].map(([first, last]) => [indexKey(first), { first, row: lostRow({ first, last }) }]),
+    );
+    for await (const { key, value } of reader.scan(TABLE.lost)) {
+      const wanted = missing.get(key);
+      if (wanted !== undefined && equalBytes(value, wanted.row.value ?? new Uint8Array())) missing.delete(key);
+      if (wanted !== undefined || !facts.isOwnKnown) continue;
+      const message = `row ${key} says that keys were lost, which no log.key entry says`;
+      yield { ...wrong, key, message, rows: [{ table: TABLE.lost, key, value: null }] };
+    }
+    for (const [key, { first, row }] of missing) {
+      const message = `index ${first}: no row says that its key was lost, as a log.key entry does`;
+      yield { ...wrong, key, index: first, message, rows: [row] };
     }
   }
 }

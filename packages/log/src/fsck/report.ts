@@ -17,6 +17,7 @@ export type FsckCode =
   | "key-missing"
   | "leaf-mismatch"
   | "leaf-missing"
+  | "lost-row-mismatch"
   | "pinned-row-mismatch"
   | "retention-row-mismatch"
   | "rules-row-mismatch"
@@ -121,6 +122,7 @@ const REMEDIES: Readonly<Record<FsckCode, string>> = {
   "leaf-malformed": LOGGED,
   "leaf-mismatch": RESTORE,
   "leaf-missing": RESTORE,
+  "lost-row-mismatch": REBUILD,
   "pinned-row-mismatch": RESTORE,
   "retention-row-mismatch": REBUILD,
   "root-mismatch": RESTORE,

@@ -299,6 +299,7 @@ describe("a row that nothing asks for is named, and removed", () => {
       { request: uuid, state: "ordered", ordered: [1] },
       "erased-row-mismatch",
     ],
+    ["of keys that were lost", TABLE.lost, indexKey(3), [5], "lost-row-mismatch"],
     ["of other rules", TABLE.rules, "former", [1, new Uint8Array()], "rules-row-mismatch"],
   ])("%s", async (_, table, key, value, code) => {
     const storage = await copyOf(filled.site.storage);

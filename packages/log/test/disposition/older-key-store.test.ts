@@ -3,7 +3,7 @@ import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type TallyEvent, dayOf, decodeLeaf } from "@tallystick/events";
-import { type KeyStore, createMemoryStorage, openKeyStore } from "@tallystick/storage";
+import { type KeyStore, createMemoryStorage, indexKey, openKeyStore } from "@tallystick/storage";
 import { temporaryFolder } from "../../../../test/support/temporary-folder.ts";
 import { decodeRecord } from "../../src/disposition/record.ts";
 import { type Log, type LogOptions, fsckLog } from "../../src/index.ts";
@@ -206,4 +206,6 @@ test("a copy that lacks keys of what was logged since is refused; restored as a 
   expect(await drill.keysBack()).toBe(0);
   await drill.stop();
   expect((await drill.fsck()).findings).toEqual([]);
+  await drill.site.storage.deleteRows(TABLE.lost, [indexKey(fresh)]);
+  expect((await drill.fsck()).findings).toMatchObject([{ code: "lost-row-mismatch", index: fresh }]);
 });
