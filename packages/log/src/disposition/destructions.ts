@@ -80,6 +80,8 @@ export class Destructions {
   readonly changes: News = new News();
   /** Ordered, and not carried out yet; by request. */
   readonly #ordered = new Map<string, DestructionRecord>();
+  /** Keys of the rows of the class-days among them. */
+  readonly #orderedClassDays = new Set<string>();
   #carrying: Promise<void> | undefined;
 
   constructor(options: DestructionsOptions) {
@@ -87,11 +89,19 @@ export class Destructions {
   }
 
   /** The class-days whose destruction is ordered, and not done yet. */
-  orderedClassDays(): ReadonlySet<string> {
-    const keys = [...this.#ordered.values()].flatMap(({ classDay }) =>
-      classDay === undefined ? [] : [classDayKey(classDay.class, classDay.day)],
-    );
-    return new Set(keys);
+  get orderedClassDays(): ReadonlySet<string> {
+    return this.#orderedClassDays;
+  }
+
+  #noteOrdered(record: DestructionRecord): void {
+    const { request, classDay } = record;
+    this.#ordered.set(request, record);
+    if (classDay !== undefined) this.#orderedClassDays.add(classDayKey(classDay.class, classDay.day));
+  }
+
+  #forgetOrdered({ request, classDay }: DestructionRecord): void {
+    this.#ordered.delete(request);
+    if (classDay !== undefined) this.#orderedClassDays.delete(classDayKey(classDay.class, classDay.day));
   }
 
   /** @throws {LogError} `destruction-unknown` */
@@ -131,7 +141,7 @@ export class Destructions {
   /** An older key store may have been put back since the order: what was retired is retired again. */
   async #again(record: DestructionRecord): Promise<void> {
     await this.#retire(record);
-    this.#ordered.set(record.request, record);
+    this.#noteOrdered(record);
   }
 
   /**
@@ -183,7 +193,7 @@ export class Destructions {
       ordered = records.map((record, at) => ({ ...record, state: "ordered", ordered: [indexes[at] ?? 0] }));
       return ordered.flatMap((record) => [...recordRows(record), ...erasedRows(record, [])]);
     });
-    for (const record of ordered) this.#ordered.set(record.request, record);
+    for (const record of ordered) this.#noteOrdered(record);
     this.changes.notify();
     this.#carryOut();
     return ordered;
@@ -203,7 +213,7 @@ export class Destructions {
       ordered = { ...record, state: "ordered", ordered: indexes, finalOn };
       return [...recordRows(ordered), ...erasedRows(ordered, parts)];
     });
-    this.#ordered.set(ordered.request, ordered);
+    this.#noteOrdered(ordered);
     this.changes.notify();
     this.#carryOut();
     return ordered;
@@ -288,7 +298,7 @@ export class Destructions {
       done = group.map((record, at) => ({ ...record, state: "done", done: indexes[at] ?? 0, finalOn: final }));
       return [...done.flatMap((record) => [...recordRows(record), ...forgottenClassDay(record)]), this.#epochRow()];
     });
-    for (const { request } of done) this.#ordered.delete(request);
+    for (const record of done) this.#forgetOrdered(record);
     this.changes.notify();
     onDone(done);
   }

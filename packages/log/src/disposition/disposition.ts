@@ -134,7 +134,6 @@ export class LogDisposition implements Disposition {
       async () => this.#approveProposed(),
       async () => this.#destructions.destroyAgain(),
       async () => this.#retention.pruneRest(),
-      async () => this.#erasures.resumeHeld(),
       async () => this.#look(),
     ];
   }
@@ -162,7 +161,10 @@ export class LogDisposition implements Disposition {
   async #look(): Promise<void> {
     const proposed = await this.#options.proposedRules();
     if (proposed !== undefined) await this.#compare(proposed);
+    await this.#retention.endLifted();
     await this.runRetention();
+    // Last: an erasure that cannot be carried out must not keep anything else from being destroyed.
+    await this.#erasures.resumeHeld();
   }
 
   async settled(): Promise<void> {
@@ -346,9 +348,9 @@ export class LogDisposition implements Disposition {
       return record;
     });
     // What it kept beyond its time goes at once.
-    await this.#retention.endHold(lifted);
-    await this.#erasures.resumeHeld();
+    await this.#retention.endLifted();
     await this.runRetention();
+    await this.#erasures.resumeHeld();
     return holdOf(lifted);
   }
 

@@ -1,7 +1,7 @@
 /** Erasing a person: which tags and entries are theirs, what a hold or a duty keeps, and the order. */
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import { concatBytes, encodeHex, sha256, utf8 } from "@tallystick/core";
-import { newEventId } from "@tallystick/events";
+import { CERTIFICATE_LIMITS, newEventId } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import { LogError } from "../error.ts";
 import type { LogSecrets } from "../keys.ts";
@@ -17,6 +17,7 @@ import { sealAnew } from "./sealing.ts";
 import type { PersonTag, Subjects } from "./subjects.ts";
 import { assertUuidV7 } from "./uuid-v7.ts";
 
+const { keptMax: KEPT_CLASSES_MAX } = CERTIFICATE_LIMITS;
 const GROUND_CHARS_MAX = 1024;
 const HELD_PREFIX = utf8("tallystick/held-erasure/v1\0");
 const NONCE_BYTES = 12;
@@ -106,7 +107,7 @@ export class Erasures {
       approvedBy,
       person,
       tags: tags.map(({ tag, count, last }) => [encodeHex(tag), count, last]),
-      kept: [...kept],
+      kept: keptOf(kept),
     });
   }
 
@@ -170,13 +171,17 @@ export class Erasures {
     return record;
   }
 
-  /** Carries out what no hold stops any more. */
+  /** Carries out what no hold stops any more. One that fails stops no other; the first failure is thrown at the end. */
   async resumeHeld(): Promise<void> {
     const { storage, sequencer } = this.#options;
-    for (const record of await pendingRecords(storage)) {
-      if (record.state !== "held" || record.person === undefined) continue;
-      await sequencer.alone(async (turn) => this.#resume(turn, record.request));
+    const failures: unknown[] = [];
+    for (const { state, person, request } of await pendingRecords(storage)) {
+      if (state !== "held" || person === undefined) continue;
+      await sequencer
+        .alone(async (turn) => this.#resume(turn, request))
+        .catch((cause: unknown) => void failures.push(cause));
     }
+    if (failures.length > 0) throw failures[0];
   }
 
   async #resume(turn: Turn, wanted: string): Promise<void> {
@@ -242,6 +247,15 @@ export class Erasures {
     await flush();
     return size;
   }
+}
+
+/** A certificate names so many classes and no more: the smallest stand in it together, as the rules have what they do not name. */
+function keptOf(kept: Kept): [retentionClass: string, count: number][] {
+  if (kept.size <= KEPT_CLASSES_MAX) return [...kept];
+  const sorted = [...kept].toSorted(([, a], [, b]) => b - a);
+  const named = new Map(sorted.slice(0, KEPT_CLASSES_MAX - 1));
+  const others = sorted.slice(KEPT_CLASSES_MAX - 1).reduce((sum, [, count]) => sum + count, 0);
+  return [...named.set("other", (named.get("other") ?? 0) + others)];
 }
 
 /** Whether it covers everything of its person. */

@@ -67,7 +67,7 @@ export class Retention {
   async *#entries(): AsyncGenerator<Entry> {
     const { storage, destructions, rules } = this.#options;
     for await (const { key, value } of storage.scanRows(TABLE.classDay)) {
-      if (destructions.orderedClassDays().has(key)) continue;
+      if (destructions.orderedClassDays.has(key)) continue;
       const { class: retentionClass, day } = parseClassDayKey(key);
       const row = decodeClassDay(value);
       const due = classDayDueAt(rules(), { class: retentionClass, day, atLeastDays: row.atLeastDays });
@@ -232,11 +232,15 @@ export class Retention {
     await this.#options.sequencer.report({ type: "log.retention", context });
   }
 
-  /** Destroys the keys under which only this hold kept entries; what another hold covers is sealed under that one's. */
-  async endHold(hold: HoldRecord): Promise<void> {
+  /**
+   * Destroys the keys under which only holds that are lifted kept entries; what another hold covers is sealed under that
+   * one's. Of all of them, since dying right after one was lifted leaves its keys.
+   */
+  async endLifted(): Promise<void> {
     await this.#serially(async () => {
+      const ended = await this.#liftedClasses();
       const entries: Entry[] = [];
-      for await (const entry of this.#entries()) if (entry.scope.class === holdClass(hold)) entries.push(entry);
+      for await (const entry of this.#entries()) if (ended.has(entry.scope.class)) entries.push(entry);
       const counted: Entry[] = [];
       for (const entry of entries) {
         const scope = await this.#counted(entry.scope);
@@ -245,6 +249,14 @@ export class Retention {
       for (let at = 0; at < counted.length; at += ORDERS_MAX)
         await this.#order(counted.slice(at, at + ORDERS_MAX), "hold-lifted");
     });
+  }
+
+  async #liftedClasses(): Promise<ReadonlySet<string>> {
+    const { holds } = this.#options;
+    const classes = new Set<string>();
+    for await (const hold of holds.all()) if (hold.liftedAt !== undefined) classes.add(holdClass(hold));
+    for (const hold of holds.active) classes.delete(holdClass(hold));
+    return classes;
   }
 
   /** A hold's ledger counts what it meant to seal: a crash may have come in between. */

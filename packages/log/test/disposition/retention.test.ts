@@ -3,6 +3,7 @@ import { dayOf, parseCertificate } from "@tallystick/events";
 import { indexKey } from "@tallystick/storage";
 import type { Hold, Log, LogOptions } from "../../src/index.ts";
 import { START_MS, type Site, createSite, event, expectWhole, login, until } from "../site.ts";
+import { WatchedStorage } from "../watched-storage.ts";
 import { opens } from "./opens.ts";
 
 const DAY_MS = 86_400_000;
@@ -214,6 +215,32 @@ describe("a legal hold", () => {
     await expectWhole(site);
   });
 
+  test("that was lifted when the log died keeps nothing: the next start destroys what it kept", async () => {
+    const site = await createSite();
+    const log = await openAt(site, START_MS);
+    const [index = 0] = await append(log, [login(1), login(2)]);
+    const hold = await held(log, { subject: "u1" });
+    await log.close();
+    const storage = new WatchedStorage(site.storage);
+    const late = await openAt(site, START_MS + 40 * DAY_MS, { storage });
+    await run(late, site);
+    expect(await opens(late, index)).toBe(true);
+    storage.failCommit("integrated", "after");
+    await expect(late.disposition.liftHold({ id: hold.id, by: "o" })).rejects.toMatchObject({
+      code: "outcome-unknown",
+    });
+    await late.close();
+    const again = await openAt(site, START_MS + 40 * DAY_MS);
+    expect(await again.disposition.holds()).toEqual([]);
+    const deadline = performance.now() + 10_000;
+    while ((await opens(again, index)) && performance.now() < deadline) await settled(again, site);
+    expect(await opens(again, index)).toBe(false);
+    await settled(again, site);
+    expect(await site.storage.getRow("sealed", indexKey(index))).toBeUndefined();
+    await again.close();
+    await expectWhole(site);
+  });
+
   test.each([
     ["the person", { subject: "u1" }],
     ["a class", { class: "access" }],
@@ -234,6 +261,24 @@ describe("a legal hold", () => {
     expect(await opens(again, index)).toBe(false);
     await again.close();
     await expectWhole(site);
+  });
+
+  test("that is lifted ends, whatever becomes of an erasure that another one stops", async () => {
+    const site = await createSite();
+    const log = await openAt(site, START_MS);
+    // As many as it takes for the first of them to be far from the right edge, which is read whenever a head is signed.
+    const others = Array.from({ length: 300 }, (_, n) => login(3 * n + 3));
+    const [damaged = 0, due = 0] = await append(log, [access(1), login(2), ...others]);
+    const { id } = await held(log, { class: "auth" });
+    await held(log, { class: "access" });
+    expect((await log.disposition.erase({ subject: "u1", ground: "asked", by: "o" })).state).toBe("held");
+    await log.close();
+    const late = await openAt(site, START_MS + 40 * DAY_MS);
+    await late.disposition.runRetention();
+    expect(await opens(late, due)).toBe(true);
+    await site.storage.deleteRows("leaf", [indexKey(damaged)]);
+    await expect(late.disposition.liftHold({ id, by: "o" })).rejects.toMatchObject({ code: "log-corrupt" });
+    expect(await opens(late, due)).toBe(false);
   });
 
   test("lifted twice at once carries out what it stopped once, and the order is not forgotten", async () => {
