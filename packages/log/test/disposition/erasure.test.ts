@@ -223,6 +223,23 @@ describe("what a duty keeps", () => {
     expect((await log.readEvent({ index, reader: "auditor" })).event.type).toBe("account.create");
   });
 
+  test("of more classes than a certificate names, the smallest are counted together", async () => {
+    const site = await createSite();
+    const log = await site.open({ proposedRules: async () => "version: 1\nother: { keep: 6y, erase: at-expiry }\n" });
+    await until(() => log.disposition.rules().index !== undefined);
+    const retention = (n: number): string => (n < 4 ? "many" : `class-${n}`);
+    const events = Array.from({ length: 74 }, (_, n) => login(3 * n, { retention: retention(n) }));
+    await log.appendEvents({ writer: "app", events });
+    const { kept = [], ordered: [ordered = 0] = [] } = await erased(log, "u0");
+    expect(kept).toHaveLength(64);
+    expect(kept.reduce((sum, [, count]) => sum + count, 0)).toBe(74);
+    expect(kept[0]).toEqual(["many", 4]);
+    expect(kept.at(-1)).toEqual(["other", 8]);
+    expect(await certificateAt(log, ordered)).toMatchObject({ kept });
+    await log.close();
+    await expectWhole(site);
+  });
+
   test("an erasure that ends while that is sealed anew is carried out by the next start", async () => {
     const site = await createSite();
     const storage = new WatchedStorage(site.storage);
