@@ -6,17 +6,27 @@ import { ClosingLine } from "./closing-line.ts";
 import { ConformanceCount } from "./conformance-line.ts";
 
 const MINUTE_MS = 60_000;
+/** Packages without any state of their own: their test files share a worker, which saves starting one for each. */
+const PURE = ["packages/core/test", "packages/events/test"];
+/** Changes what the platform has. */
+const APART = "packages/core/test/without-kernel.test.ts";
 
 const config: ViteUserConfigFnObject = defineConfig(({ mode }) => {
   const slow = mode === "slow";
-  const places = ["packages/*/test/**", "test/**"];
+  const suffix = `*${slow ? ".slow" : ""}.test.ts`;
+  const pure = PURE.map((place) => `${place}/**/${suffix}`);
+  const all = ["packages/*/test/**", "test/**"].map((place) => `${place}/${suffix}`);
+  const exclude = ["**/node_modules/**", "**/dist/**", "**/fixtures/**", ...(slow ? [] : ["**/*.slow.test.ts"])];
   return {
     root: fileURLToPath(new URL("../", import.meta.url)),
     resolve: { conditions: ["ws-source", ...defaultClientConditions] },
     ssr: { resolve: { conditions: ["ws-source", ...defaultServerConditions] } },
     test: {
-      include: places.map((place) => `${place}/*${slow ? ".slow" : ""}.test.ts`),
-      exclude: ["**/node_modules/**", "**/dist/**", "**/fixtures/**", ...(slow ? [] : ["**/*.slow.test.ts"])],
+      projects: [
+        { extends: true, test: { name: "pure", include: pure, exclude: [...exclude, APART], isolate: false } },
+        { extends: true, test: { name: "apart", include: [APART], exclude } },
+        { extends: true, test: { name: "whole", include: all, exclude: [...exclude, ...pure] } },
+      ],
       environment: "node",
       // Worker threads that a test starts inherit it.
       execArgv: ["--conditions=ws-source"],
