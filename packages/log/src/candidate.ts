@@ -24,8 +24,10 @@ import {
   verifyBatch,
   writerStreamId,
 } from "@tallystick/events";
+import { isHoldClass } from "./disposition/holds.ts";
 import { LogError } from "./error.ts";
 import { idKey, keySender, writerSender } from "./rows.ts";
+import { LOG_CLASS } from "./rules/rules.ts";
 
 export interface Candidate {
   readonly id: string;
@@ -109,10 +111,21 @@ export function unsignedCandidate(
       details: { type: event.type },
     });
   }
+  refuseClass(event);
   assertReportable(event);
   const opening = { salt, event: encodeEvent(event) };
   const parts = partsOf(event, opening);
   return { ...parts, stream, sequence: null, signature: null, idKey: idKey(name, event.id) };
+}
+
+/** In the log's own class contents would stay for ever, in a hold's until that one is lifted, whatever the rules say. */
+function refuseClass(event: TallyEvent, entry?: number): void {
+  const name = retentionClass(event);
+  if (name !== LOG_CLASS && !isHoldClass(name)) return;
+  const where = entry === undefined ? "" : `entry ${entry}: `;
+  throw new LogError("event-refused", `${where}class ${name} is for what the log itself keeps: give it another`, {
+    details: { type: event.type, ...(entry === undefined ? {} : { entry }) },
+  });
 }
 
 export interface BatchCandidates {
@@ -160,6 +173,7 @@ function refuseUnreportable(event: TallyEvent, entry: number): void {
       cause: error,
     });
   }
+  refuseClass(event, entry);
   const { type } = event;
   const refused = catalogueEntry(type)?.reporter === "log" || (type === "stream.start" && entry > 0);
   if (!refused) return;

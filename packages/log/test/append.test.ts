@@ -117,6 +117,18 @@ describe("appendEvents", () => {
     expect(log.size()).toBe(0);
   });
 
+  test.each([
+    ["auth.login", "log"],
+    ["auth.login", "hold-0123abcd"],
+    ["hold-0123abcd.note", undefined],
+  ])("%s of retention class %s is not taken from a writer: the rules could not end it", async (type, retention) => {
+    const log = await (await createSite()).open();
+    const events = [login(0), event(1, { type, outcome: "success", retention, actor: { type: "user", id: "u1" } })];
+    expect(await rejectionCode(log.appendEvents({ writer: "app", events }))).toBe("event-refused");
+    expect(log.size()).toBe(0);
+    await log.appendEvents({ writer: "app", events: [login(2, { retention: "hold-of-cargo" })] });
+  });
+
   test("an event that its type does not allow is refused, and says which it is", async () => {
     const log = await (await createSite()).open();
     const wrong = { ...login(1), actor: undefined };

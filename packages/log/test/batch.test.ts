@@ -97,6 +97,19 @@ describe("appendBatch", () => {
     expect(await code(sender.batch(2, [own]))).toBe("event-refused");
   });
 
+  test("an event of the log's own class, or a hold's, has no place in it", async () => {
+    const log = await pinningLog();
+    const sender = new Sender();
+    for (const retention of ["log", "hold-0123abcd"]) {
+      const batch = sender.batch(1, [sender.start(), login(1, { retention })]);
+      await expect(log.appendBatch({ writer: "app", batch })).rejects.toMatchObject({
+        code: "event-refused",
+        details: { entry: 1, type: "auth.login" },
+      });
+    }
+    expect(log.size()).toBe(0);
+  });
+
   test("an id that its sender has used stands for that event, under whichever number and stream", async () => {
     const site = await createSite();
     const log = await pinningLog(site);
