@@ -24,7 +24,7 @@ const config: ViteUserConfigFnObject = defineConfig(({ mode }) => {
     test: {
       projects: [
         { extends: true, test: { name: "pure", include: pure, exclude: [...exclude, APART], isolate: false } },
-        { extends: true, test: { name: "apart", include: [APART], exclude } },
+        ...(slow ? [] : [{ extends: true as const, test: { name: "apart", include: [APART], exclude } }]),
         { extends: true, test: { name: "whole", include: all, exclude: [...exclude, ...pure] } },
       ],
       environment: "node",
