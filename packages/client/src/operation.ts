@@ -26,6 +26,8 @@ export interface OperationRecorder {
   attempt(report: Report): Promise<void>;
   /** Records the outcome; what goes wrong is told elsewhere, as the work is done. */
   outcome(report: Report): Promise<void>;
+  /** Records, without a wait for a log that is away, that the work was not done. */
+  refused(report: Report): Promise<void>;
 }
 
 /**
@@ -48,7 +50,7 @@ export async function runOperation<T>(
     await recorder.attempt({ ...known, outcome: "unknown", context });
   } catch (error) {
     if (error instanceof AuditUnavailableError)
-      await recorder.outcome({ ...known, outcome: "denied", reason: error.code });
+      await recorder.refused({ ...known, outcome: "denied", reason: error.code });
     throw error;
   }
   const said = new Said(id);

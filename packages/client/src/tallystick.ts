@@ -274,8 +274,10 @@ class Client implements Own {
   readonly #send = new Signal();
   readonly #collect = new Signal();
   readonly #moved = new Signal();
-  /** Notified once, when there is nothing more to try: it cuts the waits between tries short. */
-  readonly #stop = new Signal();
+  /** Cuts the waits between tries short: somebody waits for the outcome, or there is nothing more to try. */
+  readonly #hurry = new Signal();
+  /** Ends the waits of those who may go on only with the log, once it is known to be away. */
+  readonly #held = new Set<AbortController>();
   readonly #aborter = new AbortController();
   #loops: Promise<unknown> = Promise.resolve();
   /** Takes nothing more. */
@@ -353,6 +355,10 @@ class Client implements Own {
       outcome: async (report: Report) => {
         await this.#record(report, options).catch((error: unknown) => this.#unrecorded(error, () => true));
       },
+      refused: async (report: Report) => {
+        const queued = this.#record(report, { ...options, until: "queued" });
+        await queued.catch((error: unknown) => this.#unrecorded(error, () => true));
+      },
     };
     return runOperation(recorder, event, work);
   }
@@ -375,9 +381,10 @@ class Client implements Own {
     let queued: Recorded | undefined;
     if (failure === undefined) {
       try {
-        const recorded = await this.#record(input, { ...options, until });
+        const recorded = await this.#recordUntilAway(input, { ...options, until });
         if (recorded.state !== "queued") return recorded;
         queued = recorded;
+        failure = this.#halted ?? this.#unsent;
       } catch (error) {
         if (!isOutage(error)) throw error;
         failure = error;
@@ -393,6 +400,18 @@ class Client implements Own {
     });
     this.#report(error);
     throw error;
+  }
+
+  /** Waits no longer than until a try to send fails. */
+  async #recordUntilAway(input: Report, options: RecordOptions & { readonly single?: boolean }): Promise<Recorded> {
+    const away = new AbortController();
+    this.#held.add(away);
+    const { signal = away.signal } = options;
+    try {
+      return await this.#record(input, { ...options, signal: AbortSignal.any([signal, away.signal]) });
+    } finally {
+      this.#held.delete(away);
+    }
   }
 
   /** Lets through what would be denied, and records that. */
@@ -511,6 +530,7 @@ class Client implements Own {
     const deadline = performance.now() + timeoutMs;
     const { outbox } = await this.#ready;
     const last = outbox.nextSequence - 1;
+    this.#hurry.notify();
     // A number that could not be written is given back, and stands for no event then.
     while (oldestWithout(outbox, until) <= Math.min(last, outbox.nextSequence - 1)) {
       if (this.#halted !== undefined) throw this.#halted;
@@ -675,6 +695,7 @@ class Client implements Own {
     const outcome = await sendOnce(delivery);
     this.#unsent = outcome.kind === "retry" ? outcome.error : undefined;
     if (outcome.kind === "retry") {
+      for (const away of this.#held) away.abort();
       if (isForbidden(outcome.error)) this.#moved.notify();
       if (this.#isRunning()) this.#report(outcome.error);
       return { failed: true, afterMs: outcome.afterMs };
@@ -779,7 +800,7 @@ class Client implements Own {
   }
 
   async #pause(timeoutMs: number): Promise<void> {
-    if (this.#isRunning()) await this.#stop.wait(timeoutMs);
+    if (this.#isRunning()) await this.#hurry.wait(timeoutMs);
   }
 
   #halt(error: ClientError): void {
@@ -795,7 +816,7 @@ class Client implements Own {
   }
 
   #wakeAll(): void {
-    for (const signal of [this.#send, this.#collect, this.#moved, this.#stop]) signal.notify();
+    for (const signal of [this.#send, this.#collect, this.#moved, this.#hurry]) signal.notify();
   }
 
   #assertOpen(): void {

@@ -63,6 +63,17 @@ describe("a type that onOutage denies", () => {
     expect(client.status().queued).toBe(2);
   });
 
+  test("is refused as soon as a try to send fails, and not only when its time is over", async () => {
+    const log = new LogDouble();
+    down(log);
+    const { client } = startClient(log);
+    const refused = client.record(EXPORT, { timeoutMs: 600_000 });
+    await expect(refused).rejects.toMatchObject({
+      details: { state: "queued" },
+      cause: { code: "audit-unavailable" },
+    });
+  });
+
   test("is refused where the outbox takes nothing", async () => {
     const log = new LogDouble();
     down(log);
