@@ -1,10 +1,10 @@
 /** Erasing a person: which tags and entries are theirs, what a hold or a duty keeps, and the order. */
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import { concatBytes, encodeHex, sha256, utf8 } from "@tallystick/core";
-import { CERTIFICATE_LIMITS, newEventId } from "@tallystick/events";
+import { CERTIFICATE_LIMITS, decodeSealed, newEventId } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import { LogError } from "../error.ts";
-import type { LogSecrets } from "../keys.ts";
+import { type LogSecrets, decodeSealedRow } from "../keys.ts";
 import { type Rules, ruleOf } from "../rules/rules.ts";
 import { TABLE } from "../rows.ts";
 import type { Sequencer, Turn } from "../sequencer.ts";
@@ -237,6 +237,8 @@ export class Erasures {
         if (ruleOf(rules(), leaf.class).erase !== "at-expiry") continue;
         const row = await storage.getRow(TABLE.sealed, indexKey(index));
         if (row === undefined || (await findErased(storage, { index, leaf, row })) !== undefined) continue;
+        // What a hold kept beyond its time is no longer under a duty; and the key of its class-day is destroyed.
+        if (decodeSealed(decodeSealedRow(row).bytes).class !== leaf.class) continue;
         const anew = sealAnew({ secrets, random, row, leaf, class: leaf.class, keepPerson: false });
         if (anew === undefined) continue;
         kept.set(leaf.class, (kept.get(leaf.class) ?? 0) + 1);

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { dayOf, parseCertificate } from "@tallystick/events";
+import { dayOf, decodeLeaf, parseCertificate } from "@tallystick/events";
 import { indexKey } from "@tallystick/storage";
 import type { Hold, Log, LogOptions } from "../../src/index.ts";
+import { LogSecrets } from "../../src/keys.ts";
 import { START_MS, type Site, createSite, event, expectWhole, login, until } from "../site.ts";
 import { WatchedStorage } from "../watched-storage.ts";
 import { opens } from "./opens.ts";
@@ -260,6 +261,33 @@ describe("a legal hold", () => {
     expect((await again.disposition.waitForDestruction(request, 10_000)).state).toBe("done");
     expect(await opens(again, index)).toBe(false);
     await again.close();
+    await expectWhole(site);
+  });
+
+  test("that is lifted while its person is erased keeps nothing: a duty that is over seals nothing under a key that is gone", async () => {
+    const rules = "version: 1\nclasses:\n  access: { keep: 30d, erase: at-expiry }\nother: { keep: 400d }\n";
+    const site = await createSite();
+    const log = await openAt(site, START_MS, { proposedRules: async () => rules });
+    const [overdue = 0, other = 0] = await append(log, [access(1), login(4)]);
+    const { id } = await held(log, { subject: "u1" });
+    await log.close();
+    const late = await openAt(site, START_MS + 40 * DAY_MS, { proposedRules: async () => rules });
+    await run(late, site);
+    expect(await opens(late, overdue)).toBe(true);
+    const [, { request }] = await Promise.all([
+      late.disposition.liftHold({ id, by: "o" }),
+      late.disposition.erase({ subject: "u1", ground: "asked", by: "o" }),
+    ]);
+    expect(await late.disposition.waitForDestruction(request, 10_000)).toMatchObject({ state: "done" });
+    await settled(late, site);
+    expect([await opens(late, overdue), await opens(late, other)]).toEqual([false, false]);
+    const secrets = new LogSecrets(site.keyStore);
+    for (const index of [overdue, other]) {
+      const row = await site.storage.getRow("sealed", indexKey(index));
+      const { commitment } = decodeLeaf(await late.readLeaf(index));
+      expect(row === undefined ? "pruned" : secrets.examine({ row, commitment }).kind).not.toBe("opened");
+    }
+    await late.close();
     await expectWhole(site);
   });
 
