@@ -8,6 +8,8 @@ import { type Report, type Tallystick, createTallystick } from "@tallystick/clie
 import { newEventId } from "@tallystick/events";
 import { expect } from "vitest";
 import { Journal } from "../../packages/client/src/journal.ts";
+import { openReceiptStore } from "../../packages/client/src/receipt-folder.ts";
+import type { ReceiptStore } from "../../packages/client/src/receipts.ts";
 import { LogDouble, TOKEN } from "../../packages/client/test/support/log-double.ts";
 import { removeFolder, temporaryFolder } from "../support/processes.ts";
 import { withFaultyFiles } from "./faulty-node-files.ts";
@@ -95,6 +97,64 @@ async function writeJournal(path: string): Promise<Written> {
     // It did not open.
   }
   return { told, refused, isRewritten };
+}
+
+const THEIRS = "a".repeat(32);
+const OTHERS = "b".repeat(32);
+
+/** The same of kept receipts, of which a person's are forgotten. */
+export async function failReceiptWrites({ fault, dies, from, step }: ClientPoints): Promise<number> {
+  for (let runs = 0; ; runs += 1) {
+    const folder = await temporaryFolder();
+    const plan = new FaultPlan(fault, from + step * runs, { dies });
+    const { kept, isForgotten } = await withFaultyFiles(plan, async () => keepAndForget(folder));
+    const store = await openReceiptStore(folder, RECEIPT_BYTES_MAX);
+    const there = await idsIn(store);
+    const others = kept.filter((id) => id.startsWith("other"));
+    const seen = { others: there.filter((id) => others.includes(id)), forgotten: isForgotten ? theirsOf(there) : [] };
+    expect(seen, `write ${from + step * runs}`).toEqual({ others, forgotten: [] });
+    await store.forget(THEIRS);
+    expect(theirsOf(await idsIn(store))).toEqual([]);
+    await store.close();
+    await removeFolder(folder);
+    if (!plan.isOver) return runs;
+  }
+}
+
+const RECEIPT_BYTES_MAX = 1_000_000;
+const RECEIPT_IDS = ["their 1", "other 1", "their 2", "other 2"];
+
+function theirsOf(ids: readonly string[]): string[] {
+  return ids.filter((id) => id.startsWith("their"));
+}
+
+async function idsIn(store: ReceiptStore): Promise<string[]> {
+  const found = await Promise.all(RECEIPT_IDS.map(async (id) => store.get(id)));
+  return found.flatMap((receipt) => (receipt === undefined ? [] : [receipt.id]));
+}
+
+async function keepAndForget(folder: string): Promise<{ kept: readonly string[]; isForgotten: boolean }> {
+  const kept: string[] = [];
+  let isForgotten = false;
+  try {
+    const store = await openReceiptStore(folder, RECEIPT_BYTES_MAX);
+    for (const [index, id] of RECEIPT_IDS.entries()) {
+      const person = id.startsWith("their") ? THEIRS : OTHERS;
+      const keeping = store.keep([{ id, index, proof: `proof of ${id}`, person }]);
+      await keeping.then(
+        () => kept.push(id),
+        () => undefined,
+      );
+    }
+    isForgotten = await store.forget(THEIRS).then(
+      () => true,
+      () => false,
+    );
+    await store.close();
+  } catch {
+    // It did not open.
+  }
+  return { kept, isForgotten };
 }
 
 class Application {

@@ -19,7 +19,15 @@ import {
   splitHashes,
   tilePath,
 } from "@tallystick/core";
-import { type Finding, type Leaf, LeafAudit, type StreamState, decodeLeaf, finding } from "@tallystick/events";
+import {
+  type Finding,
+  type Leaf,
+  LeafAudit,
+  type StreamState,
+  type TallyEvent,
+  decodeLeaf,
+  finding,
+} from "@tallystick/events";
 import { ContentsAudit, type OpeningOf } from "./audit-contents.ts";
 import { ClientError } from "./error.ts";
 import type { LogReader } from "./log-reader.ts";
@@ -54,8 +62,20 @@ export interface AuditOptions {
   readonly ownEntriesOnly?: boolean;
   /** Ms since 1970: cosignatures from the future do not count, and the head's age shows. */
   readonly now?: number;
+  /** Told of every entry that can be read, in order. What it says counts once the whole audit says VERIFIED. */
+  readonly onEntry?: (entry: AuditedEntry) => void;
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
+}
+
+/** An entry on its way through an audit. */
+export interface AuditedEntry {
+  readonly index: number;
+  readonly leaf: Leaf;
+  /** The signed stream that it is in, if it is in one that is known; the same object for all of a stream. */
+  readonly stream: StreamState | undefined;
+  /** What it says, where it was opened and is what its leaf commits to. */
+  readonly event: TallyEvent | undefined;
 }
 
 /** `CONTENTS-WITHHELD`: some were erased under a certificate that the audited head does not cover yet: audit again. */
@@ -269,8 +289,12 @@ class LogAudit {
     const first = index * TILE_WIDTH;
     this.#append(first, entries, tile);
     for (const [at, entry] of entries.entries()) {
-      const leaf = this.#checkLeaf(first + at, entry);
-      if (leaf !== undefined && this.contents !== undefined) await this.#checkContents(this.contents, first + at, leaf);
+      const index = first + at;
+      const leaf = this.#checkLeaf(index, entry);
+      if (leaf === undefined) continue;
+      const { stream } = this.leaves;
+      const event = this.contents === undefined ? undefined : await this.#checkContents(this.contents, index, leaf);
+      this.#options.onEntry?.({ index, leaf, stream, event });
     }
     for (const { level, index: tileIndex, hashes } of this.#completed.splice(0)) {
       await this.#compareTile(level, tileIndex, hashes);
@@ -338,11 +362,12 @@ class LogAudit {
     return leaf;
   }
 
-  async #checkContents(contents: ContentsAudit, index: number, leaf: Leaf): Promise<void> {
+  async #checkContents(contents: ContentsAudit, index: number, leaf: Leaf): Promise<TallyEvent | undefined> {
     const { stream } = this.leaves;
     const event = await contents.check(index, leaf);
-    if (stream === undefined) return;
+    if (stream === undefined) return event;
     this.#tails.set(stream, event === undefined ? "unknown" : event.type === "stream.end" ? "ended" : "open-or-cut");
+    return event;
   }
 
   /** Every head that was seen elsewhere and has the size that the rebuilt tree has reached just now. */

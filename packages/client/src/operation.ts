@@ -44,7 +44,9 @@ export async function runOperation<T>(
   work: (operation: Operation) => T | Promise<T>,
 ): Promise<T> {
   const id = report.operation ?? globalThis.crypto.randomUUID();
-  const known = { ...report, operation: id };
+  // Two events have two ids and two times, whatever came with the report.
+  const { id: _, time: __, ...rest }: Partial<Report> = report;
+  const known = { ...rest, type: report.type, operation: id };
   const context: Context = { ...report.context, step: "attempt" };
   try {
     await recorder.attempt({ ...known, outcome: "unknown", context });

@@ -114,12 +114,17 @@ async function rewriteWithout({ journal, kept }: Generation, person: string): Pr
   for (const [id] of theirs) kept.delete(id);
   const others = [...kept.values()];
   await journal.rewrite(
-    () => others.map(async ({ position }) => journal.read(position)),
+    () => readAll(journal, others),
     (positions) => {
       for (const [at, entry] of others.entries()) entry.position = positions[at] ?? entry.position;
     },
   );
   return theirs.length;
+}
+
+/** One after another, as they are asked for: a rewrite that fails reads no further. */
+function* readAll(journal: Journal, entries: readonly Kept[]): Generator<Promise<Uint8Array>> {
+  for (const { position } of entries) yield journal.read(position);
 }
 
 function encodeReceipt({ id, index, proof, person }: TiedReceipt): Uint8Array {

@@ -87,6 +87,15 @@ test("takes the work's word for what it alone knows", async () => {
   });
 });
 
+test("gives two events two ids, whatever a report brings", async () => {
+  const { client, events } = await start();
+  const brought = { ...WRITE, id: "0198c5d2-7c3a-7f4e-9d1b-2f6a8e0c4b7d", time: 1_760_000_000_000, outcome: "denied" };
+  await client.audit(brought, () => undefined);
+  const [attempt, outcome] = await events();
+  expect([attempt?.outcome, outcome?.outcome]).toEqual(["unknown", "success"]);
+  expect(attempt?.id).not.toBe(outcome?.id);
+});
+
 test("does not do the work where the report is no event", async () => {
   const { client, events } = await start();
   let done = false;
