@@ -18,3 +18,4 @@ export * from "./policy.ts";
 export * from "./sessions.ts";
 export * from "./state.ts";
 export type { SessionStore, StoredEntry } from "./store.ts";
+export {} from "./tally-sessions.ts";

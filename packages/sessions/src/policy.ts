@@ -88,10 +88,7 @@ export function parsePolicyOptions(options: SessionPolicyOptions): SessionPolicy
     activity: activityOf(options.activity ?? "requests"),
     classes: parseClasses("classes", options.classes ?? {}),
     concurrent: concurrentOf(options.concurrent),
-    tenants: mapValues(options.tenants ?? {}, (tenant, name) => ({
-      ...parseLimits(`tenants.${name}.`, tenant),
-      classes: parseClasses(`tenants.${name}.classes`, tenant.classes ?? {}),
-    })),
+    tenants: mapValues(options.tenants ?? {}, parseTenant),
     warningMs: warningOf(options.warning),
   };
   const bytes = Buffer.byteLength(formatPolicy(policy));
@@ -160,6 +157,13 @@ export function warningMsOf({ warningMs }: SessionPolicy, { idleMs, absoluteMs }
 /** Names come from outside: "constructor" is no class. */
 function own<Value>(values: Readonly<Record<string, Value>>, name: string): Value | undefined {
   return Object.hasOwn(values, name) ? values[name] : undefined;
+}
+
+function parseTenant(tenant: TenantOptions, name: string): TenantLimits {
+  // The SDK leaves e-mail addresses out of events, and the document would no longer have its hash.
+  if (name.includes("@")) throw new TypeError(`tenants: expected ids that are no e-mail addresses, got ${show(name)}`);
+  const classes = parseClasses(`tenants.${name}.classes`, tenant.classes ?? {});
+  return { ...parseLimits(`tenants.${name}.`, tenant), classes };
 }
 
 function parseClasses(name: string, classes: Readonly<Record<string, LimitsOptions>>): Record<string, PartialLimits> {

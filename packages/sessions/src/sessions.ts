@@ -1,5 +1,5 @@
 /** The manager of sessions: asks the store, decides, puts, and tells the log. It enforces also while the log is down. */
-import { createHash, createHmac, randomBytes } from "node:crypto";
+import { createHmac, hash, randomBytes } from "node:crypto";
 import type { Report } from "@tallystick/client";
 import { type Target, newEventId, parseEvent } from "@tallystick/events";
 import { type Change, compareAndSwap, compareAndSwapWith } from "./compare-and-swap.ts";
@@ -712,7 +712,7 @@ function assertClass({ policy }: Pick<PolicyInForce, "policy">, name: string | u
 /** To tell whether two requests came from one place, without keeping the address. */
 function placeOf(id: string, source: Source | undefined): string | undefined {
   if (source?.ip === undefined) return undefined;
-  return createHash("sha256").update(`${id} ${source.ip}`).digest("base64url").slice(0, 16);
+  return hash("sha256", `${id} ${source.ip}`, "base64url").slice(0, 16);
 }
 
 function keyOf(id: string): string {

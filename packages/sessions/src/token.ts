@@ -1,5 +1,5 @@
 /** What a browser holds: the session's id and a secret, of which the store has the hash only. */
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 
 /** What an id may look like: it stands in cookies and keys. */
 const ID = /^[A-Za-z0-9_-]{8,128}$/;
@@ -38,5 +38,5 @@ export function parseToken(token: string): ParsedToken | undefined {
 
 /** The token has 256 random bits, so that a plain hash cannot be guessed from. */
 function hashToken(token: string): string {
-  return createHash("sha256").update(token).digest("base64url");
+  return hash("sha256", token, "base64url");
 }

@@ -58,6 +58,7 @@ describe("parsePolicyOptions", () => {
   const wrong: readonly [SessionPolicyOptions, string][] = [
     [{ warning: "19s" }, "warning: expected 20s or more, as WCAG 2.2.1 asks for, got"],
     [{ classes: { High: {} } }, "classes: expected names of a-z, 0-9 and -, got"],
+    [{ tenants: { "a@example.org": {} } }, "tenants: expected ids that are no e-mail addresses, got"],
     [{ classes: { default: {} } }, 'classes: expected the limits of "default" beside classes'],
     [{ concurrent: { max: 0, beyond: "deny-new" } }, "concurrent.max: expected a whole number from 1 to 1000, got 0"],
     [{ classes: { high: { idle: "5" as "5m" } } }, 'classes.high.idle: expected a duration such as "30m", got "5"'],
