@@ -8,7 +8,7 @@ import { type Leaf, dayOf, decodeLeaf, decodeOpening, encodeCbor, encodeLeaf, st
 import { type LogStorage, type Row, type Run, StorageError, indexKey } from "@tallystick/storage";
 import { type Candidate, type OwnContext, type OwnEvent, type SentCandidate, ownCandidate } from "./candidate.ts";
 import { CHAIN_KINDS, type ChainEnds } from "./chain-ends.ts";
-import { findErased } from "./disposition/erased.ts";
+import { findErased, findErasedTag } from "./disposition/erased.ts";
 import type { Ledger, LedgerEntry } from "./disposition/ledger.ts";
 import { LogError } from "./error.ts";
 import type { OwnStream } from "./heads.ts";
@@ -255,10 +255,12 @@ export class Draft {
     for (const [entry, place] of again.entries()) {
       if ("candidate" in place) continue;
       const { sealed: row } = this.#storedEntries.get(place.index) ?? {};
-      const erased = await findErased(this.#context.storage, { index: place.index, leaf: decodeLeaf(place.leaf), row });
+      const stored = { index: place.index, leaf: decodeLeaf(place.leaf), row };
+      const { storage } = this.#context;
+      const erased = (await findErased(storage, stored)) ?? (await findErasedTag(storage, stored));
       if (erased === undefined) continue;
       const { certificate } = erased;
-      const text = `entry ${entry} was logged at index ${place.index}, and its contents were erased under the certificate at index ${certificate}`;
+      const text = `entry ${entry} was logged at index ${place.index}, and its contents, or who is in them, were erased under the certificate at index ${certificate}`;
       throw new LogError("erased", text, { details: { entry, index: place.index, certificate } });
     }
   }

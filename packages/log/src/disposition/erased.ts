@@ -88,6 +88,24 @@ export async function findErased(
   return undefined;
 }
 
+/**
+ * What destroyed the key of a person's tag in a leaf, whoever its contents are about: also where these open, since a duty
+ * keeps them or they are about another.
+ */
+export async function findErasedTag(
+  storage: LogStorage,
+  { index, leaf }: { readonly index: number; readonly leaf: Leaf },
+): Promise<ErasedBy | undefined> {
+  const tags = [leaf.subject, leaf.actor].flatMap((chain) => (chain === null ? [] : [placeOfTag(chain.tag)]));
+  if (tags.length === 0) return undefined;
+  for (const found of await storage.getRows(TABLE.erased, tags)) {
+    if (found === undefined) continue;
+    const { certificate, before } = decodeErased(found);
+    if (index < before) return { kind: "person", certificate };
+  }
+  return undefined;
+}
+
 function sealedUnder(row: Uint8Array): SealedUnder {
   const { bytes, mask } = decodeSealedRow(row);
   const { class: retentionClass, day } = decodeSealed(bytes);

@@ -2,6 +2,8 @@ import { describe, expect, test } from "vitest";
 import { encodeHex, hashLeaf } from "@tallystick/core";
 import { decodeEvent, decodeLeaf, decodeOpening, parseCertificate } from "@tallystick/events";
 import type { Destruction, Log } from "../../src/index.ts";
+import { LogSecrets } from "../../src/keys.ts";
+import { Sender } from "../sender.ts";
 import { WatchedStorage } from "../watched-storage.ts";
 import { type Site, createSite, event, expectWhole, login, published, replay, until } from "../site.ts";
 import { opens } from "./opens.ts";
@@ -120,6 +122,40 @@ describe("erasing a person", () => {
     await expect(log.readEvent({ index, reader: "auditor" })).rejects.toMatchObject({ code: "erased" });
     await log.close();
     await expectWhole(site);
+  });
+
+  test("a batch that is sent again is refused where anybody in it was erased: there are no keys to check its tags with", async () => {
+    const site = await createSite();
+    const rules = "version: 1\nclasses:\n  account: { keep: 6y, erase: at-expiry }\nother: { keep: 1y }\n";
+    const log = await site.open({ pinFirstSenderKey: true, proposedRules: async () => rules });
+    await until(() => log.disposition.rules().index !== undefined);
+    const sender = new Sender();
+    const byOther = {
+      type: "auth.unlock",
+      outcome: "success",
+      actor: { type: "user", id: "u1" },
+      subject: { id: "u2" },
+    };
+    const kept = { type: "account.create", outcome: "success", actor: { type: "user", id: "u1" } };
+    const batches = [
+      sender.batch(1, [sender.start()]),
+      sender.batch(2, [event(1, byOther)]),
+      sender.batch(3, [event(2, kept)]),
+    ];
+    for (const batch of batches) await log.appendBatch({ writer: "app", batch });
+    const { ordered: [certificate] = [] } = await erased(log, "u1");
+    const size = log.size();
+    for (const batch of batches.slice(1))
+      await expect(log.appendBatch({ writer: "app", batch })).rejects.toMatchObject({
+        code: "erased",
+        details: { entry: 0, certificate },
+      });
+    const person = new LogSecrets(site.keyStore).existingReference("u1");
+    expect(site.keyStore.state("person", encodeHex(person ?? new Uint8Array()))).toBe("destroyed");
+    expect(log.size()).toBe(size);
+    await expect(log.appendBatch({ writer: "app", batch: sender.batch(1, [sender.start()]) })).resolves.toMatchObject({
+      entries: [{ duplicate: true }],
+    });
   });
 
   test("an erased event that is sent again is refused with its certificate, and logged no second time", async () => {
