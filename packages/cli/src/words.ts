@@ -14,7 +14,7 @@ export function describeEvent({ type, outcome, actor, subject, source, reason }:
 }
 
 /** Of others' text, what cannot read as words of ours: a single word as it is, all else in quotes. */
-function wordOf(text: string): string {
+export function wordOf(text: string): string {
   if (/^[\p{L}\p{N}\p{M}_.:@/+-]+$/u.test(text)) return text;
   // What is not seen must not make two ids look alike.
   return JSON.stringify(text).replaceAll(UNSEEN, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);

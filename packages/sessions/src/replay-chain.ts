@@ -4,11 +4,12 @@
  * Entries may be logged in another order than they were decided in, as instances have outboxes of their own: they wait until
  * those before them are there. Other events that bear the session are judged when its chain has come past them.
  */
+import { quote } from "@tallystick/core";
 import type { TallyEvent } from "@tallystick/events";
 import { type ReauthNeed, type SessionInput, activityIntervalMs, decide } from "./decide.ts";
 import { type SessionLimits, strictest } from "./limits.ts";
 import { DEFAULT_CLASS, type PolicyInForce, limitsFor, warningMsOf } from "./policy.ts";
-import { type ChainEntry, limitsIn, numberIn, previousActivityIn, textIn, textsIn } from "./replay-entry.ts";
+import { type ChainEntry, limitsIn, numberIn, previousActivityIn, textIn, textsIn, timeOf } from "./replay-entry.ts";
 import { POLICY_GRACE_MS, type ReplayPolicies } from "./replay-policies.ts";
 import type { ReplayFindings, ReplayedSession, SessionRule } from "./replay-report.ts";
 import type { ReplayUsers } from "./replay-users.ts";
@@ -523,7 +524,7 @@ export class SessionChain {
       const times = [authAt, ...wanted.map((factor) => (Object.hasOwn(factors, factor) ? (factors[factor] ?? 0) : 0))];
       const shownAt = Math.min(...times);
       if (at - shownAt < maxAgeMs + APPLICATION_TOLERANCE_MS) continue;
-      const what = wanted.length === 0 ? "an authentication" : wanted.join(" and ");
+      const what = wanted.length === 0 ? "an authentication" : wanted.map(quote).join(" and ");
       const text = `${event.type} asks for ${what} within ${secondsOf(maxAgeMs)}; the user's was at ${timeOf(shownAt)}`;
       this.#find("R5", index, text);
       return;
@@ -586,9 +587,4 @@ function show({ idleMs, absoluteMs }: SessionLimits): string {
 
 function secondsOf(ms: number): string {
   return `${ms / 1000} s`;
-}
-
-/** Times come from whoever wrote the entry. */
-function timeOf(ms: number): string {
-  return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : `${ms} ms`;
 }

@@ -78,3 +78,8 @@ export function limitsIn(event: TallyEvent): SessionLimits | undefined {
 export function previousActivityIn(event: TallyEvent): number | undefined {
   return numberIn(event, "previousAt") ?? numberIn(event, "lastActivityAt");
 }
+
+/** Times come from whoever wrote the entry. */
+export function timeOf(ms: number): string {
+  return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : `${ms} ms`;
+}

@@ -13,7 +13,7 @@ import {
   type ReplayContext,
   SessionChain,
 } from "./replay-chain.ts";
-import { type ChainEntry, type LoggedEntry, chainEntryOf } from "./replay-entry.ts";
+import { type ChainEntry, type LoggedEntry, chainEntryOf, timeOf } from "./replay-entry.ts";
 import { ReplayPolicies } from "./replay-policies.ts";
 import { ReplayFindings, type ReplayedSession, type SessionReplayReport } from "./replay-report.ts";
 import { ReplayUsers } from "./replay-users.ts";
@@ -230,13 +230,13 @@ export class SessionReplay {
     if (!isAccepted(event) || at < ended.at) return;
     if (at >= ended.at + APPLICATION_TOLERANCE_MS) this.#findAfterEnd(ended, session, index, event.type);
     else {
-      const text = `${event.type} within a minute after ${new Date(ended.at).toISOString()}, when it was over`;
+      const text = `${event.type} within a minute after ${timeOf(ended.at)}, when it was over`;
       this.#findings.note("near-the-end", index, session, text);
     }
   }
 
   #findAfterEnd({ at, reason }: Ended, session: string, index: number, type: string): void {
-    const text = `${type} after its end (${reason}) at ${new Date(at).toISOString()}`;
+    const text = `${type} after its end (${reason}) at ${timeOf(at)}`;
     this.#findings.find("R3", index, session, text);
   }
 

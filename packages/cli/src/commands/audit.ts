@@ -20,11 +20,13 @@ import {
   quote,
 } from "@tallystick/core";
 import { parseEvidence } from "@tallystick/events";
+import type { SessionReplayReport } from "@tallystick/sessions/replay";
 import { parseFile, readBounded } from "../bounded-file.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
 import { openingIn } from "../log-answer.ts";
 import { requestLog } from "../log-request.ts";
 import { PURPOSE_OPTION, withPurpose } from "../purpose.ts";
+import { SessionsAudit, momentOf } from "../sessions-audit.ts";
 import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
 import { bold } from "../terminal.ts";
 import { describeAge, describeCosigners, describeHash, describeTime } from "../words.ts";
@@ -37,7 +39,8 @@ const HEAD_FILE_BYTES_MAX = 1024 * 1024;
 export const auditCommand: Command = {
   name: "audit",
   summary: "rebuilds the whole tree of a log and checks every leaf, sequence, chain and signature",
-  usage: "[URL] [--policy FILE] [--head FILE]… [--sender-key KEY]… [--contents | --certificates]",
+  usage:
+    "[URL] [--policy FILE] [--head FILE]… [--sender-key KEY]… [--contents | --certificates | --sessions [--at TIME]]",
   options: {
     ...LOG_OPTIONS,
     ...POLICY_OPTION,
@@ -61,20 +64,33 @@ export const auditCommand: Command = {
       type: "boolean",
       help: "open the log's own entries only, and check what its certificates of erasure say",
     },
+    sessions: {
+      type: "boolean",
+      help: "open every entry too, and replay every session: what its limits did not allow is named by index",
+    },
+    at: {
+      type: "string",
+      value: "TIME",
+      help: "with --sessions: show the sessions that were open then, RFC 3339 or ms since 1970",
+    },
     ...PURPOSE_OPTION,
   },
   notes: [
     "The first word is VERIFIED, LOG-ONLY (no quorum of witnesses), CONTENTS-WITHHELD (--contents, and some were erased while",
-    "the audit ran: audit again) or REFUTED. An open stream may have been cut: compare its last sequence with its sender's.",
+    "the audit ran: audit again), SESSIONS-UNJUDGED (--sessions, and there were more than it can follow) or REFUTED.",
+    "An open stream may have been cut: compare its last sequence with its sender's.",
     "Exit codes: 0 verified, 1 refuted, 2 cannot tell (unreadable, log-only, contents withheld), 3 wrong usage.",
   ],
   run: async (invocation) => {
     const [url, ...more] = invocation.words;
     if (more.length > 0) throw new UsageError("expected one URL");
     const ownEntriesOnly = invocation.flag("certificates");
-    const opens = ownEntriesOnly || invocation.flag("contents");
-    if (ownEntriesOnly && invocation.flag("contents"))
-      throw new UsageError("--certificates: expected it without --contents, which checks certificates too");
+    const sessions = sessionsAuditOf(invocation);
+    const opensAll = sessions !== undefined || invocation.flag("contents");
+    if (ownEntriesOnly && opensAll) {
+      const other = sessions === undefined ? "--contents" : "--sessions";
+      throw new UsageError(`--certificates: expected it without ${other}, which checks certificates too`);
+    }
     const target = await targetOf(url === undefined ? invocation : withLog(invocation, url), "auditor");
     const policy = await policyOf(invocation);
     const senderKeys = invocation.texts("sender-key").map(senderKeyOf);
@@ -92,14 +108,22 @@ export const auditCommand: Command = {
       now: Date.now(),
       signal: invocation.signal,
       onProgress: (done, total) => invocation.terminal.progress("audit", done, total),
-      ...(opens ? { openingOf: openingReader(target, invocation), ownEntriesOnly } : {}),
+      ...(opensAll || ownEntriesOnly ? { openingOf: openingReader(target, invocation), ownEntriesOnly } : {}),
+      ...(sessions === undefined ? {} : { onEntry: (entry) => sessions.follow(entry) }),
     });
     const foreign = heads.map(originOf).find((origin) => origin !== report.origin);
     if (foreign !== undefined)
       throw new UsageError(`--head: expected heads of ${report.origin}, got one of ${quote(foreign)}`);
-    return show(invocation, report, policy);
+    return show(invocation, { report, policy, sessions });
   },
 };
+
+function sessionsAuditOf({ flag, text }: Invocation): SessionsAudit | undefined {
+  const at = text("at");
+  if (flag("sessions")) return new SessionsAudit(at === undefined ? undefined : momentOf(at));
+  if (at === undefined) return undefined;
+  throw new UsageError("--at: expected it with --sessions");
+}
 
 function withLog(invocation: Invocation, url: string): Invocation {
   return { ...invocation, text: (option) => (option === "log" ? url : invocation.text(option)) };
@@ -153,9 +177,17 @@ function isIndex(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
-function show(invocation: Invocation, report: AuditReport, policy: Policy): ExitCode {
+interface Audited {
+  readonly report: AuditReport;
+  readonly policy: Policy;
+  readonly sessions: SessionsAudit | undefined;
+}
+
+function show(invocation: Invocation, { report, policy, sessions }: Audited): ExitCode {
   const { terminal } = invocation;
-  const { verdict, origin, size, rootHash, counts, cosignatures, untimely, findings, findingsTotal } = report;
+  const { origin, size, rootHash, counts, cosignatures, untimely, findings, findingsTotal } = report;
+  const replayed = sessions?.finish();
+  const verdict = verdictWith(report, replayed);
   terminal.line(bold(verdict), `  ${origin}, ${size} entries, root ${describeHash(rootHash)}`);
   terminal.line(
     `  entries  ${counts.signed} signed in ${counts.batches} batches by ${report.streams.size} streams, ${counts.unsigned} unsigned`,
@@ -172,6 +204,7 @@ function show(invocation: Invocation, report: AuditReport, policy: Policy): Exit
   }
   if (findingsTotal > FINDINGS_SHOWN)
     terminal.line(`  and ${findingsTotal - FINDINGS_SHOWN} more; --json lists a thousand`);
+  if (sessions !== undefined) for (const line of sessions.lines()) terminal.line(line);
   if (isStale(report)) {
     const age = describeAge(report.headAgeMs ?? 0);
     const text = `the newest cosignature is ${age} old: nothing was logged since, or a newer head is kept from you`;
@@ -183,9 +216,22 @@ function show(invocation: Invocation, report: AuditReport, policy: Policy): Exit
     senderKey: encodeHex(publicKey),
     ...state,
   }));
-  terminal.value({ ...report, stale: isStale(report), streams });
+  terminal.value({
+    ...report,
+    verdict,
+    stale: isStale(report),
+    streams,
+    ...(sessions === undefined ? {} : { sessions: sessions.value() }),
+  });
   if (verdict === "REFUTED") return EXIT.refuted;
   return verdict === "VERIFIED" ? EXIT.ok : EXIT.unknown;
+}
+
+/** What was verified of the log holds, and what sessions came to is part of the word all the same. */
+function verdictWith({ verdict }: AuditReport, replayed: SessionReplayReport | undefined): string {
+  if (replayed === undefined || verdict === "REFUTED") return verdict;
+  if (replayed.findingsTotal > 0) return "REFUTED";
+  return verdict === "VERIFIED" && replayed.counts.unjudged > 0 ? "SESSIONS-UNJUDGED" : verdict;
 }
 
 function isStale({ headAgeMs = 0 }: AuditReport): boolean {
@@ -194,7 +240,7 @@ function isStale({ headAgeMs = 0 }: AuditReport): boolean {
 
 function describeContents({ counts, withheld: [first] }: AuditReport, { flag }: Invocation): string {
   const { opened, erased, withheld } = counts;
-  if (!flag("contents") && !flag("certificates")) return "not opened (--contents opens them)";
+  if (!flag("contents") && !flag("certificates") && !flag("sessions")) return "not opened (--contents opens them)";
   const parts = [opened === 0 ? "none opened" : `${opened} opened, each matches its leaf`];
   if (flag("certificates")) parts.push("the log's own only");
   if (erased > 0) parts.push(`${erased} erased, as certificates say`);
