@@ -1,7 +1,8 @@
 /**
  * What the browser part asks for, below a path of the application's choice ("/session" by custom):
  *
- * - `GET /`: how long the session goes on. It is no activity.
+ * - `GET /`: how long the session goes on. It is an activity only with `Tallystick-Activity: user`, which no other site can
+ *   make a browser send.
  * - `POST /extend`: the user wishes to stay. `extended` says whether that moved the deadline.
  * - `POST /warned`: the browser showed the warning.
  * - `POST /end`: the user leaves. 204, also where the session was over.
@@ -9,13 +10,15 @@
  * All but the last answer 200 with a {@link SessionStatus}, or as the guard refuses.
  */
 import type { Warning } from "./decide.ts";
-import { type GuardAnswer, answered, endForRequest } from "./http.ts";
+import { type GuardAnswer, activityOf, answered, endForRequest } from "./http.ts";
 import { type HttpHeaders, type HttpProblem, refusal, refusalOfError } from "./http-problem.ts";
 import type { RequestState } from "./request-state.ts";
 import type { Checked, Sessions } from "./sessions.ts";
 
 /** Seconds that remain, no timestamps: the browser's clock may be a day off. */
 export interface SessionStatus {
+  /** Its id in events. Another one than before: somebody signed in anew, and what a page shows may be another user's. */
+  readonly session: string;
   readonly remainingSeconds: number;
   /** Whether one action moves the deadline; if not, only signing in again helps. */
   readonly extendable: boolean;
@@ -65,12 +68,12 @@ export async function answerEndpoint(
 
 async function ask(
   sessions: Sessions,
-  { source }: RequestState,
+  { facts, source }: RequestState,
   { name, token }: { readonly name: Exclude<EndpointName, "end">; readonly token: string },
 ): Promise<Checked> {
   if (name === "extend") return sessions.extend(token, { source });
   if (name === "warned") return sessions.confirmWarning(token, { source });
-  return sessions.check(token, { activity: false, source });
+  return sessions.check(token, { activity: activityOf(facts, undefined) ?? false, source });
 }
 
 async function answerEnd(sessions: Sessions, state: RequestState): Promise<EndpointAnswer> {
@@ -86,7 +89,7 @@ async function answerEnd(sessions: Sessions, state: RequestState): Promise<Endpo
 function statusOf(checked: Checked): SessionStatus | undefined {
   if (checked.kind !== "ok" || checked.session === undefined) return undefined;
   const { remainingSeconds, extendable, warning, extended, session } = checked;
-  return { remainingSeconds, extendable, warning, extended, class: session.class };
+  return { session: session.auditId, remainingSeconds, extendable, warning, extended, class: session.class };
 }
 
 function refused(answer: Extract<GuardAnswer, { served: false }>): EndpointAnswer {
