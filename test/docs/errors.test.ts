@@ -15,8 +15,10 @@ const UNIONS = [
   { giver: "log", file: "packages/log/src/error.ts", union: "LogErrorCode" },
   { giver: "server", file: "packages/server/src/error.ts", union: "ServerErrorCode" },
   { giver: "client", file: "packages/client/src/error.ts", union: "ClientErrorCode" },
+  { giver: "sessions", file: "packages/sessions/src/error.ts", union: "SessionErrorCode" },
   { giver: "witness", file: "packages/witness/src/error.ts", union: "WitnessErrorCode" },
   { giver: "audit", file: "packages/events/src/leaf-audit.ts", union: "FindingCode" },
+  { giver: "audit", file: "packages/sessions/src/replay-report.ts", union: "SessionFindingCode" },
   { giver: "fsck", file: "packages/log/src/fsck/report.ts", union: "FsckCode" },
 ] as const;
 
