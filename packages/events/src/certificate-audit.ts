@@ -6,6 +6,7 @@
  */
 import { TallystickError, decodeHex, encodeHex } from "@tallystick/core";
 import {
+  CERTIFICATE_LIMITS,
   type Certificate,
   type CertificateScope,
   type CertifiedClassDay,
@@ -55,6 +56,11 @@ export class Certificates {
     return this.#classDays.get(classDayKey({ class: leaf.class, day: dayOf(leaf.loggedAt) }));
   }
 
+  /** The same, by the key of a class-day. */
+  ofClassDay(key: string): number | undefined {
+    return this.#classDays.get(key);
+  }
+
   /** Index of a certificate that lists a tag of the leaf at `index`: the key that the tag was made with is destroyed. */
   listing(index: number, tag: Uint8Array): number | undefined {
     const listed = this.#tags.get(encodeHex(tag));
@@ -90,13 +96,17 @@ interface Order {
 
 /**
  * Memory: some rows for each certificate and each tag it lists, one for each class-day of the log, one for each person's
- * tag of which something opened. Feed it every leaf in order; each certificate after its own leaf.
+ * tag of which something opened, and for each class-day of such a tag of which something does not. Feed it every leaf in order; each certificate after its own leaf.
  */
 export class CertificateAudit {
   readonly certificates: Certificates = new Certificates();
   readonly #chainOf: (tag: Uint8Array) => ChainEnd | undefined;
   readonly #classDays = new Map<string, ClassDayEnd>();
   readonly #openedTags = new Map<string, number>();
+  /** By tag and class-day: entries about the person that do not open. */
+  readonly #goneTags = new Map<string, Map<string, number>>();
+  /** By class: entries about persons of which nobody knows whether they open. */
+  readonly #unknownPersonal = new Map<string, number>();
   readonly #orders = new Map<string, Order>();
   /** Fingerprint of a key to the request that lists it. */
   readonly #keys = new Map<string, string>();
@@ -122,10 +132,16 @@ export class CertificateAudit {
     end.count += 1;
     if (shown === "open") end.opened += 1;
     if (shown === "unknown") end.unknown += 1;
-    const tag = shown === "open" ? personTag(leaf) : undefined;
+    const tag = personTag(leaf);
     if (tag === undefined) return;
     const name = encodeHex(tag);
-    this.#openedTags.set(name, (this.#openedTags.get(name) ?? 0) + 1);
+    if (shown === "open") addOne(this.#openedTags, name);
+    else if (shown === "unknown") addOne(this.#unknownPersonal, leaf.class);
+    else {
+      const gone = this.#goneTags.get(name) ?? new Map<string, number>();
+      addOne(gone, key);
+      this.#goneTags.set(name, gone);
+    }
   }
 
   /** Takes the `log.erasure` event of a leaf, and says what does not fit. What does not read covers nothing. */
@@ -225,7 +241,31 @@ export class CertificateAudit {
       const { request } = order.certificate;
       return defects.map(({ code, message }) => finding(code, order.index, `erasure ${request}: ${message}`));
     });
-    return [...found, ...this.#compareKept()];
+    const ofDuties = [...this.#orders.values()].flatMap((order) => this.#compareDuty(order));
+    return [...found, ...ofDuties, ...this.#compareKept()];
+  }
+
+  /**
+   * What a duty keeps of an erased person opens until its class-day is destroyed: a key that went with the person's, and
+   * should not have, is destroyed evidence like any other.
+   */
+  #compareDuty({ index, tags, certificate: { request, scope, kept = [] } }: Order): Finding[] {
+    if (!("tags" in scope) || kept.length === 0) return [];
+    const classes = new Set(kept.map(([name]) => name));
+    // Of more classes than a certificate names some stand under another's name.
+    const isOfKept = (name: string): boolean => classes.has(name) || kept.length === CERTIFICATE_LIMITS.keptMax;
+    let missing = kept.reduce((sum, [, count]) => sum + count, 0);
+    for (const tag of tags) {
+      missing -= this.#openedTags.get(tag) ?? 0;
+      for (const [key, count] of this.#goneTags.get(tag) ?? []) {
+        const isLater = (this.certificates.ofClassDay(key) ?? -1) > index;
+        if (isLater && isOfKept(classOf(key))) missing -= count;
+      }
+    }
+    for (const [name, count] of this.#unknownPersonal) if (isOfKept(name)) missing -= count;
+    if (missing <= 0) return [];
+    const text = `erasure ${request}: of the entries about the person that a duty keeps, ${missing} do not open, and no certificate says that their class-day is destroyed`;
+    return [finding("contents-destroyed", index, text)];
   }
 
   /**
@@ -340,6 +380,15 @@ function compareTimes({ done, loggedAt, certificate }: Order, times: { loggedAt:
   if (done || !isOverdue) return [];
   const message = `it was ordered, and nothing says that it was ever done; final on ${certificate.finalOn}`;
   return [{ code: "erasure-not-done", message }];
+}
+
+function addOne(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+/** Of a class-day, by its key. */
+function classOf(key: string): string {
+  return key.slice(0, key.lastIndexOf(" "));
 }
 
 function classDayKey({ class: retentionClass, day }: { readonly class: string; readonly day: number }): string {

@@ -78,6 +78,8 @@ export class Destructions {
   readonly #options: DestructionsOptions;
   /** Told of every change. */
   readonly changes: News = new News();
+  /** Grows with every order of class-days. */
+  classDayOrders = 0;
   /** Ordered, and not carried out yet; by request. */
   readonly #ordered = new Map<string, DestructionRecord>();
   /** Keys of the rows of the class-days among them. */
@@ -194,6 +196,7 @@ export class Destructions {
       return ordered.flatMap((record) => [...recordRows(record), ...erasedRows(record, [])]);
     });
     for (const record of ordered) this.#noteOrdered(record);
+    this.classDayOrders += 1;
     this.changes.notify();
     this.#carryOut();
     return ordered;

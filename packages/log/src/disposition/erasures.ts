@@ -70,9 +70,10 @@ export class Erasures {
 
   /** Carries out a wish that waits, unless a hold stops it. */
   async #carryOut(waiting: string, wish: EraseInput & { readonly request: string }): Promise<DestructionRecord> {
-    const { sequencer, storage } = this.#options;
+    const { sequencer, storage, destructions } = this.#options;
     const tags = await this.#tagsOf(wish.subject);
     const kept: Kept = new Map();
+    const { classDayOrders } = destructions;
     // What is held stays under the person's key.
     const isHeld = (await this.#heldBy(this.#personOf(wish.subject), tags)) !== undefined;
     // Most of what a duty keeps is sealed anew before the log is made to wait, the rest while it waits.
@@ -80,7 +81,9 @@ export class Erasures {
     return sequencer.alone(async (turn) => {
       const record = await readRecord(storage, waiting);
       if (record !== undefined && record.state !== "held") return record;
-      return this.#decide(turn, { ...wish, request: waiting }, { seen, kept });
+      // What went with its class-day meanwhile is kept no longer.
+      const looked = destructions.classDayOrders === classDayOrders ? { seen, kept } : { seen: 0, kept: new Map() };
+      return this.#decide(turn, { ...wish, request: waiting }, looked);
     });
   }
 

@@ -194,6 +194,24 @@ describe("audit and fsck", () => {
     expect(await findings(site, log)).toEqual({ audit: ["contents-destroyed 4"], fsck: ["sealed-missing 4"] });
   });
 
+  test("name what root deleted of an erased person though a duty keeps it, until its day is over", async () => {
+    const site = await createSite({ witnesses: 3 });
+    const log = await filled(site, UNDER_RULES);
+    const created = { type: "account.create", outcome: "success", actor: { type: "user", id: "u2" } };
+    const [{ index } = { index: 0 }] = await log.appendEvents({ writer: "app", events: [event(21, created)] });
+    const { ordered: [ordered] = [], kept } = await erase(log, "u2");
+    expect(kept).toEqual([["account", 1]]);
+    expect(await expectVerified(site, log)).toMatchObject({ erased: 3 });
+    await site.storage.deleteRows(TABLE.sealed, [indexKey(index)]);
+    const { findings: found } = await audit(site, log);
+    expect(found.map(({ code, index: at }) => `${code} ${at}`)).toEqual([`contents-destroyed ${ordered}`]);
+    // The logins fall due, which excuses nothing; then what was to be kept does.
+    const between = await daysLater(site, log, 40);
+    expect((await audit(site, between)).findings).toHaveLength(1);
+    const later = await daysLater(site, between, 400);
+    expect(await expectVerified(site, later)).toMatchObject({ erased: 11 });
+  });
+
   test("name what lost its key without a certificate", async () => {
     const site = await createSite({ witnesses: 3 });
     const log = await filled(site);
