@@ -3,7 +3,7 @@ import type { SessionStore, StoredEntry } from "./store.ts";
 
 /**
  * What is needed of a Redis client: node-redis has it; of ioredis it is
- * `{ sendCommand: (args) => redis.call(...args) }`.
+ * `{ sendCommand: ([name, ...args]) => redis.call(name, ...args) }`.
  */
 export interface RedisCommands {
   sendCommand(args: string[]): Promise<unknown>;
