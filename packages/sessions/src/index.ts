@@ -1,4 +1,6 @@
 /** Sessions that provably ended: limits, the decision, stores, and the manager that enforces and reports. */
+import "./tally-sessions.ts";
+
 export * from "./decide.ts";
 export { type Duration, parseDuration } from "./duration.ts";
 export type { SessionEntry, SessionEntryType } from "./entry.ts";
@@ -18,4 +20,3 @@ export * from "./policy.ts";
 export * from "./sessions.ts";
 export * from "./state.ts";
 export type { SessionStore, StoredEntry } from "./store.ts";
-export {} from "./tally-sessions.ts";
