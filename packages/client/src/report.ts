@@ -19,8 +19,12 @@ export interface Prepared {
   readonly cut: boolean;
 }
 
+/** Its context is a document with its hash, by which session limits are replayed: it stays to the letter, or is refused whole. */
+const VERBATIM = "session.policy";
+
 /** Checks nothing: what is not as it should be is left as it is, for whoever reads the event strictly. */
 export function prepareReport(report: Report, { keep, contextBytesMax, hashLogin }: PrepareOptions): Prepared {
+  if (report.type === VERBATIM) return { report, cut: false };
   const left = leaveOutPersons(report, { keep, hashLogin });
   const context = cutContext(left.context, contextBytesMax);
   return context === left.context ? { report: left, cut: false } : { report: { ...left, context }, cut: true };
