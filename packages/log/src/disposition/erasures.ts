@@ -40,6 +40,21 @@ export interface ErasuresOptions {
 /** How many entries a duty to keep them left, by class. */
 type Kept = Map<string, number>;
 
+type Wish = EraseInput & { readonly request: string };
+
+/** What was found about a person before the log was made to wait. */
+interface Looked {
+  readonly person: string;
+  /** Entries from here on were not looked at. */
+  readonly size: number;
+  /** Of the holds that were in force. */
+  readonly version: number;
+  readonly classDayOrders: number;
+  readonly rules: Pick<Rules, "classes" | "other">;
+  readonly isHeld: boolean;
+  readonly kept: Kept;
+}
+
 export class Erasures {
   readonly #options: ErasuresOptions;
 
@@ -63,28 +78,38 @@ export class Erasures {
         await this.#tagsOf(wish.subject);
         return this.#holdBack({ ...wish, person: this.#personOf(wish.subject) });
       }
-      return this.#decide(turn, wish, { seen: 0, kept: new Map() });
+      return this.#options.holds.active.length > 0 ? undefined : this.#decide(turn, wish, undefined);
     });
-    return first.state === "held" ? this.#carryOut(first.request, wish) : first;
+    return first === undefined || first.state === "held" ? this.#carryOut(first?.request ?? request, wish) : first;
   }
 
   /** Carries out a wish that waits, unless a hold stops it. */
-  async #carryOut(waiting: string, wish: EraseInput & { readonly request: string }): Promise<DestructionRecord> {
-    const { sequencer, storage, destructions } = this.#options;
-    const tags = await this.#tagsOf(wish.subject);
-    const kept: Kept = new Map();
-    const { classDayOrders } = destructions;
-    // What is held stays under the person's key.
-    const isHeld = (await this.#heldBy(this.#personOf(wish.subject), tags)) !== undefined;
-    // Most of what a duty keeps is sealed anew before the log is made to wait, the rest while it waits.
-    const seen = isHeld ? 0 : await this.#keepDuties(tags, 0, kept);
+  async #carryOut(waiting: string, wish: Wish): Promise<DestructionRecord> {
+    const { sequencer, storage } = this.#options;
+    // What fails here fails below too, unless another has carried it out meanwhile.
+    const looked = await this.#look(wish.subject).catch(() => undefined);
     return sequencer.alone(async (turn) => {
       const record = await readRecord(storage, waiting);
       if (record !== undefined && record.state !== "held") return record;
-      // What went with its class-day meanwhile is kept no longer.
-      const looked = destructions.classDayOrders === classDayOrders ? { seen, kept } : { seen: 0, kept: new Map() };
       return this.#decide(turn, { ...wish, request: waiting }, looked);
     });
+  }
+
+  /** Most is looked at, and sealed anew for a duty, before the log is made to wait; the rest while it waits. */
+  async #look(subject: string): Promise<Looked> {
+    const { sequencer, holds, destructions } = this.#options;
+    // Before anything is read: what is logged meanwhile is looked at while the log waits.
+    const { size } = sequencer.range;
+    const { version } = holds;
+    const { classDayOrders } = destructions;
+    const rules = this.#options.rules();
+    const tags = await this.#tagsOf(subject);
+    const person = this.#personOf(subject);
+    const kept: Kept = new Map();
+    // What is held stays under the person's key.
+    const isHeld = (await this.#heldBy(person, tags, 0)) !== undefined;
+    if (!isHeld) await this.#keepDuties(tags, 0, kept);
+    return { person, size, version, classDayOrders, rules, isHeld, kept };
   }
 
   get #hasDuties(): boolean {
@@ -92,18 +117,23 @@ export class Erasures {
     return other.erase === "at-expiry" || [...classes.values()].some(({ erase }) => erase === "at-expiry");
   }
 
-  async #decide(
-    turn: Turn,
-    input: EraseInput & { readonly request: string },
-    { seen, kept }: { readonly seen: number; readonly kept: Kept },
-  ): Promise<DestructionRecord> {
+  async #decide(turn: Turn, input: Wish, before: Looked | undefined): Promise<DestructionRecord> {
+    const { holds, destructions } = this.#options;
     const { subject, ground, request, by, approvedBy } = input;
     const tags = await this.#tagsOf(subject);
     const person = this.#personOf(subject);
-    const held = await this.#heldBy(person, tags);
-    if (held !== undefined) return this.#holdBack({ ...input, person });
-    await this.#keepDuties(tags, seen, kept);
-    return this.#options.destructions.orderPerson(turn, {
+    // Other holds or rules, a class-day that went, another key of a person who came back: then all is looked at again.
+    const isFresh =
+      before?.version === holds.version &&
+      before.rules === this.#options.rules() &&
+      before.classDayOrders === destructions.classDayOrders &&
+      before.person === person;
+    const { isHeld, size, kept }: Pick<Looked, "isHeld" | "size" | "kept"> = isFresh
+      ? before
+      : { isHeld: false, size: 0, kept: new Map() };
+    if (isHeld || (await this.#heldBy(person, tags, size)) !== undefined) return this.#holdBack({ ...input, person });
+    await this.#keepDuties(tags, size, kept);
+    return destructions.orderPerson(turn, {
       request,
       ground,
       by,
@@ -127,15 +157,15 @@ export class Erasures {
     return encodeHex(reference);
   }
 
-  /** A hold that covers the person, or any entry about them. */
-  async #heldBy(person: string, tags: readonly PersonTag[]): Promise<HoldRecord | undefined> {
+  /** A hold that covers the person, or any entry about them from index `from` on. */
+  async #heldBy(person: string, tags: readonly PersonTag[], from: number): Promise<HoldRecord | undefined> {
     const { holds, subjects, storage } = this.#options;
     const { active } = holds;
     const own = active.find((hold) => hold.person === person && isOfAll(hold));
     if (own !== undefined || active.length === 0) return own;
     const others = active.filter((hold) => hold.person === undefined || hold.person === person);
     if (others.length === 0) return undefined;
-    for await (const { index, leaf } of subjects.about(tags)) {
+    for await (const { index, leaf } of subjects.about(tags, from)) {
       const row = await storage.getRow(TABLE.sealed, indexKey(index));
       const found = row === undefined ? undefined : holds.find(others, { leaf, row });
       if (found !== undefined) return found;
@@ -176,33 +206,36 @@ export class Erasures {
 
   /** Carries out what no hold stops any more. One that fails stops no other; the first failure is thrown at the end. */
   async resumeHeld(): Promise<void> {
-    const { storage, sequencer } = this.#options;
+    const { storage } = this.#options;
     const failures: unknown[] = [];
     for (const { state, person, request } of await pendingRecords(storage)) {
       if (state !== "held" || person === undefined) continue;
-      await sequencer
-        .alone(async (turn) => this.#resume(turn, request))
-        .catch((cause: unknown) => void failures.push(cause));
+      await this.#resume(request).catch((cause: unknown) => void failures.push(cause));
     }
     if (failures.length > 0) throw failures[0];
   }
 
-  async #resume(turn: Turn, wanted: string): Promise<void> {
-    const record = await readRecord(this.#options.storage, wanted);
-    // Another may have carried it out while this one waited for its turn.
-    if (record?.state !== "held") return;
-    const subject = this.#heldSubject(record);
-    if (subject === undefined) {
-      // Another order has destroyed that key since, and with it all that this one asked for.
-      const { heldId: _, ...rest } = record;
-      await this.#options.storage.putRows(recordRows({ ...rest, state: "done" }));
-      return;
-    }
-    const { request, ground, by = "", approvedBy } = record;
-    const input = { subject, ground, request, by, ...(approvedBy === undefined ? {} : { approvedBy }) };
-    const tags = await this.#tagsOf(subject);
-    if ((await this.#heldBy(this.#personOf(subject), tags)) !== undefined) return;
-    await this.#decide(turn, input, { seen: 0, kept: new Map() });
+  async #resume(wanted: string): Promise<void> {
+    const { storage, sequencer } = this.#options;
+    const found = await readRecord(storage, wanted);
+    const known = found?.state === "held" ? this.#heldSubject(found) : undefined;
+    const looked = known === undefined ? undefined : await this.#look(known).catch(() => undefined);
+    if (looked?.isHeld === true) return;
+    await sequencer.alone(async (turn) => {
+      const record = await readRecord(storage, wanted);
+      // Another may have carried it out while this one waited for its turn.
+      if (record?.state !== "held") return;
+      const subject = this.#heldSubject(record);
+      if (subject === undefined) {
+        // Another order has destroyed that key since, and with it all that this one asked for.
+        const { heldId: _, ...rest } = record;
+        await storage.putRows(recordRows({ ...rest, state: "done" }));
+        return;
+      }
+      const { request, ground, by = "", approvedBy } = record;
+      const wish = { subject, ground, request, by, ...(approvedBy === undefined ? {} : { approvedBy }) };
+      await this.#decide(turn, wish, looked);
+    });
   }
 
   #heldSubject({ person, heldId }: DestructionRecord): string | undefined {
@@ -220,22 +253,17 @@ export class Erasures {
     }
   }
 
-  /**
-   * Seals anew, without the person's key, what a duty keeps of the entries from index `from` on; gives the index up to
-   * which it has looked.
-   */
-  async #keepDuties(tags: readonly PersonTag[], from: number, kept: Kept): Promise<number> {
-    const { storage, secrets, random, rules, subjects, sequencer } = this.#options;
-    const { size } = sequencer.range;
-    if (!this.#hasDuties) return size;
+  /** Seals anew, without the person's key, what a duty keeps of the entries from index `from` on. */
+  async #keepDuties(tags: readonly PersonTag[], from: number, kept: Kept): Promise<void> {
+    const { storage, secrets, random, rules, subjects } = this.#options;
+    if (!this.#hasDuties) return;
     let rows: Row[] = [];
     const flush = async (): Promise<void> => {
       if (rows.length > 0) await storage.putRows(rows);
       rows = [];
     };
     for (const tag of tags) {
-      for await (const { index, leaf } of subjects.walk(tag)) {
-        if (index < from) break;
+      for await (const { index, leaf } of subjects.walk(tag, from)) {
         if (tag.kind === "actor" && leaf.subject !== null) continue;
         if (ruleOf(rules(), leaf.class).erase !== "at-expiry") continue;
         const row = await storage.getRow(TABLE.sealed, indexKey(index));
@@ -250,7 +278,6 @@ export class Erasures {
       }
     }
     await flush();
-    return size;
   }
 }
 

@@ -67,10 +67,10 @@ export class Subjects {
     });
   }
 
-  /** The leaves of a chain, the newest first. */
-  async *walk({ kind, last }: PersonTag): AsyncGenerator<WalkedLeaf> {
+  /** The leaves of a chain from index `from` on, the newest first. */
+  async *walk({ kind, last }: PersonTag, from: number = 0): AsyncGenerator<WalkedLeaf> {
     const leaves = new NearLeaves(this.#options.storage);
-    for (let index: number | null = last; index !== null;) {
+    for (let index: number | null = last; index !== null && index >= from;) {
       const leaf: Leaf = await leaves.at(index);
       yield { index, leaf };
       index = leaf[kind]?.prev ?? null;
@@ -78,9 +78,9 @@ export class Subjects {
   }
 
   /** Entries about a person: those of which they are the subject, or the actor where there is no other subject. */
-  async *about(tags: readonly PersonTag[]): AsyncGenerator<WalkedLeaf> {
+  async *about(tags: readonly PersonTag[], from: number = 0): AsyncGenerator<WalkedLeaf> {
     for (const tag of tags)
-      for await (const walked of this.walk(tag))
+      for await (const walked of this.walk(tag, from))
         if (tag.kind === "subject" || walked.leaf.subject === null) yield walked;
   }
 

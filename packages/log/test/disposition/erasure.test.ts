@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { encodeHex, hashLeaf } from "@tallystick/core";
-import { decodeEvent, decodeLeaf, decodeOpening, parseCertificate } from "@tallystick/events";
+import { type TallyEvent, decodeEvent, decodeLeaf, decodeOpening, parseCertificate } from "@tallystick/events";
 import type { Destruction, Log } from "../../src/index.ts";
 import { LogSecrets } from "../../src/keys.ts";
 import { Sender } from "../sender.ts";
@@ -272,6 +272,30 @@ describe("what a duty keeps", () => {
     expect(kept[0]).toEqual(["many", 4]);
     expect(kept.at(-1)).toEqual(["other", 8]);
     expect(await certificateAt(log, ordered)).toMatchObject({ kept });
+    await log.close();
+    await expectWhole(site);
+  });
+
+  test("is kept too where it is logged while the person is erased", async () => {
+    const site = await createSite();
+    const log = await site.open({ proposedRules: async () => RULES });
+    await until(() => log.disposition.rules().index !== undefined);
+    const account = (n: number): TallyEvent =>
+      event(n, { type: "account.create", outcome: "success", actor: { type: "user", id: "u0" } });
+    await log.appendEvents({ writer: "app", events: Array.from({ length: 600 }, (_, n) => account(n)) });
+    await log.disposition.setHold({ by: "o", case: "c", selectors: { operation: "nobody's" } });
+    const append = async (n: number): Promise<number | undefined> => {
+      for (let turns = 0; turns < n; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+      return (await log.appendEvents({ writer: "app", events: [account(1000 + n)] }))[0]?.index;
+    };
+    const [done, ...indexes] = await Promise.all([
+      erased(log, "u0"),
+      ...Array.from({ length: 60 }, async (_, n) => append(n)),
+    ]);
+    const { before } = await certificateAt(log, done.ordered?.[0] ?? 0);
+    for (const index of indexes) expect([index, await opens(log, index ?? -1)]).toEqual([index, true]);
+    const earlier = indexes.filter((index) => index !== undefined && index < before);
+    expect(done.kept).toEqual([["account", 600 + earlier.length]]);
     await log.close();
     await expectWhole(site);
   });
