@@ -2,9 +2,11 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { PGlite } from "@electric-sql/pglite";
 import { createClient } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createMemorySessionStore } from "@tallystick/sessions";
+import { openPostgresSessionStore } from "@tallystick/sessions/postgres";
 import { type RedisCommands, createRedisSessionStore } from "@tallystick/sessions/redis";
 import { openSqliteSessionStore } from "@tallystick/sessions/sqlite";
 import { type OpenStore, sessionStoreContract } from "@tallystick/sessions/store-contract";
@@ -78,6 +80,31 @@ describe("sqlite", () => {
     database.exec("UPDATE session_store SET format = 2");
     database.close();
     await expect(openSqliteSessionStore(path)).rejects.toThrow("expected format 1, got 2");
+  });
+});
+
+describe("postgres", () => {
+  let database: PGlite;
+  // It takes seconds to begin: one for all, emptied.
+  beforeAll(async () => {
+    database = await PGlite.create();
+  });
+  afterAll(async () => database.close());
+
+  contract(async () => {
+    await database.exec("DROP TABLE IF EXISTS tallystick_session_entry, tallystick_session_store");
+    return async () => openPostgresSessionStore(database);
+  });
+
+  test("S19 goes on from its mark where the server's clock was set back", async () => {
+    const ahead = Date.now() + 3_600_000;
+    const store = await openPostgresSessionStore(database);
+    await database.query("UPDATE tallystick_session_store SET mark = $1", [ahead]);
+    const first = await store.now();
+    expect(first).toBe(ahead);
+    const startMs = performance.now();
+    while (performance.now() - startMs < 20) await store.get("a");
+    expect(await store.now()).toBeGreaterThan(first);
   });
 });
 
