@@ -110,14 +110,13 @@ async function runUntilShown(command: string, expected: readonly string[]): Prom
 test("the commands of the guide print what it shows, and the finding's index is that of the event", async () => {
   const page = await readFile(join(ROOT, "docs/guides/audit-sessions.md"), "utf8");
   const steps = stepsOf(page);
-  expect(steps).toHaveLength(3);
+  const ran: Ran[] = [];
   for (const { command, expected } of steps) {
-    const isRefuted = expected[0]?.startsWith("REFUTED") ?? false;
-    if (isRefuted) await useAfterEnd();
-    const { out, code } = await runUntilShown(command, expected);
-    expect(code).toBe(isRefuted ? 1 : 0);
-    if (isRefuted) expect(out).toContain(`  index ${index}: R3 `);
+    if (expected[0]?.startsWith("REFUTED") === true) await useAfterEnd();
+    ran.push(await runUntilShown(command, expected));
   }
+  expect(ran.map(({ code }) => code)).toEqual([0, 0, 1]);
+  expect(ran.at(-1)?.out).toContain(`  index ${index}: R3 `);
 }, 60_000);
 
 async function useAfterEnd(): Promise<void> {

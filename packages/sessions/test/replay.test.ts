@@ -1,8 +1,10 @@
 /** The replay of sessions: an honest week gives no findings, and of what is not honest each rule names its index. */
+import { isDeepStrictEqual } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
-import { deadlineOf } from "@tallystick/sessions";
+import { type SessionState, activityIntervalMs, deadlineOf, decide } from "@tallystick/sessions";
 import {
   type LoggedEntry,
+  type ReplayedSession,
   SessionReplay,
   type SessionReplayOptions,
   type SessionReplayReport,
@@ -107,9 +109,42 @@ const MISDEEDS: Readonly<Record<SessionRule, Misdeed>> = {
   },
 };
 
+/** Whether what was rebuilt is the truth, as far as the log was told it. */
+function isAsItWas({ state, deadlineAt }: ReplayedSession, truth: SessionState | undefined, moment: number): boolean {
+  if (truth === undefined) return false;
+  // Over is over, whether or not somebody had noticed it.
+  const ended = truth.ended ?? decide(truth, { type: "sweep", detectedBy: "sweep" }, moment).state?.ended;
+  const untoldMs = deadlineOf(truth) - deadlineAt;
+  const isSameEnd = state.ended?.at === ended?.at && state.ended?.reason === ended?.reason;
+  const isSameDeadline =
+    ended !== undefined && ended !== null ? true : untoldMs >= 0 && untoldMs < activityIntervalMs(truth);
+  return isSameEnd && isSameDeadline && isDeepStrictEqual(toldOf(state), toldOf(truth));
+}
+
+function toldOf({ startedAt, user, tenant, classes, limits, authAt, factors }: SessionState): object {
+  return { startedAt, user, tenant, classes, limits, authAt, factors };
+}
+
 describe("a simulated week of 10,000 sessions", () => {
   const week = new Week(7);
-  beforeAll(() => week.play(10_000), 60_000);
+  /** A moment at which limits had just changed, and much was going on. */
+  const moment = T0 + 58 * HOUR + 17 * MINUTE;
+  const then = new Map<string, SessionState>();
+  beforeAll(() => {
+    week.at(moment, () => {
+      for (const { auditId, state } of week.sessions) then.set(auditId, state);
+    });
+    week.play(10_000);
+  }, 60_000);
+
+  test("is rebuilt at any time: every session, as it was", { timeout: 60_000 }, () => {
+    const shown: ReplayedSession[] = [];
+    replay(logOf(week.sent), { at: moment, onSession: (session) => shown.push(session) });
+    expect(shown).toHaveLength(then.size);
+    const open = shown.filter(({ state }) => state.ended === null);
+    expect(open.length).toBeGreaterThan(20);
+    expect(shown.filter((session) => !isAsItWas(session, then.get(session.state.id), moment))).toEqual([]);
+  });
 
   test("has no findings where all is honest", { timeout: 60_000 }, () => {
     const { counts, ...report } = replay(logOf(week.sent));

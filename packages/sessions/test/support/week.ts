@@ -133,6 +133,11 @@ export class Week {
     }
   }
 
+  /** Does something at a time of the week. Call before {@link play}. */
+  at(time: number, run: () => void): void {
+    this.#agenda.add(time, run);
+  }
+
   /** @param count - How many sessions, over seven days. */
   play(count: number): void {
     for (let login = 0; login < count; login += 1) {
