@@ -50,6 +50,18 @@ const LEXEMES_MAX = 65_536;
 /** Rules have 5 levels. */
 const DEPTH_MAX = 16;
 
+/**
+ * Signs that cannot be seen, steer a terminal, or end a line in some programs and not in YAML: with them a comment looks
+ * like a rule, or a rule like a comment. A mark of byte order may begin the text.
+ */
+const UNSEEN = new RegExp(
+  String.raw`[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f]|\r(?!\n)|(?<!^)\ufeff`,
+  "u",
+);
+
+const OPENING = new Set(["flow-seq-start", "flow-map-start"]);
+const CLOSING = new Set(["flow-seq-end", "flow-map-end"]);
+
 const REFUSED: Readonly<Record<string, string>> = {
   anchor: "an anchor (&) is not taken: write the value wherever it holds",
   alias: "an alias (*) is not taken: write the value itself; a text that begins with * needs quotes",
@@ -102,7 +114,15 @@ function isWithinBounds(text: string, defects: RulesDefects): boolean {
     defects.add(start, "", "expected text, got half a character (a lone surrogate)");
     return false;
   }
-  let [lexemes, line, column] = [0, 1, 1];
+  const unseen = UNSEEN.exec(text);
+  if (unseen !== null) {
+    const lines = text.slice(0, unseen.index).split("\n");
+    const code = text.charCodeAt(unseen.index).toString(16).toUpperCase().padStart(4, "0");
+    const place = { line: lines.length, column: (lines.at(-1)?.length ?? 0) + 1 };
+    defects.add(place, "", `a character that cannot be seen (U+${code}) is not taken, in comments neither`);
+    return false;
+  }
+  let [lexemes, line, column, depth] = [0, 1, 1, 0];
   for (const lexeme of new Lexer().lex(text)) {
     lexemes += 1;
     if (lexemes > LEXEMES_MAX) {
@@ -110,6 +130,12 @@ function isWithinBounds(text: string, defects: RulesDefects): boolean {
       return false;
     }
     const type = CST.tokenType(lexeme);
+    if (type !== null && OPENING.has(type)) depth += 1;
+    if (type !== null && CLOSING.has(type)) depth -= 1;
+    if (depth > DEPTH_MAX) {
+      defects.add({ line, column }, "", `expected at most ${DEPTH_MAX} levels, got more`);
+      return false;
+    }
     const refusal = type === null || !Object.hasOwn(REFUSED, type) ? undefined : REFUSED[type];
     if (refusal !== undefined) defects.add({ line, column }, "", refusal);
     // These stand for no character of the text.

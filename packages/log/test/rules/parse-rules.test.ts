@@ -218,6 +218,23 @@ twoPersons: [rules, rule]
     ]);
   });
 
+  test.each([
+    ["a bare CR, which ends a line in an editor", "# x\rtwoPersons: [rules]", "line 2, column 4", "U+000D"],
+    ["a line separator", "# x\u2028twoPersons: [rules]", "line 2, column 4", "U+2028"],
+    ["a next line", "# x\u0085twoPersons: [rules]", "line 2, column 4", "U+0085"],
+    ["what steers a terminal", "other: { keep: 1d } # \u001B[1A", "line 2, column 23", "U+001B"],
+    ["another direction of writing", 'other: { basis: "\u202E", keep: 1d }', "line 2, column 18", "U+202E"],
+    ["a mark of byte order within", "# \uFEFF", "line 2, column 3", "U+FEFF"],
+  ])("refuses %s, in comments too: people would read another file than the log", (_, text, place, code) => {
+    expect(defectsOf(`version: 1\n${text}\n`)).toEqual([
+      `${place}: a character that cannot be seen (${code}) is not taken, in comments neither`,
+    ]);
+  });
+
+  test("takes line ends of Windows, tabs behind a key, and a mark of byte order before all", () => {
+    expect(parse("\uFEFFversion: 1\r\nother:\t{ keep: 3d }\r\n").other.keepDays).toBe(3);
+  });
+
   test("knows a sign from a text that only has it", () => {
     const { basis } = parse('version: 1\nother: { keep: 1y, basis: "&a *b !c %d <<" } # &x *y !z').other;
     expect(basis).toBe("&a *b !c %d <<");
