@@ -43,6 +43,8 @@ export const TABLE = {
   erased: "erased",
   /** `log` → the key store's epoch after the newest destruction: one of a lower epoch is an older copy. */
   keyEpoch: "key-epoch",
+  /** Index and person's reference: entries that a duty keeps of a person who was erased. */
+  kept: "kept",
   /** Id → a legal hold. */
   hold: "hold",
   /** Kind and id → what was noted last of a key or token; the kind alone → that it was noted at all. */

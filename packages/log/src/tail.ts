@@ -1,6 +1,6 @@
 /** Following a log: entries as they become durable, heads as they are published, and a record of who follows. */
 import { setImmediate } from "node:timers/promises";
-import { LogError } from "./error.ts";
+import { LogError, type LogErrorCode } from "./error.ts";
 import type { ReadFilter, TailItem, TailOptions } from "./log-api.ts";
 import type { News } from "./news.ts";
 import type { Published } from "./published.ts";
@@ -12,6 +12,9 @@ const TAILS_MAX = 1000;
 const TAILS_OF_READER_MAX = 16;
 /** A tail that heard nothing looks again after this long. */
 const NEWS_TIMEOUT_MS = 60_000;
+
+/** What keeps one entry from being shown, and nothing else. */
+const UNREADABLE: readonly LogErrorCode[] = ["erased", "key-lost"];
 
 export interface TailsOptions {
   readonly reader: LogReader;
@@ -109,7 +112,7 @@ export class Tails {
     }
   }
 
-  /** `undefined` where it is not the reader's to have; nobody can tell of what was erased. */
+  /** `undefined` where it is not the reader's to have; nobody can tell of what was erased or lost. */
   async #entry(index: number, filter: ReadFilter | undefined): Promise<TailItem | undefined> {
     const { reader, published } = this.#options;
     const leaf = await reader.leaf(index);
@@ -118,7 +121,7 @@ export class Tails {
       const { event } = await reader.open(index, leaf);
       return filter === undefined || filter.admits(event) ? { ...entry, event } : undefined;
     } catch (error) {
-      if (error instanceof LogError && error.code === "erased") return filter === undefined ? entry : undefined;
+      if (error instanceof LogError && UNREADABLE.includes(error.code)) return filter === undefined ? entry : undefined;
       throw error;
     }
   }

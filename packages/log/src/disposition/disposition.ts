@@ -376,9 +376,10 @@ export class LogDisposition implements Disposition {
   }): AsyncGenerator<ExportedEntry> {
     const { sequencer, reader } = this.#options;
     const tags = await this.#subjects.tagsOf(input.subject);
-    if (tags.length === 0)
+    const kept = await this.#subjects.keptOf(input.subject);
+    if (tags.length + kept.length === 0)
       throw new LogError("subject-unknown", "nothing is held about this subject: no event, or all of them are erased");
-    const indexes = await this.#indexesOf(tags);
+    const indexes = await this.#indexesOf(tags, kept);
     await sequencer.report({
       type: "log.export",
       actor: { type: "credential", id: input.reader },
@@ -393,8 +394,8 @@ export class LogDisposition implements Disposition {
       yield* exportedOf(reader, indexes.slice(from, from + EXPORTED_AT_ONCE));
   }
 
-  async #indexesOf(tags: readonly PersonTag[]): Promise<number[]> {
-    const indexes = new Set<number>();
+  async #indexesOf(tags: readonly PersonTag[], kept: readonly number[]): Promise<number[]> {
+    const indexes = new Set<number>(kept);
     for (const tag of tags) for await (const { index } of this.#subjects.walk(tag)) indexes.add(index);
     return [...indexes].toSorted((a, b) => a - b);
   }

@@ -14,7 +14,7 @@ import { findErased } from "./erased.ts";
 import type { HoldRecord, Holds } from "./holds.ts";
 import { type DestructionRecord, pendingRecords, readRecord, recordRows } from "./record.ts";
 import { sealAnew } from "./sealing.ts";
-import type { PersonTag, Subjects } from "./subjects.ts";
+import { type PersonTag, type Subjects, keptRow } from "./subjects.ts";
 import { assertUuidV7 } from "./uuid-v7.ts";
 
 const { keptMax: KEPT_CLASSES_MAX } = CERTIFICATE_LIMITS;
@@ -35,6 +35,13 @@ export interface ErasuresOptions {
   readonly rules: () => Pick<Rules, "classes" | "other">;
   readonly random: (bytes: number) => Uint8Array;
   readonly now: () => number;
+}
+
+/** A person as the log knows them. */
+interface Known {
+  /** What the key store calls the person. */
+  readonly person: string;
+  readonly tags: readonly PersonTag[];
 }
 
 /** How many entries a duty to keep them left, by class. */
@@ -108,7 +115,7 @@ export class Erasures {
     const kept: Kept = new Map();
     // What is held stays under the person's key.
     const isHeld = (await this.#heldBy(person, tags, 0)) !== undefined;
-    if (!isHeld) await this.#keepDuties(tags, 0, kept);
+    if (!isHeld) await this.#keepDuties({ person, tags }, 0, kept);
     return { person, size, version, classDayOrders, rules, isHeld, kept };
   }
 
@@ -132,7 +139,7 @@ export class Erasures {
       ? before
       : { isHeld: false, size: 0, kept: new Map() };
     if (isHeld || (await this.#heldBy(person, tags, size)) !== undefined) return this.#holdBack({ ...input, person });
-    await this.#keepDuties(tags, size, kept);
+    await this.#keepDuties({ person, tags }, size, kept);
     return destructions.orderPerson(turn, {
       request,
       ground,
@@ -148,7 +155,12 @@ export class Erasures {
   async #tagsOf(subject: string): Promise<PersonTag[]> {
     const tags = await this.#options.subjects.tagsOf(subject);
     if (tags.length > 0) return tags;
-    throw new LogError("subject-unknown", "nothing is held about this subject: no event, or all of them are erased");
+    const { length: kept } = await this.#options.subjects.keptOf(subject);
+    const text =
+      kept === 0
+        ? "nothing is held about this subject: no event, or all of them are erased"
+        : `nothing more of this subject can be erased: of what was, a duty keeps ${kept}, until their time is over`;
+    throw new LogError("subject-unknown", text, { details: { kept } });
   }
 
   #personOf(subject: string): string {
@@ -254,7 +266,7 @@ export class Erasures {
   }
 
   /** Seals anew, without the person's key, what a duty keeps of the entries from index `from` on. */
-  async #keepDuties(tags: readonly PersonTag[], from: number, kept: Kept): Promise<void> {
+  async #keepDuties({ person, tags }: Known, from: number, kept: Kept): Promise<void> {
     const { storage, secrets, random, rules, subjects } = this.#options;
     if (!this.#hasDuties) return;
     let rows: Row[] = [];
@@ -273,8 +285,9 @@ export class Erasures {
         const anew = sealAnew({ secrets, random, row, leaf, class: leaf.class, keepPerson: false });
         if (anew === undefined) continue;
         kept.set(leaf.class, (kept.get(leaf.class) ?? 0) + 1);
-        rows.push({ table: TABLE.sealed, key: indexKey(index), value: anew });
-        if (rows.length === STEP) await flush();
+        // First, so that what is kept can be found: without the person's key no tag leads to it.
+        rows.push(keptRow(index, person), { table: TABLE.sealed, key: indexKey(index), value: anew });
+        if (rows.length >= STEP) await flush();
       }
     }
     await flush();

@@ -297,9 +297,19 @@ export class Retention {
         for await (const { index, sealedClass } of this.#entriesIn(classDay, range))
           if (sealedClass === classDay.class) keys.push(indexKey(index));
         if (keys.length > 0) await storage.deleteRows(TABLE.sealed, keys);
+        await this.#forgetKept(new Set(keys), range);
       }
     }
     await storage.putRows(recordRows({ ...record, unpruned: false }));
+  }
+
+  /** What a duty kept is gone with its class-day: nobody has to find it any more. */
+  async #forgetKept(pruned: ReadonlySet<string>, { from, to }: { from: number; to: number }): Promise<void> {
+    const { storage } = this.#options;
+    const keys: string[] = [];
+    for await (const { key } of storage.scanRows(TABLE.kept, { gte: indexKey(from), lt: indexKey(to) }))
+      if (pruned.has(key.slice(0, key.indexOf(" ")))) keys.push(key);
+    if (keys.length > 0) await storage.deleteRows(TABLE.kept, keys);
   }
 
   async settled(): Promise<void> {

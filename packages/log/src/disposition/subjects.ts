@@ -1,6 +1,7 @@
 /** All that the log holds about a person: the chains of their tags, and the entries in them. */
-import { type Leaf, decodeLeaf } from "@tallystick/events";
-import { type LogStorage, indexKey } from "@tallystick/storage";
+import { encodeHex } from "@tallystick/core";
+import { type Leaf, decodeLeaf, encodeCbor } from "@tallystick/events";
+import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import type { ChainEnds } from "../chain-ends.ts";
 import { LogError } from "../error.ts";
 import type { LogSecrets } from "../keys.ts";
@@ -84,9 +85,32 @@ export class Subjects {
         if (tag.kind === "subject" || walked.leaf.subject === null) yield walked;
   }
 
+  /** Entries that a duty kept when the person was erased: no tag leads to them any more. */
+  async keptOf(id: string): Promise<number[]> {
+    const reference = this.#options.secrets.existingReference(id);
+    if (reference === undefined) return [];
+    const person = encodeHex(reference);
+    const indexes: number[] = [];
+    for await (const { key } of this.#options.storage.scanRows(TABLE.kept)) {
+      const kept = parseKeptKey(key);
+      if (kept.person === person) indexes.push(kept.index);
+    }
+    return indexes;
+  }
+
   async leaf(index: number): Promise<Leaf> {
     return leafOf(await this.#options.storage.getRow(TABLE.leaf, indexKey(index)), index);
   }
+}
+
+/** By index first: what is kept goes with its class-day, whose entries lie side by side. */
+export function keptRow(index: number, person: string): Row {
+  return { table: TABLE.kept, key: `${indexKey(index)} ${person}`, value: encodeCbor([]) };
+}
+
+function parseKeptKey(key: string): { readonly index: number; readonly person: string } {
+  const [index = "", person = ""] = key.split(" ", 2);
+  return { index: Number.parseInt(index, 16), person };
 }
 
 /** Rows that one read gives for little more than one of them: 256, as the storage keeps them together. */

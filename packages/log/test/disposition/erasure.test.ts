@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { encodeHex, hashLeaf } from "@tallystick/core";
 import { type TallyEvent, decodeEvent, decodeLeaf, decodeOpening, parseCertificate } from "@tallystick/events";
 import type { Destruction, Log } from "../../src/index.ts";
@@ -298,6 +298,33 @@ describe("what a duty keeps", () => {
     expect(done.kept).toEqual([["account", 600 + earlier.length]]);
     await log.close();
     await expectWhole(site);
+  });
+
+  test("is exported as what is held about the person, until its class-day is destroyed", async () => {
+    const site = await createSite();
+    const log = await site.open({ proposedRules: async () => RULES });
+    await until(() => log.disposition.rules().index !== undefined);
+    const account = { type: "account.create", outcome: "success", actor: { type: "user", id: "u0" } };
+    const answers = await log.appendEvents({ writer: "app", events: [event(1, account), login(0)] });
+    await erased(log, "u0");
+    const exported: number[] = [];
+    for await (const { index } of log.disposition.exportSubject({ subject: "u0", reader: "dpo" })) exported.push(index);
+    expect(exported).toEqual([answers[0]?.index]);
+    const again = log.disposition.erase({ subject: "u0", ground: "asked", by: "o" });
+    await expect(again).rejects.toMatchObject({ code: "subject-unknown", details: { kept: 1 } });
+    await log.close();
+    site.clock.nowMs += 3000 * 86_400_000;
+    const late = await site.open({ confirmClock: true, proposedRules: async () => RULES });
+    await until(() => late.status().state === "ok");
+    await late.disposition.runRetention();
+    const kept = async (): Promise<number> => {
+      let rows = 0;
+      for await (const _row of site.storage.scanRows("kept")) rows += 1;
+      return rows;
+    };
+    await vi.waitFor(async () => expect(await kept()).toBe(0), { timeout: 20_000 });
+    const none = late.disposition.exportSubject({ subject: "u0", reader: "dpo" })[Symbol.asyncIterator]().next();
+    await expect(none).rejects.toMatchObject({ code: "subject-unknown" });
   });
 
   test("an erasure that ends while that is sealed anew is carried out by the next start", async () => {
