@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { PGlite } from "@electric-sql/pglite";
 import { createClient } from "@redis/client";
+import { Level } from "level";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createMemorySessionStore } from "@tallystick/sessions";
+import { openLevelSessionStore } from "@tallystick/sessions/level";
 import { openPostgresSessionStore } from "@tallystick/sessions/postgres";
 import { type RedisCommands, createRedisSessionStore } from "@tallystick/sessions/redis";
 import { openSqliteSessionStore } from "@tallystick/sessions/sqlite";
@@ -80,6 +82,33 @@ describe("sqlite", () => {
     database.exec("UPDATE session_store SET format = 2");
     database.close();
     await expect(openSqliteSessionStore(path)).rejects.toThrow("expected format 1, got 2");
+  });
+});
+
+describe("level", () => {
+  const databases: Level[] = [];
+  afterAll(async () => Promise.all(databases.map(async (database) => database.close())));
+
+  contract(async () => {
+    const database = new Level(join(folder, `level-${databases.length}`));
+    databases.push(database);
+    const store = await openLevelSessionStore(database);
+    return async () => store;
+  });
+
+  test("S17 S19 has all after it was opened again, and the time that it was", async () => {
+    const path = join(folder, "again");
+    const first = new Level(path);
+    await (await openLevelSessionStore(first, { now: () => 1_769_850_600_000 })).put("a", "x", 0, 7);
+    await first.close();
+    const second = new Level(path);
+    databases.push(second);
+    const store = await openLevelSessionStore(second, { now: () => 1_769_850_000_000 });
+    expect([await store.now(), (await store.get("a"))?.value, await store.due(7, 1)]).toEqual([
+      1_769_850_600_000,
+      "x",
+      ["a"],
+    ]);
   });
 });
 
