@@ -24,6 +24,8 @@ const DETECTED_WITHIN_MS = 30_000;
 const LOGGED_WITHIN_MS = 600_000;
 /** Of each session: entries that wait for an earlier one, and other events that wait to be judged. */
 const WAITING_MAX = 256;
+/** Attempts of a session whose outcome is not known yet. */
+const OPERATIONS_MAX = 16;
 /** Targets that a session was refused for want of a step-up. */
 const NEEDS_MAX = 64;
 
@@ -58,6 +60,7 @@ export interface EndedChain {
   readonly reason: EndReason;
   /** The number of the next entry. */
   next: number;
+  readonly operations: ReadonlySet<string>;
 }
 
 export class SessionChain {
@@ -78,6 +81,8 @@ export class SessionChain {
   /** Entries are missing, so that nothing is said of what may rest on them. */
   #isHoled = false;
   #doubts: Doubt[] = [];
+  /** What was attempted in time: its outcome may come when it comes. */
+  readonly #operations = new Set<string>();
   readonly #needs = new Map<string, ReauthNeed>();
   #shown: SessionState | null | undefined;
 
@@ -98,7 +103,7 @@ export class SessionChain {
   get ended(): EndedChain | undefined {
     const ended = this.#state?.ended ?? null;
     if (ended === null || this.#waiting.size > 0) return undefined;
-    return { at: ended.at, reason: ended.reason, next: this.#next };
+    return { at: ended.at, reason: ended.reason, next: this.#next, operations: this.#operations };
   }
 
   /** Whether the next entry waits for its document of limits. */
@@ -124,11 +129,20 @@ export class SessionChain {
 
   /** An event of the application that bears this session and was not refused. */
   accept(accepted: Accepted): void {
+    const { operation } = accepted.event;
+    if (operation !== undefined && this.#operations.delete(operation)) return;
+    if (operation !== undefined && isAttempt(accepted.event)) this.#attempt(operation);
     this.#accepted.push(accepted);
     const [oldest] = this.#accepted;
     if (this.#accepted.length <= WAITING_MAX || oldest === undefined) return;
     this.#accepted.shift();
     if (this.#state !== null) this.#judge(this.#state, oldest);
+  }
+
+  #attempt(operation: string): void {
+    const [oldest] = this.#operations;
+    if (this.#operations.size >= OPERATIONS_MAX && oldest !== undefined) this.#operations.delete(oldest);
+    this.#operations.add(operation);
   }
 
   /** Applies what has all that it needs. */
@@ -567,6 +581,11 @@ export class SessionChain {
   #note(code: Parameters<ReplayFindings["note"]>[0], index: number, message: string): void {
     this.#context.findings.note(code, index, this.session, message);
   }
+}
+
+/** Whether it is the first of the two events of an operation: the SDK's `audit`. */
+function isAttempt(event: TallyEvent): boolean {
+  return textIn(event, "step") === "attempt";
 }
 
 function ownerOf({ tenant, classes }: SessionState): { tenant?: string; classes: readonly string[] } {

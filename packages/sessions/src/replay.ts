@@ -13,7 +13,7 @@ import {
   type ReplayContext,
   SessionChain,
 } from "./replay-chain.ts";
-import { type ChainEntry, type LoggedEntry, chainEntryOf, timeOf } from "./replay-entry.ts";
+import { type ChainEntry, type LoggedEntry, chainEntryOf, numberIn, timeOf } from "./replay-entry.ts";
 import { ReplayPolicies } from "./replay-policies.ts";
 import { ReplayFindings, type ReplayedSession, type SessionReplayReport } from "./replay-report.ts";
 import { ReplayUsers } from "./replay-users.ts";
@@ -169,7 +169,7 @@ export class SessionReplay {
     const entry = chainEntryOf(index, loggedAt, event);
     if (entry === undefined) {
       this.#counts.events += 1;
-      if (isAccepted(event)) open.chain.accept({ index, at: Math.min(event.time, loggedAt), event });
+      if (isAccepted(event)) open.chain.accept({ index, at: acceptedAt(loggedAt, event), event });
       return;
     }
     this.#count(entry);
@@ -206,7 +206,7 @@ export class SessionReplay {
       return;
     }
     const entry = chainEntryOf(index, loggedAt, event);
-    if (entry === undefined) this.#useAfterEnd(ended, session, { index, at: Math.min(event.time, loggedAt), event });
+    if (entry === undefined) this.#useAfterEnd(ended, session, { index, at: acceptedAt(loggedAt, event), event });
     else this.#entryAfterEnd(ended, session, entry);
   }
 
@@ -227,7 +227,7 @@ export class SessionReplay {
     { index, at, event }: { index: number; at: number; event: TallyEvent },
   ): void {
     this.#counts.events += 1;
-    if (!isAccepted(event) || at < ended.at) return;
+    if (!isAccepted(event) || at < ended.at || ended.operations.has(event.operation ?? "")) return;
     if (at >= ended.at + APPLICATION_TOLERANCE_MS) this.#findAfterEnd(ended, session, index, event.type);
     else {
       const text = `${event.type} within a minute after ${timeOf(ended.at)}, when it was over`;
@@ -266,6 +266,11 @@ export class SessionReplay {
     chain.finish(this.#clock);
     if (chain.state?.ended !== null && chain.state !== null) this.#counts.ended += 1;
   }
+}
+
+/** No later than the log had it, or than the guard let it in, where the event says when: `guardedAt`, by the store's clock. */
+function acceptedAt(loggedAt: number, event: TallyEvent): number {
+  return Math.min(event.time, loggedAt, numberIn(event, "guardedAt") ?? Infinity);
 }
 
 /** What let somebody do something: neither a refusal, nor a report on the session itself. */

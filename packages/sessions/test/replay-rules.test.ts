@@ -171,6 +171,39 @@ describe("R3, anything after the end", () => {
   });
 });
 
+describe("what takes long", () => {
+  const step = (at: number, name: string, outcome: "unknown" | "success"): TallyEvent =>
+    event("access.export", at, { step: name }, { operation: "op-1", outcome });
+  const ends = [timeout(1, 30 * MINUTE, 0)];
+
+  test("is judged by its attempt: its outcome may come long after the end", () => {
+    const events = [
+      announce(POLICY),
+      start(),
+      step(MINUTE, "attempt", "unknown"),
+      ...ends,
+      step(HOUR, "outcome", "success"),
+    ];
+    expect(named(events)).toEqual([]);
+    expect(
+      named([announce(POLICY), start(), step(MINUTE, "attempt", "unknown"), step(HOUR, "outcome", "success")]),
+    ).toEqual([]);
+  });
+
+  test("is a breach where it was attempted after the end, or not at all", () => {
+    const late = [step(HOUR, "attempt", "unknown"), step(HOUR, "outcome", "success")];
+    expect(named([announce(POLICY), start(), ...ends, ...late])).toEqual(["R3 3", "R3 4"]);
+    expect(named([announce(POLICY), start(), ...ends, step(HOUR, "outcome", "success")])).toEqual(["R3 3"]);
+  });
+
+  test("counts from when the guard let it in, where the event says that", () => {
+    const context = { guardedAt: T0 + 4 * MINUTE, reauthMaxAgeSeconds: 300 };
+    const slow = event("access.export", HOUR, context);
+    expect(named([announce(POLICY), start(), ...ends, slow])).toEqual([]);
+    expect(named([announce(POLICY), start(), slow, ...ends])).toEqual([]);
+  });
+});
+
 describe("R4, limits laxer than those in force", () => {
   const tight = inForce({ ...USUAL, idle: "10m" }, T0 + HOUR);
   const alive = [20, 40, 58].map((minutes, at) => activity(at + 1, minutes * MINUTE, ([0, 20, 40][at] ?? 0) * MINUTE));
