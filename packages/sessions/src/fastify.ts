@@ -8,7 +8,7 @@ import {
   reauthForRequest,
   startForRequest,
 } from "./http.ts";
-import { ENDPOINTS, type EndpointName, answerEndpoint } from "./http-endpoints.ts";
+import { ENDPOINTS, type EndpointAnswer, type EndpointName, answerEndpoint } from "./http-endpoints.ts";
 import { type HttpHeaders, type Refusal, refusalOfError } from "./http-problem.ts";
 import { closeWithSession, nodeFacts, setNodeHeaders } from "./node-request.ts";
 import {
@@ -91,10 +91,7 @@ export function sessionRoutes(sessions: Sessions): (app: FastifyLike) => Promise
         url: path,
         handler: async (request, reply) => {
           const answer = await answerEndpoint(sessions, stateOf(request), name as EndpointName);
-          reply.code(answer.status);
-          for (const [header, value] of answer.headers) reply.header(header, value);
-          reply.send(answer.body);
-          return reply;
+          return sendJson(reply, { ...answer, headers: [["content-type", "application/json"], ...answer.headers] });
         },
       });
     }
@@ -160,11 +157,15 @@ function setHeaders(reply: FastifyReplyLike, headers: HttpHeaders): void {
   setNodeHeaders(reply.raw, headers);
 }
 
-/** As text, so that no serializer of the route's changes it. */
 function sendRefusal(reply: FastifyReplyLike, { status, headers, problem }: Refusal): FastifyReplyLike {
+  return sendJson(reply, { status, headers, body: problem });
+}
+
+/** As bytes, so that no serializer of the route's changes them. */
+function sendJson(reply: FastifyReplyLike, { status, headers, body }: EndpointAnswer): FastifyReplyLike {
   reply.code(status);
   for (const [name, value] of headers) reply.header(name, value);
-  reply.send(JSON.stringify(problem));
+  reply.send(body === undefined ? undefined : Buffer.from(JSON.stringify(body)));
   return reply;
 }
 

@@ -119,11 +119,13 @@ export function sessionOf(context: Context): SessionInfo {
 }
 
 /** Answers the errors of sessions and of the log, such as 503 `audit-unavailable`: `app.onError(problems)`. */
-export function problems(error: Error): Response {
+export function problems(error: Error, context: Context): Response {
   const refused = refusalOfError(error);
   if (refused !== undefined) return refuse(refused);
   if (error instanceof HTTPException) return error.getResponse();
-  throw error;
+  // oxlint-disable-next-line no-console -- as Hono's own handler does, whose place this takes
+  console.error(error);
+  return context.text("Internal Server Error", 500);
 }
 
 function stateOf(context: Context): RequestState {
