@@ -51,6 +51,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** Single files that may import more than their package. */
 const fileMayImport: Readonly<Record<string, readonly string[]>> = {
   "packages/core/src/crypto-node.ts": ["node:buffer", "node:crypto"],
+  // Of those who use it: an optional peer.
+  "packages/sessions/src/better-auth.ts": ["better-auth", "better-auth/*"],
+  "packages/sessions/src/better-auth-lockout.ts": ["better-auth"],
   // A native module, for those whose master key lies in a token.
   "packages/storage/src/pkcs11-library.ts": ["koffi"],
 };
