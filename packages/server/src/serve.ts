@@ -1,10 +1,10 @@
 /** Runs a server: opens its logs, listens, and ends in order. */
-import { readFile } from "node:fs/promises";
+import { readFile, readdir } from "node:fs/promises";
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { decodeHex, parseVkey } from "@tallystick/core";
-import { type Log, type LogLogger, type LogOptions, openLog } from "@tallystick/log";
+import { type Log, LogError, type LogLogger, type LogOptions, openLog } from "@tallystick/log";
 import {
   type KeyStore,
   type LogStorage,
@@ -249,6 +249,7 @@ async function openOne(config: LogConfig, options: HostOptions, resources: { clo
   const policyText = await readLogPolicy(layout, keys);
   const storage: LogStorage = await openLevelStorage({ path: layout.data });
   resources.push(storage);
+  await assertKeysThere(storage, layout.keyStore);
   const keyStore = await openKeys(layout.keyStore, options);
   resources.push(keyStore);
   const logOptions: LogOptions = {
@@ -299,6 +300,21 @@ async function openKeys(path: string, { dir, config }: HostOptions): Promise<Key
     if (error instanceof StorageError && error.code.startsWith("master-key-")) return createUnavailableKeyStore(error);
     throw error;
   }
+}
+
+/**
+ * To open a key store makes one where there is none: beside a log that has entries that would be another one, in the place
+ * where a backup has to be restored.
+ */
+async function assertKeysThere(storage: LogStorage, path: string): Promise<void> {
+  if ((await storage.readHead("integrated")) === undefined) return;
+  const files = await readdir(path).catch((error: unknown) => {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+    throw error;
+  });
+  if (files.length > 0) return;
+  const text = `the key store ${path} is gone, and the log has entries: put it back, or restore its newest backup (keys restore); none was made in its place`;
+  throw new LogError("log-corrupt", text);
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

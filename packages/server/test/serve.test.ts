@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
@@ -11,6 +11,7 @@ import {
   createToken,
   initServer,
   layoutOf,
+  logLayoutOf,
   revokeToken,
   serveLogs,
 } from "../src/index.ts";
@@ -86,11 +87,30 @@ describe("serveLogs", () => {
     const authorization = `Bearer ${made.tokens.writer}`;
     expect((await fetch(`${second.url}/app/v1/receipts/0`, { headers: { authorization } })).status).toBe(200);
     const refused = await post(second, made.tokens.writer, login());
-    expect([refused.status, await refused.json()]).toEqual([503, expect.objectContaining({ code: "keys-unavailable" })]);
+    expect([refused.status, await refused.json()]).toEqual([
+      503,
+      expect.objectContaining({ code: "keys-unavailable" }),
+    ]);
     await second.close();
     writeFileSync(masterKey, kept, { mode: 0o600 });
     const third = await ready(await serve(dir));
     expect((await post(third, made.tokens.writer, login())).status).toBe(201);
+  });
+
+  test("without its key store a log with entries is not opened, and no other one is made in its place", async () => {
+    const { dir, made } = await place();
+    const first = await ready(await serve(dir));
+    await post(first, made.tokens.writer, login(), "?wait=published");
+    await first.close();
+    const { keyStore } = logLayoutOf(dir, "app");
+    renameSync(keyStore, `${keyStore}.away`);
+    const second = await serve(dir);
+    expect(await (await fetch(`${second.url}/readyz`)).text()).toContain("keys restore");
+    await second.close();
+    expect(existsSync(join(keyStore, "epoch"))).toBe(false);
+    rmSync(keyStore, { recursive: true, force: true });
+    renameSync(`${keyStore}.away`, keyStore);
+    await ready(await serve(dir));
   });
 
   test("C-114 HEAD over a connection tells the length and sends nothing", async () => {
