@@ -92,6 +92,7 @@ export class LogDisposition implements Disposition {
       beforeOrders: async () => {
         const { index, text } = options.approved.inForce;
         if (index === undefined) await this.#approve({ text });
+        else if (!(await this.#areApproved())) throw changedRules(index);
       },
     });
     this.#erasures = new Erasures({
@@ -210,7 +211,7 @@ export class LogDisposition implements Disposition {
 
   async checkRules(text: string): Promise<boolean> {
     const { digest, index } = this.rules();
-    const held = rulesDigest(utf8(text)) === digest;
+    const held = rulesDigest(utf8(text)) === digest && (await this.#areApproved());
     await this.#options.sequencer.report({
       type: "log.check",
       outcome: held ? "success" : "failure",
@@ -219,10 +220,26 @@ export class LogDisposition implements Disposition {
     return held;
   }
 
+  /** Whether the rules in force are those that their entry approved: whoever can write to the disk can change the row. */
+  async #areApproved(): Promise<boolean> {
+    const { digest, index } = this.rules();
+    if (index === undefined) return true;
+    const { reader } = this.#options;
+    try {
+      const { event } = await reader.open(index, await reader.leaf(index));
+      return event.type === "log.rules" && event.context?.["digest"] === digest;
+    } catch (error) {
+      // Then nothing tells.
+      if (error instanceof LogError && error.code === "key-lost") return true;
+      throw error;
+    }
+  }
+
   /** Logs what is new about the file of rules, and once a day that nothing is. */
   async #compare(text: string): Promise<void> {
     const digest = rulesDigest(utf8(text));
-    const unapproved = digest === this.rules().digest ? undefined : digest;
+    const isHeld = digest === this.rules().digest && (await this.#areApproved());
+    const unapproved = isHeld ? undefined : digest;
     const now = this.#options.now();
     if (unapproved === this.#unapproved && now - this.#checkedAt < CHECK_INTERVAL_MS) return;
     // Logged first: what status tells is in the log.
@@ -435,6 +452,11 @@ async function receiptIfReady(reader: LogReader, index: number, leaf: Uint8Array
     if (error instanceof LogError && error.code === "receipt-not-ready") return undefined;
     throw error;
   }
+}
+
+function changedRules(index: number): LogError {
+  const text = `the rules in force are not those that were approved at index ${index}: they were changed on the disk. Nothing is destroyed by them; run fsck`;
+  return new LogError("log-corrupt", text, { details: { index } });
 }
 
 function messageOf(cause: unknown): string {
