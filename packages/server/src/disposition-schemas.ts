@@ -30,12 +30,12 @@ const subject = line(ID_CHARS_MAX).describe("The person's id, as events have it;
 const purpose = line(256);
 
 const NAMED = "expected words without the person's id: they stay in the log for ever";
-/** A shorter id may stand there for anything. */
-const NAMED_CHARS_MIN = 5;
+/** An id of fewer letters, and of nothing but letters, may be any word: `art` in `GDPR Art. 17`, say. */
+const ANY_WORD = /^[\p{L}\p{M}]{0,4}$/u;
 
 /** Whether a text has an id as a word: the slip that would put back into the log what is to leave it. */
 function isNamed(id: string | undefined, text: string | undefined): boolean {
-  if (id === undefined || text === undefined || id.length < NAMED_CHARS_MIN) return false;
+  if (id === undefined || text === undefined || ANY_WORD.test(id)) return false;
   const [wanted, words] = [id.toLowerCase(), text.toLowerCase()];
   for (let at = words.indexOf(wanted); at !== -1; at = words.indexOf(wanted, at + 1)) {
     const around = `${words.slice(0, at).at(-1) ?? ""}${words.slice(at + wanted.length).at(0) ?? ""}`;
