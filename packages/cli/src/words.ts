@@ -29,6 +29,11 @@ export function describeTime(timeMs: number, now: number = Date.now()): string {
   return sameDay ? text.slice(11, -1) : text.replace("T", " ").slice(0, -1);
 }
 
+/** `1 entry`, `2 entries`. */
+export function plural(count: number, one: string, several: string = `${one}s`): string {
+  return `${count} ${count === 1 ? one : several}`;
+}
+
 /** `90 minutes`, `5 hours`, `3 days`: rounded down. */
 export function describeAge(ms: number): string {
   const hours = Math.floor(ms / 3_600_000);
@@ -82,11 +87,12 @@ function describeScope({ scope }: Certificate): string {
   if ("classDay" in scope) {
     const { class: name, day, first, last, count } = scope.classDay;
     const date = new Date(day * 86_400_000).toISOString().slice(0, 10);
-    return `class ${name} of ${date}: ${count} entries, index ${first} to ${last}`;
+    return `class ${name} of ${date}: ${plural(count, "entry", "entries")}, index ${first} to ${last}`;
   }
   const leaves = scope.tags.reduce((sum, [, count]) => sum + count, 0);
   // Where there are more, each part of the order has its own.
-  return `what is about one person: ${scope.tags.length} tags, ${leaves} entries that bear them`;
+  const entries = leaves === 1 ? "1 entry that bears" : `${leaves} entries that bear`;
+  return `what is about one person: ${plural(scope.tags.length, "tag")}, ${entries} ${scope.tags.length === 1 ? "it" : "them"}`;
 }
 
 /** A leaf names its stream and number; only the sender's signature proves them, and it covers a whole batch. */

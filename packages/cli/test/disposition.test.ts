@@ -373,9 +373,20 @@ describe("two persons", () => {
     expect(preview.out).toMatch(/^TO BE APPROVED {2}erasure, asked for by officer-/);
     expect(preview.out).toContain("ground       by two");
     expect(await statusOf(index)).toEqual({ status: 200 });
+    const shown = await run("approve", ticket, ...second);
+    expect(shown).toMatchObject({
+      code: 0,
+      err: "",
+      out: expect.stringMatching(/^APPROVED {2}erasure, asked for by /),
+    });
+    // As erase itself says it, and as late: nothing is left to ask for but the certificate.
+    expect(shown.out).toMatch(/\nDONE {2}nothing of it can be read; the key is destroyed\n {2}request {6}/);
+    expect(shown.out).toMatch(
+      /\n {2}certificate {2}index \d+ orders it, index \d+ says that it is done\n {2}final on /,
+    );
+    expect(shown.out).toMatch(/\nnext: .* erase certificate [0-9a-f-]{36}\n$/);
     const approved = await jsonOf<Erased>("approve", ticket, ...second);
-    const again = await jsonOf<Erased>("approve", ticket, ...second);
-    expect(again.ordered).toEqual(approved.ordered);
+    expect(approved.state).toBe("done");
     expect((await statusOf(index)).status).toBe(410);
     const evidence = await fetch(`${log.url()}/v1/events/${approved.ordered[0]}`, {
       headers: { authorization: `Bearer ${log.made.tokens.auditor}` },
@@ -386,6 +397,62 @@ describe("two persons", () => {
       expect.stringMatching(/^officer-/),
     ]);
     expect(event.context.by).not.toBe(event.context.approvedBy);
+  });
+
+  test("a hold is set and lifted by two; the second is told what the first would have been", async () => {
+    const { token } = await createToken(layoutOf(log.logDir).tokens, { log: "app", role: "officer" });
+    const second = ["--log", log.url(), "--token", token];
+    const approve = async (asked: Ran): Promise<string> => {
+      const ticket = /approve (tsa_\S+)/.exec(asked.out)?.[1] ?? "";
+      await expect
+        .poll(async () => (await run("approve", ticket, "--preview", ...second)).code, { timeout: 10_000 })
+        .toBe(0);
+      return (await run("approve", ticket, ...second)).out;
+    };
+    const set = await approve(await run("hold", "set", "--case", "by two", "--class", "auth", ...as("officer")));
+    expect(set).toMatch(
+      /^APPROVED {2}hold\.set, .*\nHOLDS {2}case by two: class auth; set .*\n {2}id {2}[0-9a-f-]{36}\n$/,
+    );
+    const lifted = await approve(await run("hold", "lift", "--case", "by two", ...as("officer")));
+    expect(lifted).toMatch(/^APPROVED {2}hold\.lift, .*\nLIFTED {2}case by two: class auth; set .*; lifted /);
+  });
+
+  test("of rules the second sees what they change, with what is easily overlooked, before and when they hold", async () => {
+    const { token } = await createToken(layoutOf(log.logDir).tokens, { log: "app", role: "officer" });
+    const second = ["--log", log.url(), "--token", token];
+    const [strict, loose] = [at("strict.yaml"), at("loose.yaml")];
+    await writeFile(strict, "version: 1\ntwoPersons: [erasure, rules]\n");
+    await writeFile(loose, "version: 1\nclasses: { auth: { keep: 30d, erase: at-expiry } }\ntwoPersons: [rules]\n");
+    await run("rules", "apply", strict, ...as("officer"));
+    const asked = await run("rules", "apply", loose, ...as("officer"));
+    const ticket = /approve (tsa_\S+)/.exec(asked.out)?.[1] ?? "";
+    const change = "officers: erasure needs no second person any more\n  note: one officer alone can do it\n";
+    await expect
+      .poll(async () => (await run("approve", ticket, "--preview", ...second)).code, { timeout: 10_000 })
+      .toBe(0);
+    const preview = await run("approve", ticket, "--preview", ...second);
+    expect(preview.out).toMatch(/^TO BE APPROVED {2}rules\.apply, asked for by officer-/);
+    expect(preview.out).toContain("  text         version: 1\n");
+    expect(preview.out).toContain(`WOULD CHANGE  of the rules in force\n`);
+    expect(preview.out).toContain(change);
+    const value = await jsonOf<{ changes: unknown }>("approve", ticket, "--preview", ...second);
+    expect(value.changes).toContainEqual(expect.objectContaining({ kind: "two-persons-removed", act: "erasure" }));
+    const approved = await run("approve", ticket, ...second);
+    expect(approved).toMatchObject({ code: 0, err: "" });
+    expect(approved.out).toContain(change);
+    expect(approved.out).toMatch(/\nAPPLIED {2}the rules of the ticket, SHA-256 [0-9a-f]{64}, logged at index \d+\n$/);
+  });
+
+  test("an erasure says what is gone, and what stays and why", async () => {
+    // The rules of the test before: a duty keeps class auth.
+    await reported("nora");
+    const ran = await run("erase", "--subject", "nora", "--ground", "g", ...as("officer"));
+    expect(ran.out).toMatch(
+      /^DONE {2}but for 1 entry that had to be kept, nothing of it can be read; the key is destroyed\n/,
+    );
+    expect(ran.out).toContain(
+      "\n  kept         1 of class auth: a duty keeps them readable until their time is over (erase: at-expiry)\n",
+    );
   });
 
   test("a ticket that is none is refused: by the command, or by the log", async () => {

@@ -44,6 +44,14 @@ describe("rules check", () => {
     expect(ran.out).toContain(`VALID  rules.yaml, SHA-256 ${sha256(defaultRulesText)}\n`);
     expect(ran.out).toContain("  class session        kept 90d, erased on-request\n");
     expect(ran.out).toContain("  every other class    kept 1y, erased on-request\n");
+    expect(ran.out).toContain("  class log            kept for-ever, erased never\n");
+    expect(ran.out).toContain("  0 sender keys, 0 providers of identities\n");
+  });
+
+  test("counts one of something as one", async () => {
+    const key = `version: 1\nsenderKeys: [{ publicKey: "${"0".repeat(63)}1", from: 0 }]\n`;
+    const { out } = await run("check", await file("rules.yaml", key));
+    expect(out).toContain("  1 sender key, 0 providers of identities\n");
   });
 
   test("tells every defect with its line and column, and ends with 1", async () => {
@@ -248,6 +256,14 @@ describe("rules of a log", () => {
     const after = await run("show", ...as("operator"), "--json");
     expect(jsonOf(after)).toEqual({ text: next, digest: sha256(next), index });
     expect(await run("diff", path, ...as("operator"))).toEqual({ code: 0, out: "nothing changes\n", err: "" });
+
+    const size = log.served.logs[0]?.log?.size();
+    const again = await run("apply", path, ...as("officer"));
+    const since = `hold already, since index ${index}; nothing was written`;
+    const out = `UNCHANGED  next.yaml, SHA-256 ${sha256(next)}: these rules ${since}\n`;
+    expect(again).toEqual({ code: 0, out, err: "" });
+    expect(jsonOf(await run("apply", path, ...as("officer"), "--json"))).toMatchObject({ index, changes: [] });
+    expect(log.served.logs[0]?.log?.size()).toBe(size);
   });
 
   test("are not applied by whoever is no officer, nor where they do not parse", async () => {

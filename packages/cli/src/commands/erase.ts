@@ -17,24 +17,21 @@ import {
 } from "../command.ts";
 import { commandLine } from "../command-line.ts";
 import {
-  type Answered,
   type CertificateEntry,
   type Destruction,
   certificateIn,
   destructionIn,
   destructionsIn,
 } from "../disposition-answer.ts";
+import { WAIT_OPTION, showErasure, showWhenDone, waitOf } from "../erasure.ts";
 import { requestLog } from "../log-request.ts";
 import { sendValue, showAwaiting } from "../order.ts";
 import { showRefutation } from "../refutation.ts";
 import { SUBJECT_OPTIONS, subjectOf } from "../subject-option.ts";
-import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
+import { LOG_OPTIONS, POLICY_OPTION, policyOf, targetOf } from "../target.ts";
 import { bold, dim } from "../terminal.ts";
 
 const LIMIT_MAX = 1000;
-const WAIT_DEFAULT_SECONDS = 10;
-/** One request waits at most as long as the log allows. */
-const WAIT_STEP_MS = 20_000;
 
 export const eraseCommand: Command = {
   name: "erase",
@@ -47,11 +44,7 @@ export const eraseCommand: Command = {
     ...SUBJECT_OPTIONS,
     ground: { type: "string", value: "TEXT", help: "why; it stays in the log for ever, so that no name belongs there" },
     request: { type: "string", value: "UUID", help: "a UUIDv7 of one's own, by which a repeated call is harmless" },
-    wait: {
-      type: "string",
-      value: "SECONDS",
-      help: `until the key is destroyed: ${WAIT_DEFAULT_SECONDS} by default, 0 not at all`,
-    },
+    ...WAIT_OPTION,
     limit: {
       type: "string",
       value: "N",
@@ -95,7 +88,7 @@ const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly 
     const request = requestOf(onlyWord(words, "one REQUEST"));
     const target = await targetOf(invocation, "officer");
     const path = `v1/erasures/${request}`;
-    return show(invocation, destructionIn(await requestLog(target, { path, signal: invocation.signal })));
+    return showErasure(invocation, destructionIn(await requestLog(target, { path, signal: invocation.signal })));
   },
   certificate: async (invocation, words) => certificate(invocation, requestOf(onlyWord(words, "one REQUEST"))),
 };
@@ -105,7 +98,7 @@ async function erase(invocation: Invocation): Promise<ExitCode> {
   const subject = await subjectOf(invocation);
   const ground = text("ground");
   if (ground === undefined) throw new UsageError("--ground: expected why the person is erased");
-  const seconds = wholeNumber(text("wait") ?? String(WAIT_DEFAULT_SECONDS), "--wait");
+  const seconds = waitOf(invocation);
   const given = text("request");
   const request = given === undefined ? newEventId(Date.now(), new Uint8Array(randomBytes(16))) : requestOf(given);
   const target = await targetOf(invocation, "officer");
@@ -113,29 +106,12 @@ async function erase(invocation: Invocation): Promise<ExitCode> {
     const answer = await sendValue(target, { path: "v1/erasures", value: { subject, ground, request }, signal });
     const awaiting = showAwaiting(invocation, answer);
     if (awaiting !== undefined) return awaiting;
-    const reached = await waitUntilDone(target, destructionIn(answer), { seconds, signal });
-    const code = show(invocation, reached);
-    return seconds > 0 && reached.known.state !== "done" ? EXIT.unknown : code;
+    return await showWhenDone(invocation, { target, ordered: destructionIn(answer), seconds });
   } catch (error) {
     if (!(error instanceof ClientError) || error.code !== "audit-unavailable") throw error;
     // Whether it was ordered is not known then; with the same id the same order is answered again.
     const message = `${error.message}; with --request ${request} it is harmless to ask again`;
     throw new ClientError(error.code, message, { cause: error, details: error.details });
-  }
-}
-
-async function waitUntilDone(
-  target: Target,
-  ordered: Answered<Destruction>,
-  { seconds, signal }: { readonly seconds: number; readonly signal: AbortSignal },
-): Promise<Answered<Destruction>> {
-  const deadline = performance.now() + seconds * 1000;
-  let reached = ordered;
-  for (;;) {
-    const left = Math.ceil(Math.min(deadline - performance.now(), WAIT_STEP_MS));
-    if (reached.known.state !== "ordered" || left <= 0) return reached;
-    const path = `v1/erasures/${reached.known.request}?timeout=${left}`;
-    reached = destructionIn(await requestLog(target, { path, signal }));
   }
 }
 
@@ -149,33 +125,6 @@ function oneLine({ request, state, ground, scope, ordered }: Destruction): strin
   const what = scope === undefined ? "a person" : `class ${scope.class} of ${scope.day}`;
   const where = ordered.length === 0 ? "" : `  index ${ordered.join(", ")}`;
   return `${request}  ${state.padEnd(7)}  ${what}: ${ground}${where}`;
-}
-
-const STATES: Readonly<Record<Destruction["state"], string>> = {
-  held: "a legal hold stops it; lifting the hold carries it out",
-  ordered: "nothing of it can be read; the key is destroyed once the order is witnessed",
-  done: "nothing of it can be read; the key is destroyed",
-};
-
-function show({ terminal }: Invocation, { value, known }: Answered<Destruction>): ExitCode {
-  const { request, ground, state, ordered, done, finalOn, scope, kept } = known;
-  terminal.line(bold(state.toUpperCase()), `  ${STATES[state]}`);
-  terminal.line(`  request      ${request}`);
-  terminal.line(`  ground       ${ground}`);
-  if (scope !== undefined) terminal.line(`  scope        class ${scope.class} of ${scope.day}, ${scope.count} entries`);
-  if (ordered.length > 0) terminal.line(`  certificate  ${describeIndexes(ordered, done)}`);
-  if (finalOn !== undefined)
-    terminal.line(`  final on     ${finalOn}: until then backups of the key store may hold the key`);
-  for (const { class: name, count } of kept)
-    terminal.line(`  kept         ${count} of class ${name}, since a duty or a hold asks for it`);
-  if (ordered.length > 0) terminal.line(dim(`next: ${commandLine()} erase certificate ${request}`));
-  terminal.value(value);
-  return state === "held" ? EXIT.unknown : EXIT.ok;
-}
-
-function describeIndexes(ordered: readonly number[], done: number | undefined): string {
-  const order = `index ${ordered.join(", ")} orders it`;
-  return done === undefined ? order : `${order}, index ${done} says that it is done`;
 }
 
 async function certificate(invocation: Invocation, request: string): Promise<ExitCode> {

@@ -1,11 +1,11 @@
 /** `hold`: sets, lifts and lists legal holds, which keep what they cover from being destroyed. */
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords } from "../command.ts";
-import { type Answered, type Hold, holdIn, holdsIn } from "../disposition-answer.ts";
+import { holdIn, holdsIn } from "../disposition-answer.ts";
+import { describeHold, showHold } from "../hold.ts";
 import { requestLog } from "../log-request.ts";
 import { sendValue, showAwaiting } from "../order.ts";
 import { SUBJECT_OPTIONS, optionalSubjectOf } from "../subject-option.ts";
 import { LOG_OPTIONS, type Target, targetOf } from "../target.ts";
-import { bold } from "../terminal.ts";
 
 export const holdCommand: Command = {
   name: "hold",
@@ -44,7 +44,7 @@ const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly 
     const value = await holdFrom(invocation);
     const target = await targetOf(invocation, "officer");
     const answer = await sendValue(target, { path: "v1/holds", value, signal: invocation.signal });
-    return showAwaiting(invocation, answer) ?? show(invocation, holdIn(answer), "HOLDS");
+    return showAwaiting(invocation, answer) ?? showHold(invocation, holdIn(answer), "HOLDS");
   },
   lift: async (invocation, words) => {
     const target = await targetOf(invocation, "officer");
@@ -59,7 +59,7 @@ const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly 
     const target = await targetOf(invocation, "officer");
     const query = invocation.flag("lifted") ? "?lifted=true" : "";
     const { value, known } = holdsIn(await requestLog(target, { path: `v1/holds${query}`, signal: invocation.signal }));
-    for (const hold of known) invocation.terminal.line(`${hold.id}  ${describe(hold)}`);
+    for (const hold of known) invocation.terminal.line(`${hold.id}  ${describeHold(hold)}`);
     invocation.terminal.value(value);
     return EXIT.ok;
   },
@@ -97,7 +97,7 @@ async function lift(invocation: Invocation, target: Target, id: string): Promise
   if (!/^[0-9a-f-]{36}$/i.test(id)) throw new UsageError(`lift: expected the ID of a hold, got ${JSON.stringify(id)}`);
   const path = `v1/holds/${id.toLowerCase()}/lift`;
   const answer = await requestLog(target, { path, method: "POST", signal: invocation.signal });
-  return showAwaiting(invocation, answer) ?? show(invocation, holdIn(answer), "LIFTED");
+  return showAwaiting(invocation, answer) ?? showHold(invocation, holdIn(answer), "LIFTED");
 }
 
 async function liftCase(invocation: Invocation, target: Target, name: string | undefined): Promise<ExitCode> {
@@ -106,17 +106,4 @@ async function liftCase(invocation: Invocation, target: Target, name: string | u
   if (ids.length === 0) throw new UsageError(`--case: no hold of the case ${JSON.stringify(name)} is in force`);
   for (const id of ids) await lift(invocation, target, id);
   return EXIT.ok;
-}
-
-function show({ terminal }: Invocation, { value, known }: Answered<Hold>, word: string): ExitCode {
-  terminal.line(bold(word), `  ${describe(known)}`);
-  terminal.line(`  id  ${known.id}`);
-  terminal.value(value);
-  return EXIT.ok;
-}
-
-function describe({ case: name, ofPerson, selectors, setBy, setAt, setIndex, lifted }: Hold): string {
-  const what = [...(ofPerson ? ["a person"] : []), ...selectors].join(", ");
-  const end = lifted === undefined ? "" : `; lifted ${lifted.at} by ${lifted.by}`;
-  return `case ${name}: ${what}; set ${setAt} by ${setBy}, index ${setIndex}${end}`;
 }

@@ -3,7 +3,6 @@ import { decodeUtf8, quote } from "@tallystick/core";
 import {
   type Amount,
   type ClassDay,
-  type DescribedChange,
   LogError,
   type Rules,
   type RulesDefect,
@@ -21,11 +20,21 @@ import {
 import { naming, readBounded } from "../bounded-file.ts";
 import { type ClassDaysTold, formatDay, parseClassDays, parseDay } from "../class-days.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords, onlyWord } from "../command.ts";
-import { indexOf, jsonOf, malformed, objectOf, textOf } from "../log-answer.ts";
 import { requestLog } from "../log-request.ts";
 import { sendValue, showAwaiting } from "../order.ts";
+import {
+  type RulesFile,
+  type RulesText,
+  rulesInForce,
+  rulesNamed,
+  rulesTextInForce,
+  showApplied,
+  showChanges,
+  toldOf,
+} from "../rules-in-force.ts";
 import { LOG_OPTIONS, type Target, targetOf } from "../target.ts";
-import { bold, dim } from "../terminal.ts";
+import { bold } from "../terminal.ts";
+import { plural } from "../words.ts";
 
 /** What the parser takes at most, and a byte, so that it is the parser who refuses more. */
 const RULES_BYTES_MAX = 256 * 1024 + 1;
@@ -33,6 +42,8 @@ const RULES_BYTES_MAX = 256 * 1024 + 1;
 const CLASS_DAYS_BYTES_MAX = 16 * 1024 * 1024;
 const DAY_MS = 86_400_000;
 const DUE_SHOWN = 20;
+/** What the log says of itself: it is for ever, whatever the rules say. */
+const LOG_CLASS = "class log";
 
 export const rulesCommand: Command = {
   name: "rules",
@@ -86,23 +97,13 @@ const ACTIONS: Readonly<Record<string, (invocation: Invocation, words: readonly 
   show: async (invocation, words) => {
     noWords(words);
     const { terminal, signal } = invocation;
-    const { text, digest, index } = await rulesInForce(await targetOf(invocation, "operator"), signal);
+    const { text, digest, index } = await rulesTextInForce(await targetOf(invocation, "operator"), signal);
     if (terminal.json) terminal.value({ text, digest, ...(index === undefined ? {} : { index }) });
     else terminal.write(text);
     return EXIT.ok;
   },
   apply: async (invocation, words) => apply(invocation, await readRules(onlyWord(words, "one FILE"))),
 };
-
-interface RulesText {
-  readonly path: string;
-  readonly text: string;
-  readonly digest: string;
-}
-
-interface RulesFile extends RulesText {
-  readonly rules: Rules;
-}
 
 async function readText(path: string): Promise<RulesText> {
   const bytes = await readBounded(path, RULES_BYTES_MAX);
@@ -111,12 +112,7 @@ async function readText(path: string): Promise<RulesText> {
 
 /** @throws {LogError} `rules-malformed` */
 async function readRules(path: string): Promise<RulesFile> {
-  const file = await readText(path);
-  return { ...file, rules: parseRules(file.text, { where: path }) };
-}
-
-function toldOf({ path, digest }: RulesText): { readonly file: string; readonly digest: string } {
-  return { file: path, digest };
+  return rulesNamed(path, (await readText(path)).text);
 }
 
 /** Every defect, where there are any; else what the rules say, in a few lines. */
@@ -130,7 +126,7 @@ function check({ terminal }: Invocation, { path, text, digest }: RulesText): Exi
   } catch (error) {
     if (!(error instanceof LogError) || error.code !== "rules-malformed") throw error;
     const defects = error.details["defects"] as readonly RulesDefect[];
-    terminal.line(bold("NOT VALID"), `  ${path}: ${defects.length} ${defects.length === 1 ? "defect" : "defects"}`);
+    terminal.line(bold("NOT VALID"), `  ${path}: ${plural(defects.length, "defect")}`);
     for (const defect of defects) terminal.line(`  ${formatRulesDefect(defect)}`);
     terminal.value({ ok: false, file: path, digest, defects });
     return EXIT.refuted;
@@ -141,12 +137,13 @@ function describeRules({ classes, other, reads, twoPersons, senderKeys, identity
   const named = [...classes].map(([name, rule]) => [`class ${name}`, rule] as const);
   const kept = [...named, ["every other class", other] as const].map(([name, { keepDays, atLeastDays, erase }]) => {
     const promised = atLeastDays === 0 ? "" : `, promised ${formatDays(atLeastDays)}`;
-    return `${name.padEnd(20)} kept ${formatDays(keepDays)}${promised}, erased ${erase}`;
+    const erased = name === LOG_CLASS ? "never" : erase;
+    return `${name.padEnd(20)} kept ${formatDays(keepDays)}${promised}, erased ${erased}`;
   });
   return [
     ...kept,
     `purpose of reads ${reads.purpose}; two persons for ${twoPersons.length === 0 ? "nothing" : twoPersons.join(", ")}`,
-    `${senderKeys.length} sender keys, ${identity.length} providers of identities`,
+    `${plural(senderKeys.length, "sender key")}, ${plural(identity.length, "provider")} of identities`,
   ];
 }
 
@@ -160,15 +157,7 @@ async function filesToCompare(
   if (second !== undefined) return [await readRules(first), await readRules(second)];
   const after = await readRules(first);
   const target = await targetOf(invocation, "operator");
-  return [await fileInForce(target, invocation.signal), after];
-}
-
-function showChanges({ terminal }: Invocation, changes: readonly DescribedChange[]): void {
-  if (changes.length === 0) terminal.line("nothing changes");
-  for (const { words, warning } of changes) {
-    terminal.line(words);
-    if (warning !== undefined) terminal.line(dim(`  note: ${warning}`));
-  }
+  return [await rulesInForce(target, invocation.signal), after];
 }
 
 /** @throws {UsageError} */
@@ -251,48 +240,22 @@ function describeClass(simulated: SimulatedClass, rules: Rules): string {
 }
 
 function amount({ classDays, entries }: Amount): string {
-  return `${plural(classDays, "day", "days")} (${plural(entries, "entry", "entries")})`;
+  return `${plural(classDays, "day")} (${plural(entries, "entry", "entries")})`;
 }
 
-function plural(count: number, one: string, several: string): string {
-  return `${count} ${count === 1 ? one : several}`;
-}
-
-interface InForce {
-  readonly text: string;
-  readonly digest: string;
-  /** Of the `log.rules` entry; none before the first. */
-  readonly index: number | undefined;
-}
-
-/** @throws {ClientError} `log-answer-malformed`: also where the digest is of another text. */
-async function rulesInForce(target: Target, signal: AbortSignal): Promise<InForce> {
-  const answer = objectOf(jsonOf(await requestLog(target, { path: "v1/rules", signal })), "rules");
-  const [text, digest] = [textOf(answer["text"], "rules: text"), textOf(answer["digest"], "rules: digest")];
-  if (rulesDigest(Buffer.from(text)) !== digest) throw malformed("rules: the digest is that of another text");
-  return { text, digest, index: answer["index"] === undefined ? undefined : indexOf(answer["index"], "rules: index") };
-}
-
-async function fileInForce(target: Target, signal: AbortSignal): Promise<RulesFile> {
-  const { text, digest } = await rulesInForce(target, signal);
-  const path = "the rules in force";
-  return { path, text, digest, rules: parseRules(text, { where: path }) };
-}
-
-/** Tells what changes, and lets the file hold. */
+/** Tells what changes, and lets the file hold. Where its very bytes hold already, nothing is written. */
 async function apply(invocation: Invocation, file: RulesFile): Promise<ExitCode> {
   const { terminal, signal } = invocation;
   const target = await targetOf(invocation, "officer");
-  const changes = diffRules((await fileInForce(target, signal)).rules, file.rules);
+  const inForce = await rulesInForce(target, signal);
+  if (inForce.digest === file.digest && inForce.index !== undefined) {
+    const since = `hold already, since index ${inForce.index}; nothing was written`;
+    terminal.line(bold("UNCHANGED"), `  ${file.path}, SHA-256 ${file.digest}: these rules ${since}`);
+    terminal.value({ ...toldOf(file), index: inForce.index, changes: [] });
+    return EXIT.ok;
+  }
+  const changes = diffRules(inForce.rules, file.rules);
   showChanges(invocation, changes);
   const answer = await sendValue(target, { path: "v1/rules", value: { text: file.text }, signal });
-  const awaiting = showAwaiting(invocation, answer);
-  if (awaiting !== undefined) return awaiting;
-  const applied = objectOf(jsonOf(answer), "answer");
-  const index = indexOf(applied["index"], "answer: index");
-  if (textOf(applied["digest"], "answer: digest") !== file.digest)
-    throw malformed("answer: the digest is that of another text");
-  terminal.line(bold("APPLIED"), `  ${file.path}, SHA-256 ${file.digest}, logged at index ${index}`);
-  terminal.value({ ...toldOf(file), index, changes });
-  return EXIT.ok;
+  return showAwaiting(invocation, answer) ?? showApplied(invocation, { file, answer, changes });
 }
