@@ -6,6 +6,7 @@
  * clocks of browsers differ, and close to the end `Tallystick-Session-Warning`: `extend`, or `sign-in` where nothing
  * but that helps.
  */
+import type { Context } from "@tallystick/events";
 import type { Verdict } from "./decide.ts";
 import { type Duration, parseDuration } from "./duration.ts";
 import { type HttpHeaders, type Refusal, refusal, refusalOfError, refusalOfVerdict } from "./http-problem.ts";
@@ -64,7 +65,15 @@ export async function guardRequest(
     reauth: options.reauth,
     target: options.reauth === undefined ? undefined : targetOf(facts),
   };
-  return answered(state, async () => sessions.check(shown.token, wish));
+  const answer = await answered(state, async () => sessions.check(shown.token, wish));
+  if (answer.served && options.reauth !== undefined) state.need = needOf(options.reauth);
+  return answer;
+}
+
+/** What a replay of the log holds the user's last authentication against. */
+function needOf({ maxAge, factors = [] }: NonNullable<GuardOptions["reauth"]>): Context {
+  const reauthMaxAgeSeconds = Math.floor(parseDuration("reauth.maxAge", maxAge) / 1000);
+  return factors.length === 0 ? { reauthMaxAgeSeconds } : { reauthMaxAgeSeconds, reauthFactors: [...factors] };
 }
 
 /** The answer to what one of the verbs says about the session of a request. */
@@ -83,6 +92,7 @@ export async function answered(state: RequestState, ask: () => Promise<Checked>)
     return latest(state, { served: false, ...refused, headers: [...refused.headers, ...headers] });
   }
   state.session = checked.session;
+  state.guardedAt = checked.deadlineAt - checked.remainingSeconds * 1000;
   return latest(state, { served: true, session: checked.session, headers, token: checked.token });
 }
 

@@ -1,5 +1,6 @@
 /** What belongs to one request: its source, the token as it is now, its session, its way to the log. One per request. */
 import type { Operation, OperationReport, RecordOptions, Recorded, Report, Tallystick } from "@tallystick/client";
+import type { Context } from "@tallystick/events";
 import type { Source } from "./kept-session.ts";
 import { type RequestFacts, isEncrypted, parseTrustProxy, sourceOf } from "./request-facts.ts";
 import { type CookieOptions, type ShownToken, assertCookieOptions, shownToken } from "./session-cookie.ts";
@@ -54,6 +55,10 @@ export class RequestState {
   /** The token that opens the session now: a rotated one takes the place of what the request brought. */
   shown: ShownToken | undefined;
   session: SessionInfo | undefined;
+  /** When the guard let it in, by the store's clock: to the second, and never too early. */
+  guardedAt: number | undefined;
+  /** What the guard asked for beyond a session that is alive: events say so, for the replay of the log. */
+  need: Context | undefined;
   /** What was answered last, by whichever guard. */
   latest: object | undefined;
   audit: RequestAudit | undefined;
@@ -107,7 +112,12 @@ export function sessionOfRequest(request: object): SessionInfo {
 
 function createRequestAudit(log: AuditLog, state: RequestState): RequestAudit {
   const operation = crypto.randomUUID();
-  const filled = <Event extends OperationReport>(event: Event): Event => ({ ...known(state), operation, ...event });
+  const filled = <Event extends OperationReport>(event: Event): Event => {
+    const { need, guardedAt } = state;
+    const base = { ...known(state), operation, ...event };
+    if (need === undefined || guardedAt === undefined) return base;
+    return { ...base, context: { ...need, guardedAt, ...event.context } };
+  };
   return {
     operation,
     source: state.source,
