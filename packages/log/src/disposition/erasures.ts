@@ -1,7 +1,7 @@
 /** Erasing a person: which tags and entries are theirs, what a hold or a duty keeps, and the order. */
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import { concatBytes, encodeHex, sha256, utf8 } from "@tallystick/core";
-import { CERTIFICATE_LIMITS, decodeSealed, newEventId } from "@tallystick/events";
+import { CERTIFICATE_LIMITS, decodeSealed, newEventId, personTag } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import { LogError } from "../error.ts";
 import { type LogSecrets, decodeSealedRow } from "../keys.ts";
@@ -39,6 +39,7 @@ export interface ErasuresOptions {
 
 /** A person as the log knows them. */
 interface Known {
+  readonly subject: string;
   /** What the key store calls the person. */
   readonly person: string;
   readonly tags: readonly PersonTag[];
@@ -115,7 +116,7 @@ export class Erasures {
     const kept: Kept = new Map();
     // What is held stays under the person's key.
     const isHeld = (await this.#heldBy(person, tags, 0)) !== undefined;
-    if (!isHeld) await this.#keepDuties({ person, tags }, 0, kept);
+    if (!isHeld) await this.#keepDuties({ subject, person, tags }, 0, kept);
     return { person, size, version, classDayOrders, rules, isHeld, kept };
   }
 
@@ -139,7 +140,7 @@ export class Erasures {
       ? before
       : { isHeld: false, size: 0, kept: new Map() };
     if (isHeld || (await this.#heldBy(person, tags, size)) !== undefined) return this.#holdBack({ ...input, person });
-    await this.#keepDuties({ person, tags }, size, kept);
+    await this.#keepDuties({ subject, person, tags }, size, kept);
     return destructions.orderPerson(turn, {
       request,
       ground,
@@ -265,9 +266,38 @@ export class Erasures {
     }
   }
 
-  /** Seals anew, without the person's key, what a duty keeps of the entries from index `from` on. */
-  async #keepDuties({ person, tags }: Known, from: number, kept: Kept): Promise<void> {
+  /**
+   * Seals under the person's key again what an earlier try took from it for a duty that is over since: before the erasure
+   * was ordered a hold, or other rules, came in between.
+   */
+  async #endDuties({ subject, person, tags }: Known): Promise<void> {
     const { storage, secrets, random, rules, subjects } = this.#options;
+    const own = new Set(tags.map(({ tag }) => encodeHex(tag)));
+    for (const index of await subjects.keptOf(subject)) {
+      const leaf = await subjects.leaf(index);
+      const tag = personTag(leaf);
+      // What an earlier erasure left has tags that another key made.
+      if (tag === undefined || !own.has(encodeHex(tag))) continue;
+      if (ruleOf(rules(), leaf.class).erase === "at-expiry") continue;
+      const row = await storage.getRow(TABLE.sealed, indexKey(index));
+      if (row === undefined || (await findErased(storage, { index, leaf, row })) !== undefined) continue;
+      // Where a hold has it by now, under that one's key: its class-day's may be gone.
+      const { class: under } = decodeSealed(decodeSealedRow(row).bytes);
+      const value = sealAnew({ secrets, random, row, leaf, class: under, keepPerson: false, person });
+      if (value === undefined) continue;
+      const { table, key } = keptRow(index, person);
+      await storage.putRows([
+        { table: TABLE.sealed, key: indexKey(index), value },
+        { table, key, value: null },
+      ]);
+    }
+  }
+
+  /** Seals anew, without the person's key, what a duty keeps of the entries from index `from` on. */
+  async #keepDuties(known: Known, from: number, kept: Kept): Promise<void> {
+    const { person, tags } = known;
+    const { storage, secrets, random, rules, subjects } = this.#options;
+    if (from === 0) await this.#endDuties(known);
     if (!this.#hasDuties) return;
     let rows: Row[] = [];
     const flush = async (): Promise<void> => {

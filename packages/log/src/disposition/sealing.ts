@@ -1,4 +1,5 @@
 /** Sealing an entry's opening anew, under other keys, so that those it was sealed under can be destroyed. */
+import { decodeHex } from "@tallystick/core";
 import { type Leaf, NONCE_BYTES, dayOf } from "@tallystick/events";
 import type { LogSecrets } from "../keys.ts";
 
@@ -12,6 +13,8 @@ export interface SealAnewInput {
   readonly class: string;
   /** Whether the person's key goes on being needed to open it. */
   readonly keepPerson: boolean;
+  /** What the key store calls the person under whose key it is to be from now on, whoever's it was. */
+  readonly person?: string;
 }
 
 /** The new row; `undefined` where the entry does not open. New keys are the caller's to sync before it is written. */
@@ -22,6 +25,7 @@ export function sealAnew({
   leaf,
   class: name,
   keepPerson,
+  person,
 }: SealAnewInput): Uint8Array | undefined {
   const { commitment } = leaf;
   const contents = secrets.examine({ row, commitment });
@@ -29,7 +33,7 @@ export function sealAnew({
   return secrets.sealAnew({
     class: name,
     day: dayOf(leaf.loggedAt),
-    person: keepPerson ? contents.person : null,
+    person: person === undefined ? (keepPerson ? contents.person : null) : decodeHex(person),
     nonce: random(NONCE_BYTES),
     commitment,
     opening: contents.opening,

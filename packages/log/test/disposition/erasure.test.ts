@@ -327,6 +327,28 @@ describe("what a duty keeps", () => {
     await expect(none).rejects.toMatchObject({ code: "subject-unknown" });
   });
 
+  test("goes with the person where the duty is over when the erasure is carried out", async () => {
+    const site = await createSite();
+    const log = await site.open({ proposedRules: async () => RULES });
+    await until(() => log.disposition.rules().index !== undefined);
+    const account = { type: "account.create", outcome: "success", actor: { type: "user", id: "u0" } };
+    const events = Array.from({ length: 300 }, (_, n) => event(n, account));
+    const indexes = (await log.appendEvents({ writer: "app", events })).map(({ index }) => index);
+    // While it seals anew for the duty, a hold comes: so it waits, and all of it goes on being there.
+    const erasing = log.disposition.erase({ subject: "u0", ground: "asked", by: "o", request: REQUEST });
+    const hold = await log.disposition.setHold({ by: "o", case: "c", selectors: { subject: "u0" } });
+    expect((await erasing).state).toBe("held");
+    expect(await opens(log, indexes[0] ?? -1)).toBe(true);
+    await log.disposition.applyRules({ text: "version: 1\nother: { keep: 1y }\n", by: "o" });
+    await log.disposition.liftHold({ id: hold.id, by: "o" });
+    const done = await log.disposition.waitForDestruction(REQUEST, 10_000);
+    expect(done).toMatchObject({ state: "done" });
+    expect(done.kept).toBeUndefined();
+    for (const index of indexes) expect([index, await opens(log, index)]).toEqual([index, false]);
+    await log.close();
+    await expectWhole(site);
+  });
+
   test("an erasure that ends while that is sealed anew is carried out by the next start", async () => {
     const site = await createSite();
     const storage = new WatchedStorage(site.storage);
