@@ -1,4 +1,5 @@
 /** All that the log holds about a person: the chains of their tags, and the entries in them. */
+import { setImmediate } from "node:timers/promises";
 import { encodeHex } from "@tallystick/core";
 import { type Leaf, decodeLeaf, encodeCbor } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
@@ -44,6 +45,7 @@ export class Subjects {
     for await (const day of eventDays(this.#options.storage)) {
       days.push(day);
       if (days.length < DAYS_AT_ONCE) continue;
+      await setImmediate();
       tags.push(...(await this.#tagsOfDays(id, days)));
       days = [];
     }
@@ -71,10 +73,14 @@ export class Subjects {
   /** The leaves of a chain from index `from` on, the newest first. */
   async *walk({ kind, last }: PersonTag, from: number = 0): AsyncGenerator<WalkedLeaf> {
     const leaves = new NearLeaves(this.#options.storage);
+    let steps = 0;
     for (let index: number | null = last; index !== null && index >= from;) {
       const leaf: Leaf = await leaves.at(index);
       yield { index, leaf };
       index = leaf[kind]?.prev ?? null;
+      steps += 1;
+      // What is read is often in memory: without this, a walk through a million leaves would let nobody else in.
+      if (steps % WINDOW === 0) await setImmediate();
     }
   }
 

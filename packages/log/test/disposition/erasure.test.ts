@@ -240,6 +240,22 @@ describe("erasing a person", () => {
   });
 });
 
+test("looking for holds on somebody of whom much is held lets others in all the while", async () => {
+  const log = await (await createSite()).open();
+  await until(() => log.status().state === "ok");
+  const entries = 5120;
+  const events = Array.from({ length: entries }, (_, n) => login(3 * n));
+  for (let at = 0; at < entries; at += 1024)
+    await log.appendEvents({ writer: "app", events: events.slice(at, at + 1024) });
+  await log.disposition.setHold({ by: "o", case: "c", selectors: { operation: "nobody's" } });
+  let isErasing = true;
+  const erasing = log.disposition.erase({ subject: "u0", ground: "asked", by: "o" }).finally(() => (isErasing = false));
+  let turns = 0;
+  for (; isErasing; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+  expect((await erasing).state).toBe("ordered");
+  expect(turns).toBeGreaterThan(entries / 256);
+});
+
 describe("what a duty keeps", () => {
   const RULES = "version: 1\nclasses:\n  account: { keep: 6y, erase: at-expiry, basis: a duty }\nother: { keep: 1y }\n";
 
