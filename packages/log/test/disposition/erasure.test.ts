@@ -248,10 +248,10 @@ test("looking for holds on somebody of whom much is held lets others in all the 
   for (let at = 0; at < entries; at += 1024)
     await log.appendEvents({ writer: "app", events: events.slice(at, at + 1024) });
   await log.disposition.setHold({ by: "o", case: "c", selectors: { operation: "nobody's" } });
-  let isErasing = true;
-  const erasing = log.disposition.erase({ subject: "u0", ground: "asked", by: "o" }).finally(() => (isErasing = false));
+  const ended = new AbortController();
+  const erasing = log.disposition.erase({ subject: "u0", ground: "asked", by: "o" }).finally(() => ended.abort());
   let turns = 0;
-  for (; isErasing; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+  for (; !ended.signal.aborted; turns += 1) await new Promise((resolve) => setImmediate(resolve));
   expect((await erasing).state).toBe("ordered");
   expect(turns).toBeGreaterThan(entries / 256);
 });
