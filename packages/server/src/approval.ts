@@ -176,7 +176,8 @@ export class Approvals {
   open(origin: string, approval: string): Ticket {
     const [, encoded] = TICKET_PATTERN.exec(approval) ?? [];
     const ticket = encoded === undefined ? undefined : this.#decrypt(origin, Buffer.from(encoded, "base64url"));
-    if (ticket === undefined) throw new ServerError("approval-invalid", "this is no ticket of this log");
+    if (ticket === undefined)
+      throw new ServerError("approval-invalid", "this is no ticket of this log: it is another log's, or cut off");
     const now = this.now();
     // One from the future is of a clock that was put back: it may be as old as it likes.
     if (now <= ticket.at + TICKET_MS && now >= ticket.at - TICKET_MS) return ticket;
