@@ -130,8 +130,8 @@ def parse_policy(data):
 def is_met(groups, name, signed): return name in signed or groups[name][0] <= sum(is_met(groups, member, signed) for member in groups[name][1])
 
 def parse_evidence(data):
-    file = json.loads(data.decode(), object_pairs_hook=lambda pairs: dict(pairs) if len(dict(pairs)) == len(pairs) else None)
-    need(fits(file, {"format": "tallystick/evidence@1", "proof": TEXT, "opening": TEXT}), "not an evidence file, or a member twice")
+    file = json.loads(data.decode(), object_pairs_hook=lambda pairs: dict(pairs) if len(dict(pairs)) == len(pairs) else None) if data.lstrip()[:1] == b"{" else None
+    need(fits(file, {"format": "tallystick/evidence@1", "proof": TEXT, "opening": TEXT}), "not an evidence file, as receipt --evidence writes it (a .tlog-proof is none), or a member twice")
     return file["proof"], from_base64(file["opening"])
 def parse_receipt(receipt):
     head, _, note = receipt.partition("\n\n")

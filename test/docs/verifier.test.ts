@@ -27,6 +27,7 @@ import {
 } from "@tallystick/events";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type SmallLog, createSmallLog } from "../support/small-log.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../docs/reference/verifier.py", import.meta.url));
 
@@ -103,6 +104,20 @@ test("the program is short: fewer than 200 lines", async () => {
 test.runIf(hasPython)("finds python3 of version 3.11 or newer (skipped without it)", () => {});
 
 describe.skipIf(!hasPython)("verifier.py (python3 of version 3.11 is needed)", () => {
+  test("says of a plain receipt that it takes evidence files", async () => {
+    const folder = temporaryFolder();
+    const [receipt, policy] = [join(folder, "0.tlog-proof"), join(folder, "policy.txt")];
+    await writeFile(receipt, "c2sp.org/tlog-proof@v1\nindex 0\n\n");
+    const vkey = "test.localhost/app+94bc1484+AWuh2UJmWLsIHRgqVZIjGXqFKUjbIjmTOFy/a8ewh00O";
+    await writeFile(policy, `log ${vkey}\nquorum none\n`);
+    const { status, out } = python([PROGRAM, receipt, policy]);
+    expect([status, out]).toEqual([
+      1,
+      expect.stringContaining("evidence: not an evidence file, as receipt --evidence"),
+    ]);
+    expect(out).toContain("(a .tlog-proof is none)");
+  });
+
   let log: SmallLog;
   let policy: Uint8Array;
   let real: { readonly proof: string; readonly opening: Uint8Array };
