@@ -35,6 +35,8 @@ export interface Command {
   readonly summary: string;
   /** What follows the name: `FILE [--policy FILE]`. */
   readonly usage: string;
+  /** Of each subcommand, its name first, where wrong usage of one would be lost among those of the others. */
+  readonly usages?: readonly string[];
   readonly options: Readonly<Record<string, OptionSpec>>;
   /** Lines after the options: an example, what the exit codes mean. */
   readonly notes?: readonly string[];
@@ -96,6 +98,12 @@ function firstSentence(text: string): string {
   return end === -1 ? text : text.slice(0, end);
 }
 
+/** The usage of the subcommand that `args` name; of the whole command where they name none. */
+export function usageFor({ usage, usages = [] }: Command, args: readonly string[]): string {
+  const own = usages.find((each) => args.includes(each.split(" ", 1)[0] ?? ""));
+  return own ?? usage;
+}
+
 /** The help of one command. */
 export function formatHelp(command: Command): string {
   const rows = Object.entries({ ...command.options, ...COMMON }).map(([name, { value, help, short }]) => {
@@ -106,7 +114,7 @@ export function formatHelp(command: Command): string {
   const lines = rows.map(([flag, help]) => `  ${flag.padEnd(width)}  ${help}`);
   const notes = command.notes === undefined ? [] : ["", ...command.notes];
   return [
-    `tallystick ${command.name} ${command.usage}`.trimEnd(),
+    ...(command.usages ?? [command.usage]).map((usage) => `tallystick ${command.name} ${usage}`.trimEnd()),
     "",
     command.summary,
     "",

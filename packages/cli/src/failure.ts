@@ -14,13 +14,19 @@ export interface Failure {
 
 const ADDRESS_HINT = "--log: the address ends with the log's name, such as /app";
 
+const ROLE_HINT = "another role's token is needed: --token gives it";
+
 /** What to do next, by code: only where the message cannot say so itself. */
-const WAYS_OUT: ReadonlyMap<unknown, string | (() => string)> = new Map<unknown, string | (() => string)>([
+type WayOut = string | ((error: Error) => string | undefined);
+
+const WAYS_OUT: ReadonlyMap<unknown, WayOut> = new Map<unknown, WayOut>([
   ["audit-unavailable", () => `is the log running? ${startLine()} starts one; --log names another`],
   ["not-found", ADDRESS_HINT],
   ["log-unknown", ADDRESS_HINT],
   ["unauthenticated", "--token, TALLYSTICK_TOKEN or .tallystick/dev.json give the token"],
-  ["forbidden", "another role's token is needed: --token gives it"],
+  // Of a reader's token that is for another person there is nothing to be had.
+  ["forbidden", ({ message }) => (message.includes("the role ") ? ROLE_HINT : undefined)],
+  ["purpose-required", "--purpose says what the contents are read for; it stays in the log"],
   ["client-certificate-required", "--client-cert and --client-key give the certificate"],
   [
     "sender-key-unknown",
@@ -70,7 +76,7 @@ export function describeFailure(error: unknown): Failure {
   const code = codeOf(error);
   const { problem, defects } = error instanceof TallystickError ? error.details : {};
   const wayOut = WAYS_OUT.get(problem) ?? (isUntrusted(error) ? UNTRUSTED_HINT : WAYS_OUT.get(code));
-  const words = typeof wayOut === "function" ? wayOut() : wayOut;
+  const words = typeof wayOut === "function" ? wayOut(error) : wayOut;
   const more = [...describeDefects(defects), ...remediesOf(error), ...(words === undefined ? [] : [words])];
   return { code, message: fileFailure(error, code) ?? error.message, more };
 }

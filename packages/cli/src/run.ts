@@ -1,7 +1,16 @@
 /** Finds the command, runs it, and turns whatever it throws into words and an exit code. */
 import { readFileSync } from "node:fs";
 import { quote } from "@tallystick/core";
-import { type Command, EXIT, type ExitCode, USAGE_CODE, UsageError, formatHelp, parseInvocation } from "./command.ts";
+import {
+  type Command,
+  EXIT,
+  type ExitCode,
+  USAGE_CODE,
+  UsageError,
+  formatHelp,
+  parseInvocation,
+  usageFor,
+} from "./command.ts";
 import { COMMANDS } from "./commands/index.ts";
 import { describeFailure } from "./failure.ts";
 import { type Streams, Terminal } from "./terminal.ts";
@@ -42,20 +51,21 @@ export async function run(args: readonly string[], streams: Streams, signal: Abo
   try {
     return await command.run(parseInvocation(command, rest, { terminal, signal }));
   } catch (error) {
-    return explain(error, { command, terminal, signal });
+    return explain(error, { command, args: rest, terminal, signal });
   }
 }
 
 interface Circumstances {
   readonly command: Command;
+  readonly args: readonly string[];
   readonly terminal: Terminal;
   readonly signal: AbortSignal;
 }
 
-function explain(error: unknown, { command, terminal, signal }: Circumstances): ExitCode {
+function explain(error: unknown, { command, args, terminal, signal }: Circumstances): ExitCode {
   if (error instanceof UsageError) {
     terminal.trouble(`tallystick ${command.name}: ${error.message}`);
-    terminal.trouble(`usage: tallystick ${command.name} ${command.usage}`);
+    terminal.trouble(`usage: tallystick ${command.name} ${usageFor(command, args)}`);
     terminal.value({ error: { code: USAGE_CODE, message: error.message } });
     return EXIT.usage;
   }

@@ -122,6 +122,22 @@ describe("submit", () => {
     expect(ran.err).toContain(wayOut);
   });
 
+  test("waits for no witness where the log has none: published is the most, and said to be", async () => {
+    const alone = await createSmallLog(0);
+    try {
+      const args = ["submit", "--log", alone.url(), "--token", alone.made.tokens.writer];
+      const event = ["--type", "auth.login", "--outcome", "success", "--actor", "user:u_81"];
+      const ran = await run(...args, ...event);
+      expect(ran).toMatchObject({ code: 0, err: "", out: expect.stringMatching(/^index \d+ {2}published /) });
+      expect(ran.out).toContain("published is the most that this log reaches: its policy asks for no witness\n");
+      expect(await jsonOf(...args, ...event)).toMatchObject([{ state: "published" }]);
+      const asked = await run(...args, ...event, "--wait", "witnessed");
+      expect(asked).toMatchObject({ code: 2, err: expect.stringContaining("logged, and never witnessed: ") });
+    } finally {
+      await alone.remove();
+    }
+  });
+
   test("with another role's token is refused with 2", async () => {
     const args = ["submit", ...as("auditor"), "--type", "auth.login", "--outcome", "success", "--actor", "user:u_81"];
     const ran = await run(...args);
@@ -206,6 +222,8 @@ describe("receipt and verify", () => {
     await rm(at("o"), { force: true });
     const ran = await run("receipt", "0", ...as("auditor"), "--policy", at("other.txt"), "--out", at("o"));
     expect(ran).toMatchObject({ code: 1, out: expect.stringMatching(/^REFUTED {2}log-signature: /) });
+    // Of a log that has replaced its keys this is no wonder.
+    expect(ran.out).toMatch(/\n {2}or the policy is of another time: [^]*policies\/NAME\.before-….txt/);
     await expect(readFile(at("o"))).rejects.toThrow("ENOENT");
   });
 

@@ -318,6 +318,7 @@ describe("subject export", () => {
     const other = await run("subject", "export", "--subject", "jens", "--out", at("jens"), ...reader);
     expectFailure(other, 2, "subject");
     expect(other.err).toContain("403 forbidden");
+    expect(other.err).not.toContain("another role");
     const unknown = await run(
       "subject",
       "export",
@@ -459,6 +460,6 @@ describe("two persons", () => {
     expectFailure(await run("approve", "x", ...as("officer")), 3, "approve");
     const ran = await run("approve", `tsa_${"A".repeat(80)}`, ...as("officer"));
     expectFailure(ran, 2, "approve");
-    expect(ran.err).toContain("422 approval-invalid");
+    expect(ran.err).toContain("422 approval-invalid: this is no ticket of this log: it is another log's, or cut off");
   });
 });

@@ -50,7 +50,7 @@ describe("verify --certificate", () => {
     expect(ran).toMatchObject({ code: 0, err: "" });
     expect(ran.out).toMatch(new RegExp(`^ERASED {2}the contents of index 0, under the certificate of index ${done}\n`));
     expect(ran.out).toContain(`request ${order.request}, by officer-1 and officer-2: "GDPR Art. 17"\n`);
-    expect(ran.out).toContain("covers   what is about one person: 1 tags, 2 entries that bear them");
+    expect(ran.out).toContain("covers   what is about one person: 1 tag, 2 entries that bear it");
     expect(ran.out).toContain(`keys     1 destroyed; in no backup of the key store from ${order.finalOn} on\n`);
     expect(ran.out).toContain("not shown: that nobody kept a copy");
   });

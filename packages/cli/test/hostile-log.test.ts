@@ -179,6 +179,13 @@ describe.each(ASKING)("%s", (command) => {
   });
 });
 
+test("a log that asks for a purpose is told one by --purpose, and a forbidden thing hints at no other role", async () => {
+  answering(400, '{"code":"purpose-required","detail":"say what it is read for"}');
+  expect((await ask("tail")).err).toContain("\n  --purpose says what the contents are read for");
+  answering(403, '{"code":"forbidden","detail":"this token is for another person\'s contents"}');
+  expect((await ask("tail")).err).not.toContain("another role");
+});
+
 describe("a token", () => {
   beforeEach(() => answering(401, '{"code":"unauthenticated","detail":"no"}'));
 
@@ -192,7 +199,7 @@ describe("a token", () => {
         "sEcReT\u0000",
         "sEcReTö",
         "",
-        "sEcReT".repeat(999),
+        "sEcReT".repeat(1366),
       ]) {
         const ran = await ask(command, "--token", token);
         expectFailure(ran, 3, command);
@@ -213,7 +220,10 @@ describe("a token", () => {
   test("is sent to the log alone, once for each request", async () => {
     const asked = log.requests.length;
     await ask("submit");
-    expect(log.requests.slice(asked)).toEqual([`POST /app/v1/events?wait=witnessed Bearer ${TOKEN}`]);
+    expect(log.requests.slice(asked)).toEqual([
+      "GET /app/v1/policy -",
+      `POST /app/v1/events?wait=witnessed Bearer ${TOKEN}`,
+    ]);
   });
 });
 

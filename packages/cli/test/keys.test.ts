@@ -1,5 +1,5 @@
 /** `keys`: replacing tokens and a log's keys, backups of a key store; what is wrong usage says what to write instead. */
-import { readFile, writeFile } from "node:fs/promises";
+import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { listTokens } from "@tallystick/server";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -21,6 +21,18 @@ async function configure(fields: object): Promise<void> {
   const path = join(dir, "server.json");
   await writeFile(path, JSON.stringify({ ...(JSON.parse(await readFile(path, "utf8")) as object), ...fields }));
 }
+
+test("wrong usage of a subcommand shows that one's usage, and of none that of all", async () => {
+  const { code, err } = await keys("rotate-token");
+  expect([code, err.trimEnd().split("\n").at(-1)]).toEqual([
+    3,
+    "usage: tallystick keys rotate-token ID --dir DIR [--overlap 24h]",
+  ]);
+  expect((await keys("rotate-log", "--what")).err).toContain(
+    "usage: tallystick keys rotate-log --dir DIR [--name LOG]",
+  );
+  expect((await keys("what")).err).toContain("usage: tallystick keys show --dir DIR | fingerprint VKEY | ");
+});
 
 describe("rotate-token", () => {
   test("prints a new token of the same role and lets the old one end; the list says when", async () => {
@@ -57,10 +69,10 @@ describe("rotate-token", () => {
 describe("rotate-log", () => {
   test("says what to do next, and refuses to begin a second rotation or to retire what has no successor", async () => {
     const made = await keys("rotate-log");
-    expect([made.code, made.out]).toEqual([
-      0,
-      expect.stringContaining("tallystick witness add-log test.localhost/app+"),
-    ]);
+    expect(made.code).toBe(0);
+    const lines = [...made.out.matchAll(/^ {2}tallystick witness add-log (test\.localhost\/app\+\S+) --dir FOLDER$/gm)];
+    expect(lines).toHaveLength(2);
+    for (const [, vkey = ""] of lines) expect(made.out.split(vkey)).toHaveLength(2);
     expect(await keys("rotate-log")).toMatchObject({ code: 2, err: expect.stringContaining("rotation-under-way") });
     expect(await keys("rotate-log", "--retire", "00000000")).toMatchObject({
       code: 2,
@@ -74,12 +86,15 @@ describe("rotate-log", () => {
 });
 
 describe("backups", () => {
-  test("are wrong usage where server.json says no place for them", async () => {
-    for (const action of ["backups", "back-up", "restore"])
-      expect(await keys(action)).toMatchObject({
-        code: 3,
-        err: expect.stringContaining("set keyBackup in server.json"),
-      });
+  test("fail where server.json says no place for them, with what to write there", async () => {
+    for (const action of ["backups", "back-up", "restore"]) {
+      const { code, err } = await keys(action);
+      expect([code, err]).toEqual([
+        2,
+        expect.stringContaining('write "keyBackup": {"target": FOLDER, "keys": FOLDER}'),
+      ]);
+      expect(err).not.toContain("usage:");
+    }
   });
 
   test("restore nothing over a key store that is there, and nothing where there is no backup", async () => {
@@ -107,5 +122,27 @@ describe("rewrap", () => {
       code: 3,
       err: expect.stringContaining("--make"),
     });
+    const none = await keys("rewrap", "--before", join(dir, "nothere.json"));
+    expect(none).toMatchObject({ code: 2, err: expect.stringContaining("nothere.json: there is no such file") });
+    expect(none.err).not.toContain("--init");
+  });
+
+  test("makes the new key once: without --make it asks for it, and again it says to leave it out", async () => {
+    const before = join(dir, "server.before.json");
+    await copyFile(join(dir, "server.json"), before);
+    await configure({ masterKey: { file: "master-2.key" } });
+    const abort = new AbortController();
+    await runHere(["serve", "--dir", dir, "--listen", "127.0.0.1:0"], {
+      signal: abort.signal,
+      onOut: () => abort.abort(),
+    });
+    const args = ["rewrap", "--before", before];
+    expect(await keys(...args)).toMatchObject({
+      code: 3,
+      err: expect.stringContaining("master-2.key: --make makes it"),
+    });
+    expect(await keys(...args, "--make")).toMatchObject({ code: 0, err: "" });
+    expect(await keys(...args, "--make")).toMatchObject({ code: 3, err: expect.stringContaining("leave out --make") });
+    expect(await keys(...args)).toMatchObject({ code: 0, out: expect.stringContaining("was already") });
   });
 });

@@ -48,6 +48,7 @@ describe("serve --init, keys and fsck", () => {
     const made = await run([...init(), "--listen", "127.0.0.1:0"]);
     expect(made).toMatchObject({ code: 0, err: "" });
     expect(made.out.match(new RegExp(TOKEN, "g"))).toHaveLength(4);
+    expect(made.out).toMatch(/^warning {2}no witness: nobody but its operator vouches for this log.*--witness NAME=/m);
     const again = await run(init());
     expectFailure(again, 2, "serve");
     const started = await runUntilPrinted(["serve", "--dir", at("s"), "--start-without-witnesses"]);
@@ -88,7 +89,8 @@ describe("serve --init, keys and fsck", () => {
     await run(init());
     const args = ["keys", "create-token", "--dir", at("s"), "--name", "app", "--role", "reader"];
     const made = await run([...args, "--subject", "u-canary-7731", "--tenant", "acme-canary"]);
-    expect(made.out).toMatch(/^tsk_reader_/);
+    expect(made.out).toMatch(/^tsk_reader_\S+\nreader-[0-9a-f]{8} is its id, /);
+    expect((await run(["keys", "tokens", "--dir", at("s")])).out).toMatch(/^reader-.* of one subject and tenant$/m);
     const listed = await run(["keys", "tokens", "--dir", at("s"), "--json"]);
     expect(JSON.parse(listed.out)).toContainEqual(
       expect.objectContaining({ role: "reader", scope: ["subject", "tenant"] }),

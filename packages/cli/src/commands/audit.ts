@@ -29,7 +29,7 @@ import { PURPOSE_OPTION, withPurpose } from "../purpose.ts";
 import { SessionsAudit, momentOf } from "../sessions-audit.ts";
 import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
 import { bold } from "../terminal.ts";
-import { describeAge, describeCosigners, describeHash, describeTime } from "../words.ts";
+import { describeAge, describeCosigners, describeHash, describeTime, plural } from "../words.ts";
 
 const FINDINGS_SHOWN = 20;
 const STREAMS_SHOWN = 100;
@@ -58,7 +58,7 @@ export const auditCommand: Command = {
     },
     contents: {
       type: "boolean",
-      help: "open every entry too (auditor's role; the log notes each that is opened in an entry of its own): each opens, or a certificate of an erasure covers it",
+      help: "open every entry too: each opens, or a certificate of an erasure covers it (auditor's role; the log notes each)",
     },
     certificates: {
       type: "boolean",
@@ -188,11 +188,10 @@ function show(invocation: Invocation, { report, policy, sessions }: Audited): Ex
   const { origin, size, rootHash, counts, cosignatures, untimely, findings, findingsTotal } = report;
   const replayed = sessions?.finish();
   const verdict = verdictWith(report, replayed);
-  terminal.line(bold(verdict), `  ${origin}, ${size} entries, root ${describeHash(rootHash)}`);
-  terminal.line(
-    `  entries  ${counts.signed} signed in ${counts.batches} batches by ${report.streams.size} streams, ${counts.unsigned} unsigned`,
-  );
-  terminal.line(`  chains   ${counts.tags} tags (sessions, actors, subjects, tenants)`);
+  terminal.line(bold(verdict), `  ${origin}, ${plural(size, "entry", "entries")}, root ${describeHash(rootHash)}`);
+  const senders = `${plural(counts.batches, "batch", "batches")} by ${plural(report.streams.size, "stream")}`;
+  terminal.line(`  entries  ${counts.signed} signed in ${senders}, ${counts.unsigned} unsigned`);
+  terminal.line(`  chains   ${plural(counts.tags, "tag")} (sessions, actors, subjects, tenants)`);
   terminal.line(`  contents ${describeContents(report, invocation)}`);
   if (counts.erasuresOrdered > 0)
     terminal.line(`  erasures ${counts.erasuresOrdered} ordered, ${counts.erasuresDone} of them done`);

@@ -5,6 +5,7 @@ import { logLayoutOf, masterKeyOf, readLogKeys, readServer } from "@tallystick/s
 import { openKeyStore, openLevelStorage } from "@tallystick/storage";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError, noWords } from "../command.ts";
 import { bold } from "../terminal.ts";
+import { plural } from "../words.ts";
 
 const FINDINGS_SHOWN = 20;
 
@@ -91,7 +92,7 @@ function show(
 ): ExitCode {
   terminal.line(
     bold(ok ? "WHOLE" : "DAMAGED"),
-    `  ${origin}, ${size} entries, ${counts.opened} opened, ${counts.erased} erased, ${counts.lost === 0 ? "" : `${counts.lost} lost, `}${counts.streams} streams, ${counts.tags} tags`,
+    `  ${origin}, ${plural(size, "entry", "entries")}, ${counts.opened} opened, ${counts.erased} erased, ${counts.lost === 0 ? "" : `${counts.lost} lost, `}${plural(counts.streams, "stream")}, ${plural(counts.tags, "tag")}`,
   );
   for (const { code, index, message, remedy } of findings.slice(0, FINDINGS_SHOWN)) {
     terminal.line(`  ${index === undefined ? "log" : `index ${index}`}: ${message} (${code})`);

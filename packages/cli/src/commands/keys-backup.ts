@@ -1,11 +1,17 @@
 /** `keys backups`, `back-up` and `restore`: the backups of a log's key store. `keys rewrap`: another master key for all. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import {
   type KeyBackupFolders,
+  type MasterKeyConfig,
+  ServerError,
   createMasterKey,
   keyBackupFolders,
   layoutOf,
   logLayoutOf,
   masterKeyOf,
+  parseConfig,
   readConfig,
   readServer,
   rewrapKeyStores,
@@ -22,14 +28,19 @@ interface Place {
   readonly folders: KeyBackupFolders;
 }
 
-/** @throws {UsageError} No backups are configured. */
+/** @throws {ServerError} `config-malformed`: no backups are configured. */
 async function placeOf(invocation: Invocation): Promise<Place> {
   const [dir, log] = [folderOf(invocation), await logOf(invocation)];
   const { config } = await readServer(dir);
   const folders = keyBackupFolders(dir, config, log);
-  if (folders === undefined)
-    throw new UsageError(`log ${log.name} has no backups of its key store: set keyBackup in server.json`);
+  if (folders === undefined) throw new ServerError("config-malformed", notConfigured(dir, log.name));
   return { dir, name: log.name, origin: log.origin, folders };
+}
+
+function notConfigured(dir: string, name: string): string {
+  const setting = `"keyBackup": {"target": FOLDER, "keys": FOLDER}`;
+  const where = "one for the backups, and another one, elsewhere, for the keys that open them";
+  return `log ${name} has no backups of its key store: write ${setting} into ${layoutOf(dir).config}, ${where}`;
 }
 
 export async function listBackupsAction(invocation: Invocation): Promise<ExitCode> {
@@ -71,12 +82,9 @@ export async function rewrapAction(invocation: Invocation): Promise<ExitCode> {
   const [dir, path] = [folderOf(invocation), invocation.text("before")];
   if (path === undefined)
     throw new UsageError("rewrap: expected --before FILE, a copy of server.json as it was before");
-  const before = await readConfig(path);
+  const before = parseConfig(await readFile(path, "utf8"), path);
   const { masterKey } = await readConfig(layoutOf(dir).config);
-  if (invocation.flag("make")) {
-    if (masterKey === undefined) throw new UsageError("--make: server.json does not say where the new master key lies");
-    await createMasterKey(masterKey, dir);
-  }
+  await makeMasterKey(masterKey, { dir, isToBeMade: invocation.flag("make") });
   const rewrapped = await rewrapKeyStores({ dir, before });
   for (const { name, changed, epoch } of rewrapped)
     invocation.terminal.line(
@@ -85,4 +93,20 @@ export async function rewrapAction(invocation: Invocation): Promise<ExitCode> {
     );
   invocation.terminal.value(rewrapped);
   return EXIT.ok;
+}
+
+/** @throws {UsageError} The new one is there already, or is not there; nothing says where it is to be. */
+async function makeMasterKey(
+  masterKey: MasterKeyConfig | undefined,
+  { dir, isToBeMade }: { readonly dir: string; readonly isToBeMade: boolean },
+): Promise<void> {
+  const file = masterKey?.file === undefined ? undefined : resolve(dir, masterKey.file);
+  const isThere = file !== undefined && existsSync(file);
+  if (isToBeMade && masterKey === undefined)
+    throw new UsageError("--make: server.json does not say where the new master key lies");
+  if (isToBeMade && isThere)
+    throw new UsageError(`--make: ${file} is there already: leave out --make to go on with it`);
+  if (!isToBeMade && file !== undefined && !isThere)
+    throw new UsageError(`rewrap: there is no master key ${file}: --make makes it`);
+  if (isToBeMade && masterKey !== undefined) await createMasterKey(masterKey, dir);
 }

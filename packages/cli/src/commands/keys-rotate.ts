@@ -1,7 +1,8 @@
 /** `keys rotate-token` and `keys rotate-log`: another key or token beside the present one, which ends later. */
-import { parseVkey, quote } from "@tallystick/core";
+import { formatKeyId, parseVkey, quote } from "@tallystick/core";
 import { type RotatedLogKey, addLogKeys, layoutOf, retireLogKey, rotateToken } from "@tallystick/server";
 import { EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
+import { quoteWord } from "../command-line.ts";
 import { folderOf, logOf } from "../server-folder.ts";
 import { bold } from "../terminal.ts";
 
@@ -33,25 +34,33 @@ export async function rotateLogAction(invocation: Invocation): Promise<ExitCode>
   const keyId = invocation.text("retire");
   if (keyId === undefined) {
     const added = await addLogKeys({ dir, name });
-    tell(invocation, added, "will sign beside those that the log has, from its next start on");
-    invocation.terminal.line("next: have every witness add these keys, and give the policy to whoever verifies:");
-    for (const vkey of added.changed) invocation.terminal.line(`  tallystick witness add-log ${vkey}`);
+    const names = added.changed.map(describeKey).join(", ");
+    invocation.terminal.line(`${names}: will sign beside those that the log has, from its next start on`);
+    showPolicy(invocation, added);
+    invocation.terminal.line(
+      "next: give the policy to whoever verifies, and have every witness add the keys, in its FOLDER:",
+    );
+    for (const vkey of added.changed)
+      invocation.terminal.line(`  tallystick witness add-log ${quoteWord(vkey)} --dir FOLDER`);
     invocation.terminal.line(
       "then start the log again; once all have the new policy, retire the old keys: --retire ID",
     );
     return EXIT.ok;
   }
   if (!/^[0-9a-f]{8}$/.test(keyId)) throw new UsageError(`--retire: expected 8 hex digits, got ${quote(keyId)}`);
-  tell(invocation, await retireLogKey({ dir, name, keyId }), "is retired from the log's next start on");
+  const retired = await retireLogKey({ dir, name, keyId });
+  for (const vkey of retired.changed)
+    invocation.terminal.line(`${describeKey(vkey)} is retired from the log's next start on`);
+  showPolicy(invocation, retired);
   return EXIT.ok;
 }
 
-function tell({ terminal }: Invocation, rotated: RotatedLogKey, what: string): void {
-  for (const vkey of rotated.changed) {
-    const type = parseVkey(vkey).type === 6 ? "ML-DSA-44" : "Ed25519";
-    terminal.line(`${type} key ${what}:`);
-    terminal.line(`  ${vkey}`);
-  }
+function describeKey(vkey: string): string {
+  const { type, keyId } = parseVkey(vkey);
+  return `${type === 6 ? "ML-DSA-44" : "Ed25519"} key ${formatKeyId(keyId)}`;
+}
+
+function showPolicy({ terminal }: Invocation, rotated: RotatedLogKey): void {
   terminal.line(bold(rotated.policyPath), `  the policy; as it was before: ${rotated.policyBeforePath}`);
   terminal.value(rotated);
 }

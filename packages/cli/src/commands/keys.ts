@@ -14,12 +14,26 @@ import { bold } from "../terminal.ts";
 import { backUpAction, listBackupsAction, restoreAction, rewrapAction } from "./keys-backup.ts";
 import { rotateLogAction, rotateTokenAction } from "./keys-rotate.ts";
 
+const USAGES = [
+  "show --dir DIR",
+  "fingerprint VKEY",
+  "tokens --dir DIR",
+  "create-token --dir DIR --name LOG --role ROLE [--subject ID] [--tenant ID]",
+  "rotate-token ID --dir DIR [--overlap 24h]",
+  "revoke-token ID --dir DIR",
+  "rotate-log --dir DIR [--name LOG] [--retire KEYID]",
+  "backups --dir DIR [--name LOG]",
+  "back-up --dir DIR [--name LOG]",
+  "restore --dir DIR [--name LOG] [--from BACKUP]",
+  "rewrap --dir DIR --before FILE [--make]",
+];
+
 export const keysCommand: Command = {
   name: "keys",
   summary:
     "shows public keys; makes, replaces and revokes tokens; replaces a log's keys; backs up and restores key stores",
-  usage:
-    "show --dir DIR | fingerprint VKEY | tokens --dir DIR | create-token --dir DIR --name LOG --role ROLE [--subject ID] [--tenant ID] | rotate-token ID --dir DIR [--overlap 24h] | revoke-token ID --dir DIR | rotate-log --dir DIR [--name LOG] [--retire KEYID] | backups --dir DIR [--name LOG] | back-up --dir DIR [--name LOG] | restore --dir DIR [--name LOG] [--from BACKUP] | rewrap --dir DIR --before FILE [--make]",
+  usage: USAGES.join(" | "),
+  usages: USAGES,
   options: {
     dir: { type: "string", value: "DIR", help: "the folder of a server, or of a witness" },
     name: {
@@ -73,9 +87,10 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   },
   tokens: async (invocation) => {
     const tokens = await listTokens(layoutOf(folderOf(invocation)).tokens);
-    for (const { id, role, log, createdAt, expiresAt } of tokens) {
+    for (const { id, role, log, createdAt, expiresAt, scope = [] } of tokens) {
+      const of = scope.length === 0 ? "" : `  of one ${scope.join(" and ")}`;
       const end = expiresAt === undefined ? "" : `  until ${expiresAt}`;
-      invocation.terminal.line(`${id.padEnd(20)} ${role.padEnd(8)} ${log}  ${createdAt}${end}`);
+      invocation.terminal.line(`${id.padEnd(20)} ${role.padEnd(8)} ${log}  ${createdAt}${of}${end}`);
     }
     invocation.terminal.value(tokens);
     return EXIT.ok;
@@ -90,6 +105,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     const scope = await scopeOf(invocation, role);
     const made = await createToken(layoutOf(folderOf(invocation)).tokens, { log, role, ...scope });
     invocation.terminal.line(made.token);
+    invocation.terminal.line(`${made.id} is its id, by which the log, rotate-token and revoke-token name it`);
     invocation.terminal.value(made);
     return EXIT.ok;
   },

@@ -72,9 +72,9 @@ function queryOf({ text }: Invocation): string {
 }
 
 function describe({ class: name, day, count }: ClassDayScope): string {
-  return `${name.padEnd(16)} ${day}  ${String(count).padStart(8)} entries`;
+  return `${name.padEnd(16)} ${day}  ${String(count).padStart(8)} ${count === 1 ? "entry" : "entries"}`;
 }
 
 function held(count: number): string {
-  return count === 0 ? "" : `; ${count} entries are kept under a legal hold`;
+  return count === 0 ? "" : `; ${count === 1 ? "1 entry is" : `${count} entries are`} kept under a legal hold`;
 }

@@ -77,6 +77,10 @@ async function init(invocation: Invocation, dir: string): Promise<ExitCode> {
   for (const vkey of made.vkeys) terminal.line(`  ${vkey}`);
   terminal.line("tokens, shown this once; only their digests are kept:");
   for (const [role, token] of Object.entries(made.tokens)) terminal.line(`  ${role.padEnd(8)} ${token}`);
+  if (invocation.texts("witness").length === 0) {
+    const means = "nobody but its operator vouches for this log, and every verdict on it is LOG-ONLY";
+    terminal.line(`warning  no witness: ${means}; --witness NAME=VKEY@URL, with --init, names one`);
+  }
   terminal.line(`next: have the witnesses add the log's keys, then: tallystick serve --dir ${dir}`);
   terminal.value(made);
   return EXIT.ok;

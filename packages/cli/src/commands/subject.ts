@@ -11,6 +11,7 @@ import { SUBJECT_OPTIONS, subjectOf } from "../subject-option.ts";
 import { type VerifiedEntry, exportedEntries } from "../subject-export.ts";
 import { LOG_OPTIONS, POLICY_OPTION, policyOf, targetOf } from "../target.ts";
 import { bold } from "../terminal.ts";
+import { plural } from "../words.ts";
 
 const LINES_FILE = "events.ndjson";
 const MANIFEST_FILE = "manifest.json";
@@ -196,7 +197,7 @@ function count(counts: Counts, { proven }: VerifiedEntry): void {
 
 function show({ terminal }: Invocation, path: string, { entries, unproven, unwitnessed }: Counts): ExitCode {
   const proven = entries - unproven - unwitnessed;
-  terminal.line(bold(path), `  ${entries} entries, ${proven} verified`);
+  terminal.line(bold(path), `  ${plural(entries, "entry", "entries")}, ${proven} verified`);
   if (unwitnessed > 0) terminal.line(`  ${unwitnessed} proven by the log's word alone: no quorum of witnesses`);
   if (unproven > 0) terminal.line(`  ${unproven} without a proof yet: they are newer than the published head`);
   terminal.value({ path, entries, unproven, unwitnessed });

@@ -1,13 +1,13 @@
 /** `submit`: sends events, from options, a file or standard input, and says where they stand. */
 import { randomBytes } from "node:crypto";
-import { TallystickError, decodeUtf8, quote, utf8 } from "@tallystick/core";
+import { TallystickError, decodeUtf8, parsePolicy, quote, utf8 } from "@tallystick/core";
 import { newEventId, parseJson } from "@tallystick/events";
 import { naming, readBounded, readStream } from "../bounded-file.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, type OptionSpec, UsageError } from "../command.ts";
 import { commandLine } from "../command-line.ts";
 import { type LoggedEntry, STATES, type State, loggedEntries } from "../log-answer.ts";
 import { requestLog } from "../log-request.ts";
-import { type ChosenTarget, LOG_OPTIONS, targetOf } from "../target.ts";
+import { type ChosenTarget, LOG_OPTIONS, type Target, targetOf } from "../target.ts";
 import { bold, dim } from "../terminal.ts";
 
 const FIELDS = {
@@ -35,7 +35,11 @@ export const submitCommand: Command = {
   options: {
     ...LOG_OPTIONS,
     ...FIELDS,
-    wait: { type: "string", value: "STATE", help: "durable, published or witnessed (the default)" },
+    wait: {
+      type: "string",
+      value: "STATE",
+      help: "durable, published or witnessed (by default the most that the log's policy can reach)",
+    },
   },
   notes: [
     "A FILE holds one event, an array of events, or a line for each; id and time are made where an event has none.",
@@ -46,16 +50,21 @@ export const submitCommand: Command = {
     if (given.length > 0 && invocation.words.length > 0)
       throw new UsageError(`expected options of one event, or a FILE of events, not both (--${given.join(", --")})`);
     const events = given.length === 0 ? await eventsOf(invocation) : [eventFromOptions(invocation)];
-    const wait = waitOf(invocation);
+    const wanted = waitOf(invocation);
     const target = await targetOf(invocation, "writer");
+    // To wait for what cannot come would be in vain.
+    const isReachable = wanted !== "witnessed" || (await hasQuorum(target, invocation.signal));
+    const reachable = isReachable ? wanted : "published";
     const answer = await requestLog(target, {
-      path: `v1/events?wait=${wait}`,
+      path: `v1/events?wait=${reachable}`,
       method: "POST",
       contentType: "application/json",
       body: utf8(JSON.stringify(events.map(complete))),
       signal: invocation.signal,
     });
-    return show(invocation, { entries: loggedEntries(answer, events.length), wait, target });
+    const isAsked = invocation.text("wait") !== undefined;
+    const wait = isAsked ? wanted : reachable;
+    return show(invocation, { entries: loggedEntries(answer, events.length), wait, isReachable, target });
   },
 };
 
@@ -65,6 +74,18 @@ function waitOf({ text }: Invocation): State {
   const wait = STATES.find((state) => state === given);
   if (wait !== undefined) return wait;
   throw new UsageError(`--wait: expected ${STATES.join(", ")}, got ${quote(given)}`);
+}
+
+/** Whether the policy that the log gives out asks for witnesses. Where it cannot be had, the log's answer will tell. */
+async function hasQuorum(target: Target, signal: AbortSignal): Promise<boolean> {
+  try {
+    // It is public: no token is shown for it.
+    const { body } = await requestLog({ ...target, token: undefined }, { path: "v1/policy", signal });
+    return parsePolicy(body).quorum !== "none";
+  } catch (error) {
+    if (error instanceof TallystickError) return true;
+    throw error;
+  }
 }
 
 async function eventsOf({ words }: Invocation): Promise<readonly unknown[]> {
@@ -154,16 +175,19 @@ function complete(event: unknown): unknown {
 interface Logged {
   readonly entries: readonly LoggedEntry[];
   readonly wait: State;
+  /** False where the log has no witnesses to wait for. */
+  readonly isReachable: boolean;
   readonly target: ChosenTarget;
 }
 
-function show({ terminal }: Invocation, { entries, wait, target }: Logged): ExitCode {
+function show({ terminal }: Invocation, { entries, wait, isReachable, target }: Logged): ExitCode {
   for (const { id, index, loggedAt, state, duplicate } of entries) {
     terminal.line(
       bold(`index ${index}`),
       `  ${state}  logged ${loggedAt}  id ${id}${duplicate ? "  (was there already)" : ""}`,
     );
   }
+  if (!isReachable) terminal.line("published is the most that this log reaches: its policy asks for no witness");
   const last = entries.at(-1);
   // Elsewhere the commands need a policy and an auditor's token, which are not known here.
   if (last !== undefined && last.state !== "durable" && target.isDev) {
@@ -175,7 +199,9 @@ function show({ terminal }: Invocation, { entries, wait, target }: Logged): Exit
   }
   terminal.value(entries);
   const met = entries.every(({ state }) => STATES.indexOf(state) >= STATES.indexOf(wait));
-  if (!met)
+  if (!met && wait === "witnessed" && !isReachable)
+    terminal.trouble("logged, and never witnessed: this log's policy asks for no witness; --wait published is met");
+  else if (!met)
     terminal.trouble(
       `logged, but not ${wait} in time; the receipt comes later: ${commandLine()} receipt ${last?.index ?? "INDEX"}`,
     );
