@@ -225,7 +225,7 @@ describe("dev.json", () => {
     try {
       await write(devFile());
       expect((await run("submit", ...EVENT, "--log", other.url)).code).toBe(2);
-      expect(other.requests).toEqual(["POST /app/v1/events?wait=witnessed -"]);
+      expect(other.requests).toEqual(["GET /app/v1/policy -", "POST /app/v1/events?wait=witnessed -"]);
     } finally {
       await other.close();
     }
