@@ -2,7 +2,7 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import { concatBytes, encodeHex, sha256, utf8 } from "@tallystick/core";
 import { CERTIFICATE_LIMITS, decodeSealed, newEventId, personTag } from "@tallystick/events";
-import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
+import { type LogStorage, indexKey } from "@tallystick/storage";
 import { LogError } from "../error.ts";
 import { type LogSecrets, decodeSealedRow } from "../keys.ts";
 import { type Rules, ruleOf } from "../rules/rules.ts";
@@ -13,7 +13,7 @@ import type { Destructions } from "./destructions.ts";
 import { findErased } from "./erased.ts";
 import type { HoldRecord, Holds } from "./holds.ts";
 import { type DestructionRecord, pendingRecords, readRecord, recordRows } from "./record.ts";
-import { sealAnew } from "./sealing.ts";
+import { type Resealed, sealAnew, writeResealed } from "./sealing.ts";
 import { type PersonTag, type Subjects, keptRow } from "./subjects.ts";
 import { assertUuidV7 } from "./uuid-v7.ts";
 
@@ -43,6 +43,8 @@ interface Known {
   /** What the key store calls the person. */
   readonly person: string;
   readonly tags: readonly PersonTag[];
+  /** The turn that is taken, where one is. */
+  readonly turn?: Turn;
 }
 
 /** How many entries a duty to keep them left, by class. */
@@ -140,7 +142,7 @@ export class Erasures {
       ? before
       : { isHeld: false, size: 0, kept: new Map() };
     if (isHeld || (await this.#heldBy(person, tags, size)) !== undefined) return this.#holdBack({ ...input, person });
-    await this.#keepDuties({ subject, person, tags }, size, kept);
+    await this.#keepDuties({ subject, person, tags, turn }, size, kept);
     return destructions.orderPerson(turn, {
       request,
       ground,
@@ -270,7 +272,7 @@ export class Erasures {
    * Seals under the person's key again what an earlier try took from it for a duty that is over since: before the erasure
    * was ordered a hold, or other rules, came in between.
    */
-  async #endDuties({ subject, person, tags }: Known): Promise<void> {
+  async #endDuties({ subject, person, tags, turn }: Known): Promise<void> {
     const { storage, secrets, random, rules, subjects } = this.#options;
     const own = new Set(tags.map(({ tag }) => encodeHex(tag)));
     for (const index of await subjects.keptOf(subject)) {
@@ -285,24 +287,34 @@ export class Erasures {
       const { class: under } = decodeSealed(decodeSealedRow(row).bytes);
       const value = sealAnew({ secrets, random, row, leaf, class: under, keepPerson: false, person });
       if (value === undefined) continue;
-      const { table, key } = keptRow(index, person);
-      await storage.putRows([
-        { table: TABLE.sealed, key: indexKey(index), value },
-        { table, key, value: null },
-      ]);
+      await this.#inTurn(turn, async () => {
+        const [changed] = await writeResealed(storage, [{ index, before: row, after: value }]);
+        const { table, key } = keptRow(index, person);
+        if (changed === undefined) await storage.deleteRows(table, [key]);
+      });
     }
+  }
+
+  /** Does what nobody else may come between of: within the turn that is taken, or one of its own. */
+  async #inTurn<T>(turn: Turn | undefined, work: () => Promise<T>): Promise<T> {
+    return turn === undefined ? this.#options.sequencer.alone(work) : work();
   }
 
   /** Seals anew, without the person's key, what a duty keeps of the entries from index `from` on. */
   async #keepDuties(known: Known, from: number, kept: Kept): Promise<void> {
-    const { person, tags } = known;
+    const { person, tags, turn } = known;
     const { storage, secrets, random, rules, subjects } = this.#options;
     if (from === 0) await this.#endDuties(known);
     if (!this.#hasDuties) return;
-    let rows: Row[] = [];
+    let resealed: (Resealed & { readonly class: string })[] = [];
     const flush = async (): Promise<void> => {
-      if (rows.length > 0) await storage.putRows(rows);
-      rows = [];
+      const written = resealed;
+      resealed = [];
+      // The row beside first: without the person's key no tag leads to what is kept.
+      const write = async (): Promise<Resealed[]> => writeResealed(storage, written, (at) => [keptRow(at, person)]);
+      const changed = new Set(await this.#inTurn(turn, write));
+      // What a hold sealed anew meanwhile is the hold's to keep.
+      for (const entry of written) if (!changed.has(entry)) kept.set(entry.class, (kept.get(entry.class) ?? 0) + 1);
     };
     for (const tag of tags) {
       for await (const { index, leaf } of subjects.walk(tag, from)) {
@@ -314,10 +326,8 @@ export class Erasures {
         if (decodeSealed(decodeSealedRow(row).bytes).class !== leaf.class) continue;
         const anew = sealAnew({ secrets, random, row, leaf, class: leaf.class, keepPerson: false });
         if (anew === undefined) continue;
-        kept.set(leaf.class, (kept.get(leaf.class) ?? 0) + 1);
-        // First, so that what is kept can be found: without the person's key no tag leads to it.
-        rows.push(keptRow(index, person), { table: TABLE.sealed, key: indexKey(index), value: anew });
-        if (rows.length >= STEP) await flush();
+        resealed.push({ index, before: row, after: anew, class: leaf.class });
+        if (resealed.length >= STEP) await flush();
       }
     }
     await flush();

@@ -1,6 +1,6 @@
 /** Retention: the keys of class-days whose time is over are destroyed, and their sealed events removed from the disk. */
 import { decodeLeaf, decodeSealed, newEventId } from "@tallystick/events";
-import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
+import { type LogStorage, indexKey } from "@tallystick/storage";
 import type { LogClock } from "../clock.ts";
 import { LogError } from "../error.ts";
 import { type LogSecrets, classDayName, decodeSealedRow } from "../keys.ts";
@@ -13,7 +13,7 @@ import type { ClassDayOrder, Destructions } from "./destructions.ts";
 import { type HeldEntry, type HoldRecord, type Holds, holdClass, isHoldClass } from "./holds.ts";
 import { type ClassDayRow, classDayKey, decodeClassDay, encodeClassDay, parseClassDayKey } from "./ledger.ts";
 import { type DestructionRecord, pendingRecords, recordRows } from "./record.ts";
-import { sealAnew } from "./sealing.ts";
+import { type Resealed, sealAnew, writeResealed } from "./sealing.ts";
 
 /** Entries that are read in one go. */
 const STEP = 1024;
@@ -171,8 +171,8 @@ export class Retention {
     holds: readonly HoldRecord[],
     { from, to }: { readonly from: number; readonly to: number },
   ): Promise<number> {
-    const { storage, secrets, random } = this.#options;
-    const rows: Row[] = [];
+    const { storage, secrets, random, sequencer } = this.#options;
+    const resealed: Resealed[] = [];
     const added = new Map<string, ClassDayRow>();
     let kept = 0;
     for await (const { index, row, leaf, sealedClass } of this.#entriesIn(scope, { from, to })) {
@@ -186,7 +186,7 @@ export class Retention {
       const name = holdClass(hold);
       const anew = sealAnew({ secrets, random, row, leaf, class: name, keepPerson: true });
       if (anew === undefined) continue;
-      rows.push({ table: TABLE.sealed, key: indexKey(index), value: anew });
+      resealed.push({ index, before: row, after: anew });
       const key = classDayKey(name, scope.day);
       const known = added.get(key) ?? (await this.#readClassDay(key));
       added.set(key, {
@@ -196,12 +196,14 @@ export class Retention {
         atLeastDays: 0,
       });
     }
-    if (rows.length === 0) return kept;
+    if (resealed.length === 0) return kept;
     // First the key, then what is sealed under it.
     await secrets.sync();
     const ledger = [...added].map(([key, row]) => ({ table: TABLE.classDay, key, value: encodeClassDay(row) }));
-    await storage.putRows([...ledger, ...rows]);
-    return kept + rows.length;
+    await storage.putRows(ledger);
+    const changed = await sequencer.alone(async () => writeResealed(storage, resealed));
+    // An erasure sealed some of them anew meanwhile: they are looked at again.
+    return changed.length === 0 ? kept + resealed.length : this.#keepStep(scope, holds, { from, to });
   }
 
   async #readClassDay(key: string): Promise<ClassDayRow | undefined> {
