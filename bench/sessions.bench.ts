@@ -1,9 +1,13 @@
 /** What the guard adds to a request: `check()` on the memory store, over a thousand sessions, with a log that takes all. */
+import { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
 import { createMemorySessionStore, createSessions } from "@tallystick/sessions";
+import { guard } from "@tallystick/sessions/express";
 
 const SESSIONS = 1000;
 const WARM_UP = 5000;
 const CALLS = 50_000;
+const socket = new Socket();
 
 /** Runs the benchmarks and prints a row for each. */
 export async function run(): Promise<void> {
@@ -20,6 +24,7 @@ export async function run(): Promise<void> {
   let turn = 0;
   const next = (): string => tokens[(turn += 1) % SESSIONS] ?? "";
   const source = { ip: "192.0.2.7" };
+  const guarded = guard(sessions);
   const calls: Readonly<Record<string, () => Promise<unknown>>> = {
     "check, in the background": async () => sessions.check(next(), { activity: false, source }),
     "check, as activity": async () => {
@@ -28,6 +33,13 @@ export async function run(): Promise<void> {
     },
     "check, with a step-up asked for": async () =>
       sessions.check(next(), { activity: false, reauth: { maxAge: "30d" }, source }),
+    "guard, of a whole request": async () => {
+      now += 1;
+      const { request, response } = exchange(`session=${next()}`);
+      await new Promise((resolve) => guarded(request, response, resolve));
+      response.emit("close");
+    },
+    "the request alone, without a guard": async () => exchange(`session=${next()}`),
     "check, of a stranger": async () => sessions.check("nobody", { source }),
   };
   for (const [name, call] of Object.entries(calls)) {
@@ -36,6 +48,15 @@ export async function run(): Promise<void> {
     const figures = `${cpuUs.toFixed(1).padStart(6)} µs of CPU, ${wallUs.toFixed(1).padStart(6)} µs in all`;
     process.stdout.write(`${name.padEnd(34)} ${figures}\n`);
   }
+}
+
+/** A request and its answer, as node:http makes them, on a socket that leads nowhere. */
+function exchange(cookie: string): { request: IncomingMessage; response: ServerResponse } {
+  const request = new IncomingMessage(socket);
+  Object.assign(request.headers, { cookie, "user-agent": "Mozilla/5.0 (X11; Linux x86_64)", host: "app.example" });
+  request.method = "GET";
+  request.url = "/app/notes?page=2";
+  return { request, response: new ServerResponse(request) };
 }
 
 /** Per call: the processor's time, which no neighbour on the machine changes much, and the clock's. */

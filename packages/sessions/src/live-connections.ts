@@ -34,18 +34,13 @@ export class LiveConnections {
   add(connection: Connection): () => void {
     this.#connections.add(connection);
     this.#timer ??= setInterval(() => void this.#look(), LOOK_INTERVAL_MS).unref();
-    return () => this.#remove(connection);
-  }
-
-  #remove(connection: Connection): void {
-    this.#connections.delete(connection);
-    if (this.#connections.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    return () => void this.#connections.delete(connection);
   }
 
   async #look(): Promise<void> {
     if (this.#looking) return;
+    // Here and not when the last one goes: most are of requests, which come and go by the thousand.
+    if (this.#connections.size === 0) this.#rest();
     this.#looking = true;
     const byUser = Map.groupBy(
       [...this.#connections].filter(({ isLive }) => isLive()),
@@ -55,11 +50,16 @@ export class LiveConnections {
     this.#looking = false;
   }
 
+  #rest(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
   async #lookAt(user: string, connections: readonly Connection[]): Promise<void> {
     const alive = await this.#aliveIds(user);
     for (const connection of connections) {
       if (alive?.has(connection.session.id) === true) continue;
-      this.#remove(connection);
+      this.#connections.delete(connection);
       connection.close(alive === undefined ? "session-state-unavailable" : "session-expired");
     }
   }

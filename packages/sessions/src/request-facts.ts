@@ -71,11 +71,11 @@ function plainAddress(text: string | undefined): string | undefined {
   return isIP(mapped) === 0 ? undefined : mapped;
 }
 
+/** What no event bears: control characters, and what ends a line. */
+const UNFIT = /[\p{Cc}\p{Zl}\p{Zp}]+/u;
+
 /** One line of text, as events want it. */
 function line(text: string, charsMax: number): string {
-  return text
-    .slice(0, charsMax)
-    .toWellFormed()
-    .replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ")
-    .trim();
+  const cut = (text.length > charsMax ? text.slice(0, charsMax) : text).toWellFormed();
+  return (UNFIT.test(cut) ? cut.replaceAll(new RegExp(UNFIT, "gu"), " ") : cut).trim();
 }

@@ -72,15 +72,17 @@ export class RequestState {
   }
 }
 
-const states = new WeakMap<object, RequestState>();
+/** On the request itself: a map of requests, weak or not, costs more at each collection of garbage than all else here. */
+const STATE: unique symbol = Symbol("tallystick.request");
+
+interface Stateful {
+  [STATE]?: RequestState;
+}
 
 /** The state of a request, by the object that stands for it in its framework. */
 export function requestState(request: object, factsOf: () => RequestFacts): RequestState {
-  const known = states.get(request);
-  if (known !== undefined) return known;
-  const state = new RequestState(factsOf());
-  states.set(request, state);
-  return state;
+  const stateful: Stateful = request;
+  return (stateful[STATE] ??= new RequestState(factsOf()));
 }
 
 /** Begins a request's state with its way to the log. */
@@ -90,7 +92,8 @@ export function beginAudit(
   { log, settings }: { readonly log: AuditLog; readonly settings: HttpSettings },
 ): RequestAudit {
   const state = new RequestState(facts, settings);
-  states.set(request, state);
+  const stateful: Stateful = request;
+  stateful[STATE] = state;
   const audit = createRequestAudit(log, state);
   state.audit = audit;
   return audit;
@@ -98,14 +101,14 @@ export function beginAudit(
 
 /** @throws {TypeError} `audit(tally)` is not before whatever asks. */
 export function auditOfRequest(request: object): RequestAudit {
-  const audit = states.get(request)?.audit;
+  const audit = (request as Stateful)[STATE]?.audit;
   if (audit === undefined) throw new TypeError("auditOf: expected audit(tally) to be used before this");
   return audit;
 }
 
 /** @throws {TypeError} No guard is before whatever asks. */
 export function sessionOfRequest(request: object): SessionInfo {
-  const session = states.get(request)?.session;
+  const session = (request as Stateful)[STATE]?.session;
   if (session === undefined) throw new TypeError("sessionOf: expected guard(sessions) to be used before this");
   return session;
 }

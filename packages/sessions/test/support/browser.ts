@@ -27,6 +27,10 @@ export class Browser {
     return this.#fetch(path, { method: "POST", body: JSON.stringify(body), headers: init });
   }
 
+  async postText(path: string, body: string): Promise<Response> {
+    return this.#fetch(path, { method: "POST", body, headers: { "content-type": "text/plain" } });
+  }
+
   /** The same cookies, of which each goes its own way from now on. */
   copy(): Browser {
     const other = new Browser(this.url);
