@@ -60,7 +60,8 @@ export interface EndedChain {
   readonly reason: EndReason;
   /** The number of the next entry. */
   next: number;
-  readonly operations: ReadonlySet<string>;
+  /** What was attempted before, where there is any. */
+  readonly operations: ReadonlySet<string> | undefined;
 }
 
 export class SessionChain {
@@ -103,7 +104,12 @@ export class SessionChain {
   get ended(): EndedChain | undefined {
     const ended = this.#state?.ended ?? null;
     if (ended === null || this.#waiting.size > 0) return undefined;
-    return { at: ended.at, reason: ended.reason, next: this.#next, operations: this.#operations };
+    return {
+      at: ended.at,
+      reason: ended.reason,
+      next: this.#next,
+      operations: this.#operations.size === 0 ? undefined : this.#operations,
+    };
   }
 
   /** Whether the next entry waits for its document of limits. */

@@ -15,6 +15,10 @@ interface Span {
 /** Users of whom no session is open, the latest: the start of one of theirs may still be on its way to the log. */
 const USERS_KEPT = 10_000;
 const ENDED_KEPT_MS = 86_400_000;
+/** Sessions that are kept of a user, the latest: twice as many as a document can allow at once. */
+const SPANS_MAX = 2000;
+/** Starts that are judged anew when a session of the user ends; the others are at the end of the log. */
+const JUDGED_MAX = 64;
 
 /** Memory: the open sessions, those that ended while another one of the same user was open, and a bounded list of users. */
 export class ReplayUsers {
@@ -34,11 +38,13 @@ export class ReplayUsers {
     const kept = spans.filter(
       ({ endedAt = Infinity, isJudged }) => !isJudged || endedAt > span.startedAt - ENDED_KEPT_MS,
     );
-    kept.push({ ...span, isJudged: false });
+    const added = { ...span, isJudged: false };
+    kept.push(added);
+    if (kept.length > SPANS_MAX) kept.shift();
     kept.sort((one, other) => one.startedAt - other.startedAt || one.index - other.index);
     this.#users.set(user, kept);
     this.#idle.delete(user);
-    this.#judge(kept);
+    this.#judge(kept, [added]);
   }
 
   ended(user: string, session: string, endedAt: number): void {
@@ -46,7 +52,7 @@ export class ReplayUsers {
     const span = spans.find((each) => each.session === session);
     if (span === undefined) return;
     span.endedAt = endedAt;
-    this.#judge(spans);
+    this.#judge(spans, spans.filter(({ isJudged }) => !isJudged).slice(0, JUDGED_MAX));
     if (spans.every((each) => each.endedAt !== undefined && each.isJudged)) this.#retire(user);
   }
 
@@ -58,12 +64,11 @@ export class ReplayUsers {
     this.#users.delete(oldest);
   }
 
-  /** Judges every start of which it is clear which others were open. */
-  #judge(spans: readonly Span[]): void {
-    for (const [at, span] of spans.entries()) {
-      if (span.isJudged) continue;
+  /** Judges each start of which it is clear which others were open. */
+  #judge(spans: readonly Span[], starts: readonly Span[]): void {
+    for (const span of starts) {
       const max = this.#policies.sessionsMax(span.startedAt);
-      const others = spans.slice(0, at).filter(({ endedAt = Infinity }) => endedAt > span.startedAt);
+      const others = spans.slice(0, spans.indexOf(span)).filter(({ endedAt = Infinity }) => endedAt > span.startedAt);
       const sure = others.filter(({ endedAt }) => endedAt !== undefined);
       if (others.length < max) span.isJudged = true;
       else if (sure.length >= max) this.#tooMany(span, sure.length, max);
@@ -72,7 +77,12 @@ export class ReplayUsers {
 
   /** Call once, when every session that has no end was given the time at which it would end. */
   finish(): void {
-    for (const spans of this.#users.values()) this.#judge(spans);
+    for (const spans of this.#users.values()) {
+      this.#judge(
+        spans,
+        spans.filter(({ isJudged }) => !isJudged),
+      );
+    }
   }
 
   #tooMany(span: Span, others: number, max: number): void {

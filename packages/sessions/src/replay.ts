@@ -61,7 +61,7 @@ const LOOKED_AT_MAX = 1000;
 /**
  * Feed it every entry of a log, in order, from index 0.
  *
- * Memory: the sessions that are open, about 2 KiB each, and a row of about 200 bytes for each of the latest million that
+ * Memory: the sessions that are open, about 2 KiB each, and a row of about 500 bytes for each of the latest million that
  * ended. Both are bounded; of what lies beyond, the report says how much it was.
  */
 export class SessionReplay {
@@ -227,7 +227,7 @@ export class SessionReplay {
     { index, at, event }: { index: number; at: number; event: TallyEvent },
   ): void {
     this.#counts.events += 1;
-    if (!isAccepted(event) || at < ended.at || ended.operations.has(event.operation ?? "")) return;
+    if (!isAccepted(event) || at < ended.at || ended.operations?.has(event.operation ?? "") === true) return;
     if (at >= ended.at + APPLICATION_TOLERANCE_MS) this.#findAfterEnd(ended, session, index, event.type);
     else {
       const text = `${event.type} within a minute after ${timeOf(ended.at)}, when it was over`;
