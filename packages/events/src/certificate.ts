@@ -138,9 +138,12 @@ export function coversLeaf({ scope, before }: Certificate, index: number, leaf: 
   return scope.tags.some(([listed]) => listed === tag);
 }
 
-/** The tag of the person whom an entry is about; `undefined` where it is about nobody. */
-export function personTag({ subject, actor }: Pick<Leaf, "subject" | "actor">): Uint8Array | undefined {
-  return (subject ?? actor)?.tag;
+/**
+ * The tag of the person whom an entry is about; `undefined` where it is about nobody. What the log says of itself is
+ * nobody's to erase: else whoever read could have the record of it destroyed.
+ */
+export function personTag(leaf: Pick<Leaf, "class" | "subject" | "actor">): Uint8Array | undefined {
+  return leaf.class === "log" ? undefined : (leaf.subject ?? leaf.actor)?.tag;
 }
 
 const FIELDS = [

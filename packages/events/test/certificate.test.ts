@@ -210,6 +210,10 @@ describe("coversLeaf", () => {
     expect(coversLeaf(ofPerson, 7, leafOf({ session: chain(TAG), tenant: chain(TAG) }))).toBe(false);
     expect(coversLeaf(ofPerson, 7, leafOf({}))).toBe(false);
   });
+
+  test("what the log says of itself is covered by no person's certificate: the record of reads stays", () => {
+    expect(coversLeaf(ofPerson, 7, leafOf({ class: "log", actor: chain(TAG) }))).toBe(false);
+  });
 });
 
 /** The value with what stands somewhere within it replaced. */

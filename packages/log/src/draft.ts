@@ -4,7 +4,16 @@
  * Decides against what is stored plus what this same commit already holds; touches nothing until it is committed.
  */
 import { HASH_BYTES, encodeHex, equalBytes, hashLeaf, hashLeaves } from "@tallystick/core";
-import { type Leaf, dayOf, decodeLeaf, decodeOpening, encodeCbor, encodeLeaf, streamId } from "@tallystick/events";
+import {
+  type Leaf,
+  catalogueEntry,
+  dayOf,
+  decodeLeaf,
+  decodeOpening,
+  encodeCbor,
+  encodeLeaf,
+  streamId,
+} from "@tallystick/events";
 import { type LogStorage, type Row, type Run, StorageError, indexKey } from "@tallystick/storage";
 import { type Candidate, type OwnContext, type OwnEvent, type SentCandidate, ownCandidate } from "./candidate.ts";
 import { CHAIN_KINDS, type ChainEnds } from "./chain-ends.ts";
@@ -397,7 +406,7 @@ export class Draft {
     const day = dayOf(this.#loggedAt);
     const sealed = secrets.sealAll(candidates, day, random);
     const ledger = await this.#context.ledger.extend(
-      this.#placed.map(({ candidate, index }) => ledgerEntry(candidate, index)),
+      this.#placed.map(({ candidate, index }) => this.#ledgerEntry(candidate, index)),
       day,
     );
     const first = this.#base.size;
@@ -415,6 +424,21 @@ export class Draft {
       // What stands before a log.head in the same commit, such as the stream.start that it caused, did not come since.
       others: types.lastIndexOf("log.head") < types.length - 1,
       headLogged: types.includes("log.head"),
+    };
+  }
+
+  #ledgerEntry({ class: retentionClass, type, actor, subject, day }: Candidate, index: number): LedgerEntry {
+    const hasPerson = actor !== undefined || subject !== undefined;
+    // Types of the log's own nobody else can send; their actors are credentials.
+    const reference =
+      actor !== undefined && catalogueEntry(type)?.reporter === "log"
+        ? this.#context.secrets.existingReference(actor)
+        : undefined;
+    return {
+      class: retentionClass,
+      index,
+      personDay: hasPerson ? day : undefined,
+      credential: reference === undefined ? undefined : encodeHex(reference),
     };
   }
 
@@ -464,11 +488,6 @@ export class Draft {
     for (const [key, value] of this.#pinned) rows.push({ table: TABLE.pinned, key, value });
     return rows;
   }
-}
-
-function ledgerEntry({ class: retentionClass, actor, subject, day }: Candidate, index: number): LedgerEntry {
-  const hasPerson = actor !== undefined || subject !== undefined;
-  return { class: retentionClass, index, personDay: hasPerson ? day : undefined };
 }
 
 const NO_TAGS: Tags = { session: null, actor: null, subject: null, tenant: null };

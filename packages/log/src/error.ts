@@ -6,7 +6,7 @@ import { TallystickError } from "@tallystick/core";
  * `outcome-unknown` (with the same id: nothing is logged twice).
  * Somebody has to look: `keys-unavailable`, `log-stopped`, `log-rolled-back`, `log-forked`, `log-corrupt`, `clock-jumped`.
  * The caller's: `forbidden`, `event-refused`, `id-conflict`, `erased`, `sequence-gap`, `stream-malformed`, `sender-key-unknown`,
- * `batch-refused`, `index-unknown`, `key-lost`, `size-unknown`, `subject-unknown`, `destruction-unknown`, `hold-unknown`.
+ * `batch-refused`, `index-unknown`, `key-lost`, `size-unknown`, `subject-unknown`, `subject-refused`, `destruction-unknown`, `hold-unknown`.
  */
 export type LogErrorCode =
   | "batch-refused"
@@ -34,6 +34,7 @@ export type LogErrorCode =
   | "sequence-gap"
   | "size-unknown"
   | "stream-malformed"
+  | "subject-refused"
   | "subject-unknown";
 
 /** A failed operation of a log, or one that it had to refuse. */

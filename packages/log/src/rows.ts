@@ -45,6 +45,8 @@ export const TABLE = {
   keyEpoch: "key-epoch",
   /** Index and person's reference: entries that a duty keeps of a person who was erased. */
   kept: "kept",
+  /** References of credentials that the log itself names as those who read or order: no subjects of an erasure. */
+  credential: "credential",
   /** Id → a legal hold. */
   hold: "hold",
   /** Kind and id → what was noted last of a key or token; the kind alone → that it was noted at all. */

@@ -61,7 +61,7 @@ export const DISPOSITION_ROUTES: readonly Route[] = [
       },
       200: { description: "Done already", mediaType: JSON_TYPE, schema: schemas.destruction },
     },
-    problems: [...UNREAD, ...UNLOGGED, "subject-unknown"],
+    problems: [...UNREAD, ...UNLOGGED, "subject-refused", "subject-unknown"],
     handle: async (call) => withApproval(call, ERASE, await readValue(call, schemas.eraseBody)),
   }),
   route({
@@ -207,6 +207,7 @@ export const DISPOSITION_ROUTES: readonly Route[] = [
       "approval-invalid",
       "approval-outdated",
       "approval-by-same-person",
+      "subject-refused",
       "subject-unknown",
       "hold-unknown",
       "rules-malformed",

@@ -116,6 +116,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "storage-rolled-back": STORAGE,
   "storage-unavailable": STORAGE,
   "stream-malformed": { status: 422, title: "The stream does not begin as it must" },
+  "subject-refused": { status: 422, title: "A credential cannot be erased" },
   "subject-unknown": { status: 404, title: "Nothing is held about this subject" },
   "tile-malformed": MALFORMED,
   "tls-unusable": OURS,

@@ -143,7 +143,8 @@ export interface Disposition {
    * Erases a person: all events about them are unreadable when it resolves, and their key is destroyed once the order is
    * witnessed. A person who comes back gets a new key.
    *
-   * @throws {LogError} `subject-unknown`: nothing is held about them.
+   * @throws {LogError} `subject-unknown`: nothing is held about them; `subject-refused`: it is the id of a credential, whose
+   *   reads and orders the log records.
    */
   erase(input: EraseInput): Promise<Destruction>;
   /** The newest first. */

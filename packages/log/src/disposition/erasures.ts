@@ -79,6 +79,7 @@ export class Erasures {
     const ground = input.ground.trim();
     if (ground.length === 0 || ground.length > GROUND_CHARS_MAX || !isOneLine(ground))
       throw new RangeError(`ground: expected 1 to ${GROUND_CHARS_MAX} characters on one line`);
+    await this.#refuseCredential(input.subject);
     const wish = { ...input, ground, request };
     const first = await sequencer.alone(async (turn) => {
       const known = await readRecord(storage, request);
@@ -152,6 +153,16 @@ export class Erasures {
       tags: tags.map(({ tag, count, last }) => [encodeHex(tag), count, last]),
       kept: keptOf(kept),
     });
+  }
+
+  /** What was read, and by which credential, is no credential's to erase. @throws {LogError} `subject-refused` */
+  async #refuseCredential(subject: string): Promise<void> {
+    const { secrets, storage } = this.#options;
+    const reference = secrets.existingReference(subject);
+    if (reference === undefined) return;
+    if ((await storage.getRow(TABLE.credential, encodeHex(reference))) === undefined) return;
+    const text = "this is the id of a credential that the log names as one who read or ordered: that record stays";
+    throw new LogError("subject-refused", text);
   }
 
   /** @throws {LogError} `subject-unknown` */

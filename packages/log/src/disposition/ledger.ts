@@ -23,6 +23,8 @@ export interface LedgerEntry {
   readonly index: number;
   /** Of the event's own time, where it has tags of persons. */
   readonly personDay: number | undefined;
+  /** What the key store calls a credential that the log itself names. */
+  readonly credential: string | undefined;
 }
 
 /** The days first, so that a scan begins with what is due first. */
@@ -63,6 +65,7 @@ export class Ledger {
   readonly #options: LedgerOptions;
   readonly #classDays = new Lru<ClassDayRow>(KEPT_MAX);
   readonly #eventDays = new Lru<true>(KEPT_MAX);
+  readonly #credentials = new Lru<true>(KEPT_MAX);
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -70,7 +73,11 @@ export class Ledger {
 
   /** The rows of a commit whose entries are logged on `day`. A commit that fails ends the log, so nothing is taken back. */
   async extend(entries: readonly LedgerEntry[], day: number): Promise<Row[]> {
-    return [...(await this.#extendClassDays(entries, day)), ...(await this.#extendEventDays(entries))];
+    return [
+      ...(await this.#extendClassDays(entries, day)),
+      ...this.#extendEventDays(entries),
+      ...this.#extendCredentials(entries),
+    ];
   }
 
   async #extendClassDays(entries: readonly LedgerEntry[], day: number): Promise<Row[]> {
@@ -116,7 +123,17 @@ export class Ledger {
     return known;
   }
 
-  async #extendEventDays(entries: readonly LedgerEntry[]): Promise<Row[]> {
+  #extendCredentials(entries: readonly LedgerEntry[]): Row[] {
+    const fresh = new Set<string>();
+    for (const { credential } of entries)
+      if (credential !== undefined && this.#credentials.get(credential) === undefined) fresh.add(credential);
+    return [...fresh].map((key) => {
+      this.#credentials.set(key, true);
+      return { table: TABLE.credential, key, value: encodeCbor([]) };
+    });
+  }
+
+  #extendEventDays(entries: readonly LedgerEntry[]): Row[] {
     const fresh = new Set<string>();
     for (const { personDay } of entries) {
       if (personDay === undefined) continue;

@@ -170,6 +170,15 @@ describe("erasing a person", () => {
     expect(log.size()).toBe(size);
   });
 
+  test("of a credential is refused: the record of who read stays", async () => {
+    const log = await filled(await createSite());
+    await log.readEvent({ index: 0, reader: "officer-1" });
+    const erase = log.disposition.erase({ subject: "officer-1", ground: "asked", by: "officer-1" });
+    await expect(erase).rejects.toMatchObject({ code: "subject-refused" });
+    const { event: read } = await log.readEvent({ index: log.size() - 1, reader: "auditor" });
+    expect(read).toMatchObject({ type: "log.read", actor: { id: "officer-1" } });
+  });
+
   test("one request is one erasure, however often it is sent", async () => {
     const log = await filled(await createSite());
     const input = { subject: "u1", ground: "asked", by: "officer-1", request: REQUEST };
