@@ -27,13 +27,13 @@ const LIBRARIES = [
 /** Hono's middleware can be chained. */
 const LINES_MAX: Readonly<Record<string, number>> = { hono: 15, express: 18, fastify: 18 };
 
-/** The same limits as the page's, over a store and a log whose clock the test sets. */
+/** The same limits as the page's, over a store whose clock the test sets. */
 const TALLY_UNDER_TEST = `
 import { createTestTallystick } from "@tallystick/testing";
 import { createMemorySessionStore, createSessions } from "@tallystick/sessions";
 
 let now = ${T0};
-export const tally = createTestTallystick({ now: () => now });
+export const tally = createTestTallystick();
 const store = createMemorySessionStore({ now: () => now });
 export const sessions = createSessions(tally, { idle: "30m", absolute: "8h", store, sweepIntervalMs: 50 });
 process.on("message", async (message: { now?: number }) => {

@@ -25,7 +25,7 @@ export interface WebScene extends AsyncDisposable {
   readonly sessions: Sessions;
   readonly tally: TestTallystick;
   readonly store: SessionStore;
-  /** Sets the clock of store and log to so long after the start. */
+  /** Sets the store's clock to so long after the start. */
   readonly at: (afterMs: number) => void;
   /** A browser without cookies. */
   readonly browser: () => Browser;
@@ -47,7 +47,8 @@ export interface WebSceneOptions {
 
 export async function webScene(framework: string, options: WebSceneOptions = {}): Promise<WebScene> {
   let now = T0;
-  const tally = createTestTallystick({ now: () => now + (options.clockErrorMs ?? 0), failuresPerMinute: 0 });
+  // The log has a clock of its own: what the test sets is the store's, which counts.
+  const tally = createTestTallystick({ now: () => Date.now() + (options.clockErrorMs ?? 0), failuresPerMinute: 0 });
   const store = options.store ?? createMemorySessionStore({ now: () => now });
   const limits = { ...LIMITS, ...options.limits };
   const sessions = createSessions(tally, { sweepIntervalMs: 0, ...limits, store });
