@@ -9,4 +9,9 @@ declare module "@tallystick/client" {
   }
 }
 
-extendTallystick("sessions", (tally) => (options = {}) => createSessions(tally, options));
+extendTallystick(
+  "sessions",
+  (tally) =>
+    (options = {}) =>
+      createSessions(tally, options),
+);

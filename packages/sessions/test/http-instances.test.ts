@@ -10,7 +10,7 @@ import { MINUTE, T0 } from "./support/policies.ts";
 import { FRAMEWORKS } from "./support/web-app.ts";
 import { type WebScene, refusalOf, remainingOf, webScene } from "./support/web-scene.ts";
 
-const CHILD = join(import.meta.dirname, "support/web-child.ts");
+const CHILD = new URL("support/web-child.ts", import.meta.url).pathname;
 const BACKGROUND = { "tallystick-activity": "background" };
 
 interface RunningChild {
