@@ -20,12 +20,16 @@ const manifests = readdirSync(join(root, "packages")).map(
   (name) => JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8")) as Manifest,
 );
 const names = manifests.map(({ name }) => name);
-/** Everything that can be imported: "@tallystick/core", "@tallystick/client/node". */
-const modules = manifests.flatMap(({ name, exports }) =>
-  Object.keys(exports)
-    .filter((path) => path !== "./package.json")
-    .map((path) => name + path.slice(1)),
-);
+/** Of use only beside a library that whoever wants it installs: here it is not. */
+const WITH_PEER = { module: "@tallystick/sessions/better-auth", peer: "better-auth" };
+/** Everything else that can be imported: "@tallystick/core", "@tallystick/client/node". */
+const modules = manifests
+  .flatMap(({ name, exports }) =>
+    Object.keys(exports)
+      .filter((path) => path !== "./package.json")
+      .map((path) => name + path.slice(1)),
+  )
+  .filter((module) => module !== WITH_PEER.module);
 
 let folder: string;
 let app: string;
@@ -63,6 +67,11 @@ describe("a packed package", () => {
   test.each(modules)("%s can be imported", async (name) => {
     const code = `console.log(typeof await import(${JSON.stringify(name)}))`;
     expect(await run("node", ["--input-type=module", "--eval", code], app)).toBe("object\n");
+  });
+
+  test("the plugin for a library names that library where it is not installed", async () => {
+    const code = `await import(${JSON.stringify(WITH_PEER.module)}).catch(({ message }) => console.log(message))`;
+    expect(await run("node", ["--input-type=module", "--eval", code], app)).toContain(`'${WITH_PEER.peer}'`);
   });
 
   test("the SDK can be loaded by require() from CommonJS", async () => {

@@ -19,6 +19,8 @@ import { alteredProofs, flipped, flippedEverywhere } from "./mutations.ts";
 import { ReferenceTree } from "./reference-tree.ts";
 
 const SIZE_MAX = 130;
+/** Each proof is altered in dozens of ways. */
+const ALTERED_SIZE_MAX = 80;
 const entries = someEntries(SIZE_MAX + 1);
 const leafHashes = entries.map(hashLeaf);
 const reference = ReferenceTree.of(entries);
@@ -31,9 +33,13 @@ const fail = (): never => {
   throw new Error("out of range");
 };
 
-/** Every pair with `low` below `high` (or equal), up to the largest size. */
-function* pairs(highMin: number, lowMax: (high: number) => number): Generator<[low: number, high: number]> {
-  for (let high = highMin; high <= SIZE_MAX; high += 1) {
+/** Every pair with `low` below `high` (or equal), up to a size. */
+function* pairs(
+  highMin: number,
+  lowMax: (high: number) => number,
+  highMax: number = SIZE_MAX,
+): Generator<[low: number, high: number]> {
+  for (let high = highMin; high <= highMax; high += 1) {
     for (let low = 0; low <= lowMax(high); low += 1) yield [low, high];
   }
 }
@@ -57,7 +63,7 @@ describe("inclusion proofs", () => {
   });
 
   test("C-252 fail when any hash is altered, left out, added or moved", () => {
-    for (const [index, size] of pairs(1, (size) => size - 1)) {
+    for (const [index, size] of pairs(1, (size) => size - 1, ALTERED_SIZE_MAX)) {
       const leafHash = leaf(index);
       const rootHash = root(size);
       const proof = proveInclusion({ index, size, getNode });
@@ -182,7 +188,7 @@ describe("consistency proofs", () => {
   });
 
   test("C-252 fail when any hash is altered, left out, added or moved", () => {
-    for (const [from, to] of pairs(0, (to) => to)) {
+    for (const [from, to] of pairs(0, (to) => to, ALTERED_SIZE_MAX)) {
       const proof = proveConsistency({ from, to, getNode });
       const claim = { from, to, fromRootHash: root(from), toRootHash: root(to), proof };
       const refused = (proof: Hash[]): boolean =>

@@ -25,7 +25,11 @@ class EventStream {
   }
 
   async #read({ body }: Response): Promise<void> {
-    for await (const bytes of body ?? []) this.text += Buffer.from(bytes).toString();
+    try {
+      for await (const bytes of body ?? []) this.text += Buffer.from(bytes).toString();
+    } catch {
+      // Cut off, as a server may that ends: over all the same.
+    }
     this.ended = true;
   }
 }

@@ -79,11 +79,11 @@ export class Erasures {
     const ground = input.ground.trim();
     if (ground.length === 0 || ground.length > GROUND_CHARS_MAX || !isOneLine(ground))
       throw new RangeError(`ground: expected 1 to ${GROUND_CHARS_MAX} characters on one line`);
-    await this.#refuseCredential(input.subject);
     const wish = { ...input, ground, request };
     const first = await sequencer.alone(async (turn) => {
       const known = await readRecord(storage, request);
       if (known !== undefined) return known;
+      await this.#refuseCredential(wish.subject);
       // Sealing anew what a duty keeps may take long: from before it begins a crash must not make the wish forgotten.
       if (this.#hasDuties) {
         await this.#tagsOf(wish.subject);
