@@ -105,7 +105,7 @@ class Run {
     this.#faults.begin();
     this.#world.schedule(MINUTE_MS, () => this.#plant(), { what: "bug" });
     const random = this.#world.random("length");
-    await this.#world.runUntil(this.#world.nowMs + random.between(1, 2.5) * MINUTE_MS);
+    await this.#world.runUntil(this.#world.nowMs + random.between(1.5, 4) * MINUTE_MS);
     if (random.chance(NIGHTS)) await this.#sleepAndWake(random.between(70, 120) * MINUTE_MS);
     this.#site.isLoaded = false;
     this.#faults.heal();
