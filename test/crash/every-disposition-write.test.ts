@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { failDispositionFileWrites, failDispositionStorageWrites } from "./every-disposition-write.ts";
 import type { Fault } from "./faulty-writes.ts";
 
-const [STORAGE_STEP, FILE_STEP] = [6, 40];
+const [STORAGE_STEP, FILE_STEP] = [6, 90];
 
 function anyBelow(step: number): number {
   return Math.floor(Math.random() * step);
@@ -20,5 +20,5 @@ test.each<Fault>(["before", "after", "torn"])(
 
 test("a write to a file, half of which lands, and the process ends: what was begun is completed", async () => {
   const points = { fault: "torn" as const, from: anyBelow(FILE_STEP), step: FILE_STEP };
-  expect(await failDispositionFileWrites(points)).toBeGreaterThan(1);
+  expect(await failDispositionFileWrites(points)).toBeGreaterThan(0);
 }, 120_000);
