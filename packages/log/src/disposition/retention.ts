@@ -91,13 +91,10 @@ export class Retention {
   }
 
   async #run(): Promise<RetentionRun> {
-    const { clock } = this.#options;
-    const reading = clock.read();
-    // A clock that is not believed must not end the time of anything: that could never be undone.
-    if (!reading.ok) throw new LogError("clock-jumped", reading.message, { details: { retryAfterSeconds: 60 } });
+    const now = this.#now();
     const due: Entry[] = [];
     for await (const entry of this.#entries()) {
-      if (entry.dueAt !== undefined && entry.dueAt <= reading.now) due.push(entry);
+      if (entry.dueAt !== undefined && entry.dueAt <= now) due.push(entry);
     }
     if (due.length > 0) await this.#options.beforeOrders();
     const destroyed: ClassDayScope[] = [];
@@ -146,6 +143,7 @@ export class Retention {
     }
   }
 
+  /** A clock that is not believed must not end the time of anything: that could never be undone. */
   #now(): number {
     const reading = this.#options.clock.read();
     if (!reading.ok) throw new LogError("clock-jumped", reading.message, { details: { retryAfterSeconds: 60 } });
