@@ -185,7 +185,12 @@ describe("receipt and verify", () => {
     const args = ["receipt", "0", ...as("auditor"), ...policy(), "--out"];
     await run(...args, at("0.tlog-proof"));
     const ran = await run(...args, "-");
-    expect(ran).toMatchObject({ code: 0, out: await readFile(at("0.tlog-proof"), "utf8"), err: "" });
+    expect([ran.code, ran.err]).toEqual([0, ""]);
+    // The log may have grown in between: then the two differ below the lines that name the format and the index.
+    const [head, written] = [ran.out, await readFile(at("0.tlog-proof"), "utf8")].map((text) => text.split("\n").slice(0, 3));
+    expect(head).toEqual(written);
+    await writeFile(at("stdout.tlog-proof"), ran.out);
+    expect((await run("verify", at("stdout.tlog-proof"), ...policy())).code).toBe(0);
     expect((await run(...args, "-", "--json")).code).toBe(3);
   });
 
