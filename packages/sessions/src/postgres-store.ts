@@ -58,10 +58,11 @@ class PostgresSessionStore implements SessionStore {
   }
 
   async now(): Promise<number> {
+    const asked = this.#clock.last;
     const [row] = await this.#query(`SELECT ${NOW} AS now, mark FROM tallystick_session_store`);
     if (row === undefined) throw new Error("postgres: the row of tallystick_session_store is gone");
     this.#told = Number(row["now"]);
-    const [mark, now] = [Number(row["mark"]), this.#clock.read(Number(row["mark"]))];
+    const [mark, now] = [Number(row["mark"]), this.#clock.read(Number(row["mark"]), asked)];
     if (now - mark >= MARK_INTERVAL_MS) await this.#query(MARK, [now]);
     return now;
   }

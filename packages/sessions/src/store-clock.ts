@@ -14,12 +14,21 @@ export class StoreClock {
     this.#now = now;
   }
 
-  /** @param mark - The latest time that others over the same store have seen. */
-  read(mark = 0): number {
-    const seen = Math.max(this.#last, mark);
+  /** The latest time that was read. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /**
+   * @param mark - The latest time that others over the same store have seen.
+   * @param asked - What `last` was when a clock far away was asked. Answers may come in another order than they were
+   *   given: one that is between the two is late, and does not say that the clock was set back.
+   */
+  read(mark = 0, asked: number = this.#last): number {
+    const seen = Math.max(asked, mark);
     const now = Math.floor(this.#now()) + this.#ahead;
     if (now < seen) this.#ahead += seen - now;
-    this.#last = Math.max(now, seen);
+    this.#last = Math.max(now, seen, this.#last);
     return this.#last;
   }
 }

@@ -137,6 +137,38 @@ describe("postgres", () => {
   });
 });
 
+describe("postgres, whose answers overtake each other", () => {
+  test("S19 an answer that comes late does not put the clock ahead of the server's", async () => {
+    const database = await PGlite.create();
+    const late: (() => void)[] = [];
+    let delays = false;
+    const store = await openPostgresSessionStore({
+      async query(text, values) {
+        const held = delays ? Promise.withResolvers<void>() : undefined;
+        delays = false;
+        const answer = await database.query(text, values);
+        if (held !== undefined) late.push(held.resolve);
+        await held?.promise;
+        return answer;
+      },
+    });
+    for (let round = 0; round < 20; round += 1) {
+      delays = true;
+      const first = store.now();
+      await database.query("SELECT pg_sleep(0.002)");
+      const second = await store.now();
+      late.pop()?.();
+      expect(await first).toBe(second);
+    }
+    const time = await store.now();
+    const { rows } = await database.query<{ now: number }>(
+      "SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now",
+    );
+    expect(time).toBeLessThanOrEqual(Number(rows[0]?.now));
+    await database.close();
+  });
+});
+
 const startRedis = findRedis();
 if (startRedis === undefined) {
   process.stderr.write("redis: skipped, there is no redis-server on this machine and Debian's cannot be fetched\n");
