@@ -178,27 +178,36 @@ function endable(body: ReadableStream<Uint8Array>, watch: (end: () => void) => (
   const reader = body.getReader();
   let stop: (() => void) | undefined;
   let isOver = false;
+  /** However it ends, it is not looked after any more: what has ended cannot be ended again. */
+  const over = (): void => {
+    isOver = true;
+    stop?.();
+  };
   return new ReadableStream<Uint8Array>({
     start(controller) {
       stop = watch(() => {
-        isOver = true;
+        if (isOver) return;
+        over();
         controller.close();
         // Whoever writes to it gets to know.
         void reader.cancel().catch(() => undefined);
       });
     },
     async pull(controller) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch((error: unknown) => {
+        over();
+        throw error;
+      });
       if (isOver) return;
       if (!done) {
         controller.enqueue(value);
         return;
       }
-      stop?.();
+      over();
       controller.close();
     },
     async cancel(reason) {
-      stop?.();
+      over();
       await reader.cancel(reason);
     },
   });

@@ -46,8 +46,11 @@ export class LiveConnections {
       [...this.#connections].filter(({ isLive }) => isLive()),
       ({ session }) => session.user,
     );
-    await Promise.all([...byUser].map(async ([user, connections]) => this.#lookAt(user, connections)));
-    this.#looking = false;
+    try {
+      await Promise.all([...byUser].map(async ([user, connections]) => this.#lookAt(user, connections)));
+    } finally {
+      this.#looking = false;
+    }
   }
 
   #rest(): void {
@@ -60,7 +63,16 @@ export class LiveConnections {
     for (const connection of connections) {
       if (alive?.has(connection.session.id) === true) continue;
       this.#connections.delete(connection);
-      connection.close(alive === undefined ? "session-state-unavailable" : "session-expired");
+      this.#close(connection, alive === undefined ? "session-state-unavailable" : "session-expired");
+    }
+  }
+
+  /** One that cannot be closed must not keep the others open, nor bring the process down. */
+  #close({ close }: Connection, reason: CloseReason): void {
+    try {
+      close(reason);
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error), "TallystickWarning");
     }
   }
 

@@ -1,10 +1,13 @@
 /** Event streams and WebSockets end with their session, with Hono, Express and Fastify. */
 import { once } from "node:events";
 import { describe, expect, test } from "vitest";
+import { Hono } from "hono";
 import { WebSocket } from "ws";
 import { createMemorySessionStore } from "@tallystick/sessions";
+import { guard } from "@tallystick/sessions/hono";
 import type { Browser } from "./support/browser.ts";
 import { MINUTE } from "./support/policies.ts";
+import { scene as storeScene } from "./support/setup.ts";
 import { FRAMEWORKS } from "./support/web-app.ts";
 import { refusalOf, remainingOf, webScene } from "./support/web-scene.ts";
 
@@ -134,3 +137,39 @@ describe.concurrent.each(Object.keys(FRAMEWORKS))("%s", (framework) => {
     expect([code, reason.toString()]).toEqual([1013, "session-state-unavailable"]);
   });
 });
+
+test(
+  "S16 an event stream that broke off neither stops the process nor keeps others open",
+  { timeout: 30_000 },
+  async () => {
+    const { sessions } = storeScene();
+    const app = new Hono();
+    app.get("/broken", guard(sessions), () =>
+      streamOf((controller) => controller.error(new Error("its source broke"))),
+    );
+    app.get("/whole", guard(sessions), () => streamOf(() => undefined));
+    const open = async (path: string, user: string): Promise<{ ended: Promise<string>; token: string }> => {
+      const { token } = await sessions.start({ user });
+      const response = await app.request(path, { headers: { authorization: `Bearer ${token}` } });
+      return { token, ended: response.text().catch((error: Error) => error.message) };
+    };
+    const [broken, early, late] = [await open("/broken", "u1"), await open("/whole", "u2"), await open("/whole", "u3")];
+    expect(await broken.ended).toBe("its source broke");
+    await Promise.all([sessions.end(broken.token), sessions.end(early.token)]);
+    expect(await early.ended).toBe("data: hello\n\n");
+    await sessions.end(late.token);
+    expect(await late.ended).toBe("data: hello\n\n");
+  },
+);
+
+function streamOf(then: (controller: ReadableStreamDefaultController<Uint8Array>) => void): Response {
+  let isFirst = true;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (isFirst) controller.enqueue(Buffer.from("data: hello\n\n"));
+      else then(controller);
+      isFirst = false;
+    },
+  });
+  return new Response(body, { headers: { "content-type": "text/event-stream" } });
+}
