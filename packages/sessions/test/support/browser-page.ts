@@ -1,15 +1,51 @@
 /** A page of a signed-in user in a real browser, whose server's clock and whose own a test sets. */
+import { randomUUID } from "node:crypto";
 import { type ServerType, serve } from "@hono/node-server";
 import type { SessionsOptions } from "@tallystick/sessions";
 import { guard, sessionRoutes, startSession } from "@tallystick/sessions/hono";
 import { Hono } from "hono";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { type Scene, scene } from "./setup.ts";
 
 /** The browser's clock is that wrong. */
 const DAY_MS = 86_400_000;
 /** A page asks at least so often. */
 const STEP_MS = 30_000;
+
+/**
+ * Counts what the page has asked for and not yet looked at. Whoever waits for an answer goes on at once when it is there, so
+ * it is counted down a task later. Answers are given up by `giveUp` instead of the machine's clock. Tabs hear what they are
+ * told in order: who has heard a ping has heard all before it.
+ */
+const COUNT_ASKED = `
+  window.underWay = 0;
+  window.waiting = [];
+  const count = (work) => async function (...args) {
+    underWay += 1;
+    try {
+      return await work.apply(this, args);
+    } finally {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => { underWay -= 1; port1.close(); };
+      port2.postMessage(0);
+    }
+  };
+  window.fetch = count(window.fetch);
+  Response.prototype.json = count(Response.prototype.json);
+  AbortSignal.timeout = (ms) => {
+    const controller = new AbortController();
+    waiting.push({ ms, giveUp: () => controller.abort(new DOMException("timed out", "TimeoutError")) });
+    return controller.signal;
+  };
+  window.heard = new Set();
+  const { BroadcastChannel } = window;
+  window.BroadcastChannel = class extends BroadcastChannel {
+    constructor(name) {
+      super(name);
+      window.channel = this;
+      this.addEventListener("message", ({ data }) => heard.add(data?.ping));
+    }
+  };`;
 
 const PAGE = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Accounts</title>
 <h1 id="secret">Balance of u_81: 1,234</h1><label>Note <input id="note"></label>
@@ -75,20 +111,20 @@ async function listening(app: Hono): Promise<{ server: ServerType; url: string }
 export class SignedIn {
   readonly context: BrowserContext;
   readonly #server: Server;
-  readonly #tabs: Tab[] = [];
+  readonly #tabs: Page[] = [];
 
   private constructor(context: BrowserContext, server: Server) {
     this.context = context;
     this.#server = server;
   }
 
-  static async in(
-    browser: Browser,
-    server: Server,
-    options: { colorScheme?: "light" | "dark" } = {},
-  ): Promise<SignedIn> {
-    const context = await browser.newContext({ ...options, viewport: { width: 900, height: 600 } });
-    await context.clock.install({ time: Date.now() + DAY_MS });
+  static async in(browser: Browser, server: Server, options: BrowserContextOptions = {}): Promise<SignedIn> {
+    const context = await browser.newContext({ viewport: { width: 900, height: 600 }, ...options });
+    const time = Date.now() + DAY_MS;
+    await context.clock.install({ time });
+    // Else it goes on by itself, as fast as the machine happens to be.
+    await context.clock.pauseAt(time);
+    await context.addInitScript(COUNT_ASKED);
     const signedIn = new SignedIn(context, server);
     await signedIn.signIn("u_81");
     return signedIn;
@@ -100,52 +136,39 @@ export class SignedIn {
 
   async tab(): Promise<Page> {
     const page = await this.context.newPage();
-    const tab = new Tab(page);
     await page.goto(this.#server.url);
     await page.waitForFunction("window.watch?.view.kind === 'page'", undefined, { polling: 20 });
-    this.#tabs.push(tab);
+    this.#tabs.push(page);
     return page;
   }
 
   /**
    * Lets time pass on the server and in all tabs, in steps, so that each tab can do what it does in that time. The server is
-   * ahead by a step at most.
+   * ahead by a step at most. No time passes otherwise: what a test waits for afterwards comes at once, by the page's clock.
    */
   async pass(ms: number, stepMs: number = STEP_MS): Promise<void> {
     for (let left = ms; left > 0; left -= stepMs) {
       const now = Math.min(stepMs, left);
       this.#server.pass(now);
-      for (const tab of this.#tabs) await tab.run(now);
-      for (const tab of this.#tabs) await tab.settled();
+      await this.context.clock.runFor(now);
+      await this.settled();
+    }
+  }
+
+  /** What the tabs asked for has come, and they have heard each other. */
+  async settled(): Promise<void> {
+    const polling = 5;
+    for (const tab of this.#tabs) await tab.waitForFunction("underWay === 0", undefined, { polling });
+    for (const tab of this.#tabs.length > 1 ? this.#tabs : []) {
+      const ping = randomUUID();
+      const isTold = await tab.evaluate(`"channel" in window && !channel.postMessage({ ping: "${ping}" })`);
+      if (isTold === false) continue;
+      const others = this.#tabs.filter((other) => other !== tab);
+      for (const other of others) await other.waitForFunction(`heard.has("${ping}")`, undefined, { polling });
     }
   }
 
   async close(): Promise<void> {
     await this.context.close();
-  }
-}
-
-class Tab {
-  readonly #page: Page;
-  readonly #underWay = new Set<unknown>();
-
-  constructor(page: Page) {
-    this.#page = page;
-    page.on("request", (request) => this.#underWay.add(request));
-    page.on("requestfinished", (request) => this.#underWay.delete(request));
-    page.on("requestfailed", (request) => this.#underWay.delete(request));
-  }
-
-  async run(ms: number): Promise<void> {
-    await this.#page.clock.runFor(ms);
-  }
-
-  /** What the page asked for has come, and the page has seen it. */
-  async settled(): Promise<void> {
-    do
-      await this.#page.evaluate(
-        "new Promise((resolve) => { const { port1, port2 } = new MessageChannel(); port1.onmessage = resolve; port2.postMessage(0); })",
-      );
-    while (this.#underWay.size > 0);
   }
 }
