@@ -15,6 +15,12 @@ export interface Source {
   readonly device?: string | undefined;
 }
 
+/** Where nothing is known of the source, an event has none: an empty one would make it invalid. */
+export function withSource(source: Source | undefined): { readonly source?: Source } {
+  const isKnown = source !== undefined && Object.values(source).some((value) => value !== undefined);
+  return isKnown ? { source } : {};
+}
+
 /** An entry on its way to the log, with all that makes the event the same however often it is reported. */
 export interface UnloggedEntry {
   /** The event's. */

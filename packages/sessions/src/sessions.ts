@@ -23,6 +23,7 @@ import {
   dueAt,
   formatKeptSession,
   parseKeptSession,
+  withSource,
 } from "./kept-session.ts";
 import { createMemorySessionStore } from "./memory-store.ts";
 import { PolicyKeeper } from "./policy-keeper.ts";
@@ -431,7 +432,7 @@ class Manager implements Sessions {
           actor: { type: "user", id: user },
           reason: "too many sessions",
           tenant,
-          source,
+          ...withSource(source),
           context,
         };
         this.#inBackground(this.#recorder.record(event));
@@ -690,8 +691,7 @@ function quiet(decision: Decision, { state: before, unlogged }: KeptSession): De
 
 function unloggedOf(entries: Decision["entries"], source: Source | undefined): UnloggedEntry[] {
   return entries.map((entry) => {
-    const id = newEventId(entry.at, randomBytes(16));
-    return source === undefined ? { id, entry } : { id, entry, source };
+    return { id: newEventId(entry.at, randomBytes(16)), entry, ...withSource(source) };
   });
 }
 

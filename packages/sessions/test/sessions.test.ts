@@ -404,6 +404,17 @@ describe("S14 sessions at once", () => {
     expect(await sessions.list("u1")).toHaveLength(40);
   });
 
+  test("a request of which no source is known is served, and logged without one", async () => {
+    const { sessions, log, pass } = scene({ ...USUAL, concurrent: { max: 1, beyond: "deny-new" } });
+    const { token } = await sessions.start({ user: "u1", source: {} });
+    await expect(sessions.start({ user: "u1", source: { ip: undefined } })).rejects.toThrow("the user has 1 sessions");
+    pass(2 * MINUTE);
+    expect((await sessions.check(token, { source: {} })).kind).toBe("ok");
+    await sessions.flush();
+    expect(log.types()).toEqual(["session.start", "auth.login", "session.activity"]);
+    expect(log.of().map(({ source }) => source)).toEqual([undefined, undefined, undefined]);
+  });
+
   test("S14 deny-new refuses one more, and the log has it as a denied login", async () => {
     const { sessions, log, pass } = scene({ ...USUAL, concurrent: { max: 2, beyond: "deny-new" } });
     await sessions.start(USER);
