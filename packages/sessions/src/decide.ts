@@ -217,9 +217,14 @@ function request(step: Step, input: RequestInput, at: number): Decision {
   const entered = enterClass(step, input, at);
   // What is more sensitive has shorter limits, and by those the session may have been idle, or old, for too long.
   if (at >= deadlineOf(entered.state)) return timeout(entered, input, at);
-  const rotated = entered !== step && input.nextToken !== undefined;
-  const current = rotated ? rotate(entered, { to: input.nextToken, why: "class" }, at) : entered;
-  const missing = input.reauth === undefined ? null : missingReauth(current.state, input.reauth, at);
+  const shown = shownToken(entered.state, input);
+  // A token that was replaced gets no new one: whoever stole it would be rid of the end that the replacement put to it.
+  const rotates = entered !== step && input.nextToken !== undefined && (shown?.until ?? null) === null;
+  const current = rotates ? rotate(entered, { to: input.nextToken, why: "class" }, at) : entered;
+  // Also where this is a try again, of a store that did what it said it had not done.
+  const rotated = input.nextToken !== undefined && current.state.tokens[0]?.hash === input.nextToken;
+  const { reauth: need } = input;
+  const missing = need === undefined || meets(current.state, { need, before: shown?.authBefore }, at) ? null : need;
   if (missing !== null) return denied(current, { ...input, missing, rotated }, at);
   return ok(input.activity ? active(current, input, at) : current, at, { rotated });
 }
@@ -356,10 +361,11 @@ function active(step: Step, { place }: Common, at: number): Step {
   return tell(logged, at, "session.activity", { context: { previousAt, at } });
 }
 
-function rotate(step: Step, { to, why }: { to: string | undefined; why: string }, at: number): Step {
+function rotate(step: Step, { to, why }: { to: string | undefined; why: "class" | "reauth" }, at: number): Step {
   if (to === undefined) return step;
+  const since = why === "reauth" ? { authBefore: at } : {};
   const replaced = step.state.tokens
-    .map(({ hash, until }): TokenHash => ({ hash, until: until ?? at + TOKEN_GRACE_MS }))
+    .map((token): TokenHash => ({ ...since, ...token, until: token.until ?? at + TOKEN_GRACE_MS }))
     .filter(({ until }) => until === null || until > at);
   const tokens = [{ hash: to, until: null }, ...replaced].slice(0, TOKENS_MAX);
   return tell({ ...step, state: { ...step.state, at, tokens } }, at, "session.rotate", { context: { why } });
@@ -383,17 +389,28 @@ function denied(
   return { ...told, verdict: { kind: "reauth-required", factors, maxAgeSeconds, remainingSeconds, rotated } };
 }
 
-/** What of a need is not met: all of its factors are shown again, or the user is asked for any. */
-function missingReauth({ authAt, factors }: SessionState, need: ReauthNeed, at: number): ReauthNeed | null {
+/** Whether a need is met, by authentications `before` a time where there is one: all of its factors count, or any. */
+function meets(
+  { authAt, factors }: SessionState,
+  { need, before = Infinity }: { readonly need: ReauthNeed; readonly before: number | undefined },
+  at: number,
+): boolean {
   const shownAt = (factor: string): number =>
     Object.hasOwn(factors, factor) ? (factors[factor] ?? -Infinity) : -Infinity;
   const times = [authAt, ...(need.factors ?? []).map(shownAt)];
-  return times.every((time) => at - time < need.maxAgeMs) ? null : need;
+  return times.every((time) => time < before && at - time < need.maxAgeMs);
 }
 
 /** Whether the token that was shown, if one was, opens this session. */
-function opens({ tokens }: SessionState, { token }: { readonly token?: string | undefined }, at: number): boolean {
-  return token === undefined || tokens.some(({ hash, until }) => hash === token && (until === null || at < until));
+function opens(state: SessionState, input: Common, at: number): boolean {
+  if (input.token === undefined) return true;
+  const shown = shownToken(state, input);
+  return shown !== undefined && (shown.until === null || at < shown.until);
+}
+
+/** The session's own of the token that was shown. */
+function shownToken({ tokens }: SessionState, { token }: Common): TokenHash | undefined {
+  return token === undefined ? undefined : tokens.find(({ hash }) => hash === token);
 }
 
 function limitsOwner({ tenant, classes }: SessionState): { tenant?: string; classes: readonly string[] } {

@@ -20,6 +20,8 @@ export interface TokenHash {
   readonly hash: string;
   /** From then on it does not; `null` for the one that is current. */
   readonly until: number | null;
+  /** It was replaced at a step-up at that time: of this and later ones it knows nothing. */
+  readonly authBefore?: number;
 }
 
 /** One session. All times are ms since 1970 by the store's clock. */

@@ -216,6 +216,10 @@ describe("S8 step-up", () => {
 describe("S9 rotation", () => {
   const stepUp: SessionInput = { type: "reauth", factors: [], success: true, token: "t1", nextToken: "t2" };
   const withToken = (token: string): SessionInput => ({ type: "request", activity: true, token });
+  const enters = (nextToken: string, reauth?: { maxAgeMs: number }): SessionInput => {
+    const policy = inForce(USUAL);
+    return { type: "request", activity: true, token: "t1", class: "high", policy, nextToken, reauth };
+  };
 
   test("S9 the old token opens for 10 s more, the new one from now on, under one id", () => {
     const { state } = play(started(), [MINUTE, stepUp]);
@@ -227,6 +231,28 @@ describe("S9 rotation", () => {
     });
     expect(play(started(), [MINUTE, stepUp], [MINUTE + 10_000, withToken("t2")]).verdict.kind).toBe("ok");
     expect(play(started(), [MINUTE, withToken("t3")]).verdict.kind).toBe("unknown");
+  });
+
+  test("S9 whoever has the old token gets nothing of the step-up, and no new token", () => {
+    const need = { maxAgeMs: 5 * MINUTE };
+    const guarded = (token: string): SessionInput => ({ type: "request", activity: true, token, reauth: need });
+    const late = 6 * MINUTE;
+    expect(play(started(), [late, stepUp], [late + 1, guarded("t1")]).verdict.kind).toBe("reauth-required");
+    expect(play(started(), [late, stepUp], [late + 1, guarded("t2")]).verdict.kind).toBe("ok");
+    const entered = play(started(), [late, stepUp], [late + 1, enters("t3")]);
+    expect(entered).toMatchObject({ verdict: { kind: "ok", rotated: false }, state: { classes: ["default", "high"] } });
+    expect(entered.state?.tokens.map(({ hash }) => hash)).toEqual(["t2", "t1"]);
+  });
+
+  test("S9 of requests side by side, those with a token replaced at a class change keep what they could do", () => {
+    const need = { maxAgeMs: 5 * MINUTE };
+    const { verdict } = play(started(), [MINUTE, enters("t2", need)], [MINUTE, enters("t3", need)]);
+    expect(verdict).toMatchObject({ kind: "ok", rotated: false });
+  });
+
+  test("S9 a try again, after a put that took place and said that it had not, still gives the new token", () => {
+    const { verdict, entries } = play(started(), [MINUTE, enters("t2")], [MINUTE, enters("t2")]);
+    expect([verdict, entries]).toMatchObject([{ kind: "ok", rotated: true }, []]);
   });
 });
 
