@@ -11,6 +11,7 @@ import { APIError, createAuthEndpoint, createAuthMiddleware, getSessionFromCtx }
 import { deleteSessionCookie } from "better-auth/cookies";
 import { type AuthCall, eventsOfCall, factorsOfCall } from "./better-auth-events.ts";
 import { type Lockout, type LockoutOptions, createLockout } from "./better-auth-lockout.ts";
+import { type BetterAuthSessionStore, SESSION_STORE_SCHEMA } from "./better-auth-store.ts";
 import { SessionError } from "./error.ts";
 import { activityOf } from "./http.ts";
 import { type RequestFacts, isEncrypted, sourceOf } from "./request-facts.ts";
@@ -20,11 +21,19 @@ import type { Recorder, Sessions } from "./sessions.ts";
 import { parseToken } from "./token.ts";
 
 export type { LockoutOptions } from "./better-auth-lockout.ts";
+export {
+  type BetterAuthDatabase,
+  type BetterAuthSessionStore,
+  type BetterAuthSessionStoreOptions,
+  createBetterAuthSessionStore,
+} from "./better-auth-store.ts";
 
 /** `trustProxy` and `cookie` as `audit` has them. */
 export interface TallystickPluginOptions extends AuditOptions {
   /** The application's sessions. Without them better-auth's own limits hold, and only what happens is logged. */
   readonly sessions?: Sessions | undefined;
+  /** The store of these sessions, where it is `createBetterAuthSessionStore()`: the plugin brings its table. */
+  readonly store?: BetterAuthSessionStore | undefined;
   /** Locks an account after too many failures; off by default, as whoever knows a name can lock its account. */
   readonly lockout?: LockoutOptions | undefined;
 }
@@ -52,13 +61,17 @@ const LOGIN_CHARS_MAX = 254;
  */
 export function tallystickPlugin(tally: Recorder, options: TallystickPluginOptions = {}): BetterAuthPlugin {
   const plugin = new Plugin(tally, options);
+  const { store } = options;
   const every = (): boolean => true;
   return {
     id: "tallystick",
-    init: ({ options: { plugins = [] } }) => {
+    ...(store === undefined ? {} : { schema: SESSION_STORE_SCHEMA }),
+    init: (context) => {
+      const { plugins = [] } = context.options;
       if (plugins.at(-1)?.id !== "tallystick") {
         throw new TypeError(`plugins: expected tallystick to be the last, got ${plugins.at(-1)?.id}`);
       }
+      store?.begin(context);
       const after = async (
         session: { id: string; expiresAt: Date },
         context: GenericEndpointContext | null,

@@ -1,6 +1,6 @@
 /** Session states in one SQLite file, by Node's own SQLite: for one process or several on one machine. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { unblocked } from "./sqlite-busy.ts";
 import { StoreClock } from "./store-clock.ts";
 import type { SessionStore, StoredEntry } from "./store.ts";
 
@@ -16,8 +16,6 @@ export interface SqliteSessionStoreOptions {
 
 /** SQLite itself waits so long for a lock, and the process with it; then it is asked again, without blocking. */
 const BLOCKED_MS = 20;
-const RETRY_MS = 5;
-const GIVE_UP_MS = 5000;
 const FORMAT = 1;
 
 const SCHEMA = `
@@ -138,21 +136,4 @@ function inTransaction<Result>(database: DatabaseSync, work: () => Result): Resu
     if (database.isTransaction) database.exec("ROLLBACK");
     throw error;
   }
-}
-
-/** Asks again while another process has the lock, and lets this one go on with other work in between. */
-async function unblocked<Result>(work: () => Result): Promise<Result> {
-  for (const startMs = performance.now(); ;) {
-    try {
-      return work();
-    } catch (error) {
-      if (!isBusy(error) || performance.now() - startMs > GIVE_UP_MS) throw error;
-    }
-    await sleep(RETRY_MS * (1 + Math.random()));
-  }
-}
-
-/** SQLITE_BUSY and its kinds. */
-function isBusy(error: unknown): boolean {
-  return error instanceof Error && "errcode" in error && (Number(error.errcode) & 0xff) === 5;
 }
