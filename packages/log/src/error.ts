@@ -6,7 +6,7 @@ import { TallystickError } from "@tallystick/core";
  * `outcome-unknown` (with the same id: nothing is logged twice).
  * Somebody has to look: `keys-unavailable`, `log-stopped`, `log-rolled-back`, `log-forked`, `log-corrupt`, `clock-jumped`.
  * The caller's: `forbidden`, `event-refused`, `id-conflict`, `erased`, `sequence-gap`, `stream-malformed`, `sender-key-unknown`,
- * `batch-refused`, `index-unknown`, `key-lost`, `size-unknown`, `subject-unknown`, `subject-refused`, `destruction-unknown`, `hold-unknown`.
+ * `batch-refused`, `index-unknown`, `key-lost`, `rules-unknown`, `size-unknown`, `subject-unknown`, `subject-refused`, `destruction-unknown`, `hold-unknown`.
  */
 export type LogErrorCode =
   | "batch-refused"
@@ -30,6 +30,7 @@ export type LogErrorCode =
   | "outcome-unknown"
   | "receipt-not-ready"
   | "rules-malformed"
+  | "rules-unknown"
   | "sender-key-unknown"
   | "sequence-gap"
   | "size-unknown"

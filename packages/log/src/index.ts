@@ -6,6 +6,7 @@ export type { FsckCode, FsckCounts, FsckFinding, FsckReport } from "./fsck/repor
 export { openLog } from "./log.ts";
 export type * from "./log-api.ts";
 export type {
+  ApprovedText,
   ClassDay,
   ClassDayScope,
   Destruction,

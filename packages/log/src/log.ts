@@ -26,6 +26,7 @@ import { keepEvidence } from "./contradiction.ts";
 import { LogDisposition } from "./disposition/disposition.ts";
 import { Holds } from "./disposition/holds.ts";
 import { Ledger } from "./disposition/ledger.ts";
+import { OwnEntries } from "./disposition/own-entries.ts";
 import { ApprovedRules } from "./disposition/rules-in-force.ts";
 import { LogError } from "./error.ts";
 import { type SignedHead, readHeads } from "./heads.ts";
@@ -90,6 +91,8 @@ export async function openLog(options: LogOptions): Promise<Log> {
     await assertKeyStore({ ...resolved, secrets, signed: heads.signed.head, size: state.tree.range.size });
   const chainEnds = await ChainEnds.open(resolved.storage, state.tree.range.size);
   const approved = await ApprovedRules.open(resolved.storage, await resolved.proposedRules());
+  if (keysMissing === undefined)
+    await approved.assertLogged(new OwnEntries({ ...resolved, secrets }), state.tree.range.size);
   const holds = await Holds.open(resolved.storage, secrets);
   return new OpenLog({ options: resolved, policy, secrets, heads, state, chainEnds, approved, holds, keysMissing });
 }

@@ -52,7 +52,7 @@ export async function findLostKeys(input: {
 }
 
 /** The first index logged at or after a time; times never decrease along the log. */
-async function firstSince(
+export async function firstSince(
   storage: LogStorage,
   { size, since }: { readonly size: number; readonly since: number },
 ): Promise<number> {

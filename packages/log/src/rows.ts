@@ -53,7 +53,7 @@ export const TABLE = {
   knownKey: "known-key",
   /** First index → last index of entries whose keys were lost. */
   lost: "lost",
-  /** `current` → the rules in force. */
+  /** Index of a `log.rules` entry → the text that it approved. */
   rules: "rules",
 } as const;
 

@@ -175,6 +175,16 @@ export const DISPOSITION_ROUTES: readonly Route[] = [
     handle: async ({ log, format }) => valueReply(log.disposition.rules(), { format }),
   }),
   route({
+    method: "GET",
+    path: "v1/rules/{digest}",
+    summary: "Rules that were approved at any time, by the digest in their log.rules entry",
+    access: ["officer", "auditor", "operator"],
+    query: noQuery,
+    answers: { 200: { description: "As they were applied", mediaType: JSON_TYPE, schema: schemas.rules } },
+    problems: ["rules-unknown"],
+    handle: async ({ log, format, parameter }) => valueReply(await log.disposition.rulesOf(parameter), { format }),
+  }),
+  route({
     method: "POST",
     path: "v1/rules",
     summary: "Lets other rules hold from now on; what was promised for events that are there still binds",

@@ -97,6 +97,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, Kind>> = {
   "rate-limited": { status: 429, title: "Too many requests" },
   "receipt-not-ready": { status: 404, title: "There is no receipt yet" },
   "request-malformed": MALFORMED,
+  "rules-unknown": { status: 404, title: "No rules of this digest were ever approved" },
   "rules-malformed": { status: 422, title: "The rules are not valid" },
   "sealed-malformed": OURS,
   "sealed-unopenable": OURS,

@@ -55,6 +55,7 @@ const MATRIX: Readonly<Record<string, string | Readonly<Record<About, string>>>>
   "GET v1/retention":                       "401    403    403     403    200     200      200     403",
   "POST v1/retention/run":                  "401    403    403     403    403     200      200     403",
   "GET v1/rules":                           "401    403    403     403    200     200      200     403",
+  "GET v1/rules/{digest}":                  "401    403    403     403    200     200      200     403",
   "POST v1/rules":                          "401    403    403     403    403     403      201     403",
   "POST v1/approvals":                      "401    403    403     403    403     403      201     403",
   "POST v1/subjects/export": {
@@ -156,6 +157,7 @@ const QUESTIONS: Readonly<Record<string, (at: Place, about: About) => Promise<Qu
     return { path: `v1/holds/${id}/lift`, body: {} };
   },
   "POST v1/retention/run": () => ({ path: "v1/retention/run", body: {} }),
+  "GET v1/rules/{digest}": ({ server }) => ({ path: `v1/rules/${server.log.disposition.rules().digest}` }),
   "POST v1/rules": () => ({ path: "v1/rules", body: { text: "version: 1\n" } }),
   "POST v1/approvals": async (at) => ({ path: "v1/approvals", body: { approval: await ticket(at) } }),
   "POST v1/subjects/export": (_, about) => ({ path: "v1/subjects/export", body: { subject: PERSONS[about].subject } }),

@@ -163,6 +163,8 @@ describe("answers are what the document says", () => {
       ["GET /{log}/v1/retention", await get("retention")],
       ["POST /{log}/v1/retention/run", await post("retention/run")],
       ["GET /{log}/v1/rules", await get("rules")],
+      ["GET /{log}/v1/rules/{digest}", await get(`rules/${server.log.disposition.rules().digest}`)],
+      ["GET /{log}/v1/rules/{digest}", await get(`rules/${"00".repeat(32)}`)],
       ["POST /{log}/v1/rules", await post("rules", { text: "version: 1\nclasses: []\n" })],
       ["POST /{log}/v1/rules", await post("rules", { text: "version: 1\ntwoPersons: [erasure, hold, rules]\n" })],
       ["POST /{log}/v1/rules", await post("rules", { text: "version: 1\n" })],

@@ -119,6 +119,14 @@ export interface RulesInForce {
   readonly index: number | undefined;
 }
 
+/** Rules that were approved, at whatever time. */
+export interface ApprovedText {
+  readonly text: string;
+  readonly digest: string;
+  /** Of the `log.rules` entry that approved them: the last one, where there are several. */
+  readonly index: number;
+}
+
 export interface ExportedEntry {
   readonly index: number;
   readonly leaf: Uint8Array;
@@ -130,6 +138,12 @@ export interface ExportedEntry {
 /** The way of contents through a log's life. All methods may be called at any time, side by side. */
 export interface Disposition {
   rules(): RulesInForce;
+  /**
+   * Rules that ever were in force, by the digest that their `log.rules` entry has.
+   *
+   * @throws {LogError} `rules-unknown`: none of that digest were approved; `log-corrupt`: their text was changed.
+   */
+  rulesOf(digest: string): Promise<ApprovedText>;
   /**
    * Lets other rules hold from now on; `log.rules` says which. What was promised for events logged before still binds.
    *

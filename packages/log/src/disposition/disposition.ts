@@ -14,6 +14,7 @@ import { type Rules, rulesDigest } from "../rules/rules.ts";
 import { TABLE } from "../rows.ts";
 import type { Sequencer } from "../sequencer.ts";
 import type {
+  ApprovedText,
   ClassDay,
   Destruction,
   Disposition,
@@ -30,7 +31,9 @@ import { Erasures } from "./erasures.ts";
 import { type HoldRecord, type Holds, holdOf, holdRow } from "./holds.ts";
 import { decodeRecord, destructionOf } from "./record.ts";
 import { Retention } from "./retention.ts";
-import type { ApprovedRules } from "./rules-in-force.ts";
+import { OwnEntries } from "./own-entries.ts";
+import { Promises } from "./promises.ts";
+import { type ApprovedRules, changedRules } from "./rules-in-force.ts";
 import { assertUuidV7 } from "./uuid-v7.ts";
 import { type PersonTag, Subjects } from "./subjects.ts";
 
@@ -74,6 +77,8 @@ export class LogDisposition implements Disposition {
   readonly #subjects: Subjects;
   /** The digest of a file of rules that is not the approved one. */
   #unapproved: string | undefined;
+  /** Whether the rules on the disk are other ones than those that hold. */
+  #areChanged = false;
   #checkedAt = -Infinity;
   #background: Promise<void> = Promise.resolve();
 
@@ -89,7 +94,9 @@ export class LogDisposition implements Disposition {
       ...options,
       destructions: this.#destructions,
       rules,
+      promises: new Promises({ ...options, size: () => options.sequencer.range.size }),
       beforeOrders: async () => {
+        await options.approved.assertRest(new OwnEntries(options));
         const { index, text } = options.approved.inForce;
         if (index === undefined) await this.#approve({ text });
         else if (!(await this.#areApproved())) throw changedRules(index);
@@ -114,7 +121,11 @@ export class LogDisposition implements Disposition {
   async #run(): Promise<void> {
     const { sequencer, signal } = this.#options;
     try {
-      await sequencer.alone(async (turn) => this.#destructions.resume(turn));
+      const resumed = sequencer.alone(async (turn) => this.#destructions.resume(turn));
+      // At once behind it, so that whatever is logged is logged under rules that are in the log.
+      const approved = this.#approveProposed().catch((cause: unknown) => this.#warn(cause));
+      await resumed;
+      await approved;
     } catch (cause) {
       // What is being retired was measured at this size: nothing may be logged before it is through.
       const text = `an erasure that was interrupted could not be completed: ${messageOf(cause)}; start the log again`;
@@ -132,6 +143,7 @@ export class LogDisposition implements Disposition {
   /** What a start does, one after the other. */
   #steps(): readonly (() => Promise<unknown>)[] {
     return [
+      async () => this.#assertApproved(),
       async () => this.#approveProposed(),
       async () => this.#destructions.destroyAgain(),
       async () => this.#retention.pruneRest(),
@@ -156,12 +168,23 @@ export class LogDisposition implements Disposition {
   /** The defaults are logged when something is destroyed by them for the first time, not in every log there is. */
   async #approveProposed(): Promise<void> {
     const { index, text } = this.rules();
-    if (index === undefined && (await this.#options.proposedRules()) === text) await this.#approve({ text });
+    if (index === undefined && this.#options.approved.isProposed) await this.#approve({ text });
+  }
+
+  /** A log under rules that were put back must not go on. */
+  async #assertApproved(): Promise<void> {
+    const { approved, sequencer } = this.#options;
+    try {
+      await approved.assertRest(new OwnEntries(this.#options));
+    } catch (cause) {
+      if (!(cause instanceof LogError) || cause.code === "log-closed") throw cause;
+      sequencer.stop(cause);
+    }
   }
 
   async #look(): Promise<void> {
     const proposed = await this.#options.proposedRules();
-    if (proposed !== undefined) await this.#compare(proposed);
+    await this.#compare(proposed ?? this.rules().text, proposed !== undefined);
     await this.#retention.endLifted();
     await this.runRetention();
     // Last: an erasure that cannot be carried out must not keep anything else from being destroyed.
@@ -183,13 +206,25 @@ export class LogDisposition implements Disposition {
 
   /** What an operator should see to. */
   troubles(): Reason[] {
-    if (this.#unapproved === undefined) return [];
-    const message = `the file of rules is not the one that was approved (its digest is ${this.#unapproved}); apply it, or put the approved one back`;
-    return [{ code: "rules-not-approved", message }];
+    const reasons: Reason[] = [...this.#retention.troubles()];
+    if (this.#areChanged) {
+      const message =
+        "the rules on the disk are not those that were approved: nothing is destroyed; stop the log and run fsck --repair";
+      reasons.push({ code: "rules-row-mismatch", message });
+    }
+    if (this.#unapproved !== undefined) {
+      const message = `the file of rules is not the one that was approved (its digest is ${this.#unapproved}); apply it, or put the approved one back`;
+      reasons.push({ code: "rules-not-approved", message });
+    }
+    return reasons;
   }
 
   rules(): RulesInForce {
     return this.#options.approved.inForce;
+  }
+
+  async rulesOf(digest: string): Promise<ApprovedText> {
+    return this.#options.approved.textOf(digest);
   }
 
   async applyRules(input: Ordered & { readonly text: string }): Promise<Acknowledgement> {
@@ -220,11 +255,15 @@ export class LogDisposition implements Disposition {
     return held;
   }
 
-  /** Whether the rules in force are those that their entry approved: whoever can write to the disk can change the row. */
+  /**
+   * Whether the rules in force are those that their entry approved, and those on the disk: whoever can write there can
+   * change them, for the next start.
+   */
   async #areApproved(): Promise<boolean> {
     const { digest, index } = this.rules();
+    const { reader, approved } = this.#options;
+    if (!(await approved.areStored())) return false;
     if (index === undefined) return true;
-    const { reader } = this.#options;
     try {
       const { event } = await reader.open(index, await reader.leaf(index));
       return event.type === "log.rules" && event.context?.["digest"] === digest;
@@ -235,16 +274,18 @@ export class LogDisposition implements Disposition {
     }
   }
 
-  /** Logs what is new about the file of rules, and once a day that nothing is. */
-  async #compare(text: string): Promise<void> {
+  /** Logs what is new about the rules, and once a day that nothing is, where a file says which they should be. */
+  async #compare(text: string, isFile: boolean): Promise<void> {
     const digest = rulesDigest(utf8(text));
-    const isHeld = digest === this.rules().digest && (await this.#areApproved());
-    const unapproved = isHeld ? undefined : digest;
+    const areChanged = !(await this.#areApproved());
+    const unapproved = digest === this.rules().digest ? undefined : digest;
+    const isNew = unapproved !== this.#unapproved || areChanged !== this.#areChanged;
     const now = this.#options.now();
-    if (unapproved === this.#unapproved && now - this.#checkedAt < CHECK_INTERVAL_MS) return;
+    if (!isNew && (!isFile || now - this.#checkedAt < CHECK_INTERVAL_MS)) return;
     // Logged first: what status tells is in the log.
     await this.checkRules(text);
     this.#unapproved = unapproved;
+    this.#areChanged = areChanged;
     this.#checkedAt = now;
   }
 
@@ -452,11 +493,6 @@ async function receiptIfReady(reader: LogReader, index: number, leaf: Uint8Array
     if (error instanceof LogError && error.code === "receipt-not-ready") return undefined;
     throw error;
   }
-}
-
-function changedRules(index: number): LogError {
-  const text = `the rules in force are not those that were approved at index ${index}: they were changed on the disk. Nothing is destroyed by them; run fsck`;
-  return new LogError("log-corrupt", text, { details: { index } });
 }
 
 function messageOf(cause: unknown): string {

@@ -4,6 +4,7 @@ import { type LogStorage, indexKey } from "@tallystick/storage";
 import type { LogClock } from "../clock.ts";
 import { LogError } from "../error.ts";
 import { type LogSecrets, classDayName, decodeSealedRow } from "../keys.ts";
+import type { Reason } from "../log-api.ts";
 import type { Rules } from "../rules/rules.ts";
 import { classDayDueAt } from "../rules/simulate-rules.ts";
 import { TABLE } from "../rows.ts";
@@ -12,6 +13,7 @@ import type { ClassDay, ClassDayScope, RetentionRun } from "./api.ts";
 import type { ClassDayOrder, Destructions } from "./destructions.ts";
 import { type HeldEntry, type HoldRecord, type Holds, holdClass, isHoldClass } from "./holds.ts";
 import { type ClassDayRow, classDayKey, decodeClassDay, encodeClassDay, parseClassDayKey } from "./ledger.ts";
+import type { Promises } from "./promises.ts";
 import { type DestructionRecord, pendingRecords, recordRows } from "./record.ts";
 import { type Resealed, sealAnew, writeResealed } from "./sealing.ts";
 
@@ -28,6 +30,7 @@ export interface RetentionOptions {
   readonly destructions: Destructions;
   readonly holds: Holds;
   readonly rules: () => Pick<Rules, "classes" | "other">;
+  readonly promises: Promises;
   /** Called before anything is ordered: the rules by which it is have to be in the log. */
   readonly beforeOrders: () => Promise<void>;
   readonly random: (bytes: number) => Uint8Array;
@@ -50,9 +53,20 @@ export class Retention {
   readonly #options: RetentionOptions;
   /** One run after the other. */
   #running: Promise<unknown> = Promise.resolve();
+  /** Class-days that were due at the last run, though more was promised than their rows say. */
+  #shortened: readonly string[] = [];
 
   constructor(options: RetentionOptions) {
     this.#options = options;
+  }
+
+  /** What an operator should see to. */
+  troubles(): Reason[] {
+    const [first] = this.#shortened;
+    if (first === undefined) return [];
+    const more = this.#shortened.length === 1 ? "" : `, and so of ${this.#shortened.length - 1} more`;
+    const message = `${first}${more}: nothing of it is destroyed; stop the log and run fsck --repair`;
+    return [{ code: "retention-row-mismatch", message }];
   }
 
   async *classDays(): AsyncGenerator<ClassDay> {
@@ -92,11 +106,12 @@ export class Retention {
 
   async #run(): Promise<RetentionRun> {
     const now = this.#now();
-    const due: Entry[] = [];
+    const found: Entry[] = [];
     for await (const entry of this.#entries()) {
-      if (entry.dueAt !== undefined && entry.dueAt <= now) due.push(entry);
+      if (entry.dueAt !== undefined && entry.dueAt <= now) found.push(entry);
     }
-    if (due.length > 0) await this.#options.beforeOrders();
+    if (found.length > 0) await this.#options.beforeOrders();
+    const due = await this.#withoutShortened(found);
     const destroyed: ClassDayScope[] = [];
     let held = 0;
     for (let at = 0; at < due.length && !this.#options.signal.aborted; at += ORDERS_MAX) {
@@ -106,6 +121,24 @@ export class Retention {
     }
     if (destroyed.length > 0) await this.#report(destroyed, held);
     return { destroyed, held };
+  }
+
+  /** Whoever can write to the disk can make the promise in a row shorter; the rules that made it are in the log. */
+  async #withoutShortened(due: readonly Entry[]): Promise<Entry[]> {
+    const kept: Entry[] = [];
+    const shortened: string[] = [];
+    for (const entry of due) {
+      const { class: retentionClass, day } = entry.scope;
+      const { atLeastDays } = entry.row;
+      const promised = await this.#options.promises.beyond({ class: retentionClass, day, atLeastDays });
+      if (promised === undefined) kept.push(entry);
+      else
+        shortened.push(
+          `class ${retentionClass}, day ${day}: rules promised ${promised} days, its row says ${atLeastDays}`,
+        );
+    }
+    this.#shortened = shortened;
+    return kept;
   }
 
   async #report(destroyed: readonly ClassDayScope[], held: number): Promise<void> {

@@ -1,36 +1,37 @@
-/** The rules that hold: those that were approved last, as the log itself keeps them. docs/reference/rules.md */
-import { decodeHex, utf8 } from "@tallystick/core";
-import { decodeCbor, encodeCbor } from "@tallystick/events";
-import type { LogStorage, Row } from "@tallystick/storage";
-import { bytesOf, listOf, numberOf } from "../heads.ts";
+/** The rules that hold, and those that did: what was approved, as the log itself keeps it. docs/reference/rules.md */
+import { decodeHex, decodeUtf8, utf8 } from "@tallystick/core";
+import type { TallyEvent } from "@tallystick/events";
+import { type LogStorage, type Row, indexKey, parseIndexKey } from "@tallystick/storage";
 import type { OwnEvent } from "../candidate.ts";
+import { LogError } from "../error.ts";
 import type { SenderKeyRule } from "../log-api.ts";
 import { TABLE } from "../rows.ts";
-import { parseRules } from "../rules/parse-rules.ts";
 import { defaultRulesText } from "../rules/default-rules.ts";
+import { parseRules } from "../rules/parse-rules.ts";
 import { type Rules, rulesDigest } from "../rules/rules.ts";
-import type { Ordered, RulesInForce } from "./api.ts";
+import type { ApprovedText, Ordered, RulesInForce } from "./api.ts";
+import type { OwnEntries } from "./own-entries.ts";
 
-const KEY = "current";
+/** Entries that a start looks through for rules that were approved later: some milliseconds. The rest goes on beside everything else. */
+const LOOKED_AT_START = 4096;
 
-/** What the row of the approved rules says. */
+/** A text, and the `log.rules` entry that approved it. */
 export interface Approved {
-  /** Of the `log.rules` entry that approved them. */
   readonly index: number;
   readonly text: string;
 }
 
 export function approvedRow({ index, text }: Approved): Row {
-  return { table: TABLE.rules, key: KEY, value: encodeCbor([index, utf8(text)]) };
+  return { table: TABLE.rules, key: indexKey(index), value: utf8(text) };
 }
 
-/** @throws {LogError | EventError} It is no such row. */
-export function decodeApproved(bytes: Uint8Array): Approved {
-  const [index, text] = listOf(decodeCbor(bytes), "rules");
-  return {
-    index: numberOf(index, "rules index"),
-    text: Buffer.from(bytesOf(text, "rules text")).toString("utf8"),
-  };
+/** Rules that held from one `log.rules` entry to the next. */
+export interface RulesVersion {
+  /** Of its `log.rules` entry: the entries behind it were logged under these rules. */
+  readonly index: number;
+  /** SHA-256 of the text, in hex. */
+  readonly digest: string;
+  readonly rules: Rules;
 }
 
 interface Current {
@@ -42,11 +43,25 @@ interface Current {
   readonly senderKeys: readonly SenderKeyRule[];
 }
 
-export class ApprovedRules {
-  #current: Current;
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
 
-  private constructor(current: Current) {
+export class ApprovedRules {
+  readonly #storage: LogStorage;
+  /** Whether the rules that hold without having been approved are those of a file. */
+  readonly isProposed: boolean;
+  readonly #versions: RulesVersion[];
+  #current: Current;
+  /** Entries in which rules could stand that no row has. */
+  #unlooked: Range = { from: 0, to: 0 };
+
+  private constructor(storage: LogStorage, versions: RulesVersion[], current: Current, isProposed: boolean) {
+    this.#storage = storage;
+    this.#versions = versions;
     this.#current = current;
+    this.isProposed = isProposed;
   }
 
   /**
@@ -55,10 +70,19 @@ export class ApprovedRules {
    * @throws {LogError} `rules-malformed`: what is proposed; `log-corrupt`: what was approved.
    */
   static async open(storage: LogStorage, proposed: string | undefined): Promise<ApprovedRules> {
-    const row = await storage.getRow(TABLE.rules, KEY);
-    if (row === undefined) return new ApprovedRules(currentOf(proposed ?? defaultRulesText, undefined));
-    const { index, text } = decodeApproved(row);
-    return new ApprovedRules(currentOf(text, index));
+    const versions: RulesVersion[] = [];
+    let current = currentOf(proposed ?? defaultRulesText, undefined);
+    for await (const { key, value } of storage.scanRows(TABLE.rules)) {
+      const text = storedText(key, value);
+      current = currentOf(text, parseIndexKey(key));
+      versions.push({ index: parseIndexKey(key), digest: current.digest, rules: current.rules });
+    }
+    return new ApprovedRules(storage, versions, current, proposed !== undefined);
+  }
+
+  /** All that was ever approved, in that order. */
+  get versions(): readonly RulesVersion[] {
+    return this.#versions;
   }
 
   get rules(): Rules {
@@ -74,6 +98,69 @@ export class ApprovedRules {
     return { text, digest, index };
   }
 
+  /**
+   * Whoever can write to the disk can put other rules there, or older ones back: each version has to be the one that its
+   * entry approved and names as the one before, and no entry may have approved a later one.
+   *
+   * @throws {LogError} `log-corrupt`
+   */
+  async assertLogged(entries: OwnEntries, size: number): Promise<void> {
+    let before: RulesVersion | undefined;
+    for (const version of this.#versions) {
+      // What is beyond the end was approved by no entry.
+      const event = version.index < size ? await entries.at(version.index) : null;
+      if (event === null || (event !== undefined && !approves(event, version, before)))
+        throw changedRules(version.index);
+      before = version;
+    }
+    const from = before === undefined ? 0 : before.index + 1;
+    const looked = Math.max(Math.min(from, size), size - LOOKED_AT_START);
+    this.#unlooked = { from, to: looked };
+    await this.#assertLast(entries, { from: looked, to: size });
+  }
+
+  /** The rest of {@link assertLogged}: through all entries since the last check that the log itself logged. */
+  async assertRest(entries: OwnEntries): Promise<void> {
+    const { from, to } = this.#unlooked;
+    await this.#assertLast(entries, { from, to });
+    this.#unlooked = { from, to: from };
+  }
+
+  async #assertLast(entries: OwnEntries, range: Range): Promise<void> {
+    const last = this.#versions.at(-1)?.index;
+    for await (const { index, event } of entries.backwards(range)) {
+      const { check, held, approved } = event.type === "log.check" ? (event.context ?? {}) : {};
+      const isTold = check === "rules" && held === true;
+      if (event.type !== "log.rules" && !isTold) continue;
+      if (event.type === "log.rules" || (approved ?? undefined) !== last) throw changedRules(index);
+      // Of what was approved before, this entry says that it was the last.
+      this.#unlooked = { from: range.from, to: range.from };
+      return;
+    }
+  }
+
+  /** @throws {LogError} `rules-unknown`, `log-corrupt` */
+  async textOf(digest: string): Promise<ApprovedText> {
+    const version = this.#versions.findLast((candidate) => candidate.digest === digest);
+    if (version === undefined) throw new LogError("rules-unknown", `no rules of digest ${digest} were ever approved`);
+    const { index } = version;
+    const row = await this.#storage.getRow(TABLE.rules, indexKey(index));
+    if (row === undefined || rulesDigest(row) !== digest) throw changedRules(index);
+    return { text: decodeUtf8(row), digest, index };
+  }
+
+  /** Whether the rows on the disk are what is held in memory, and was logged. */
+  async areStored(): Promise<boolean> {
+    let at = 0;
+    for await (const { key, value } of this.#storage.scanRows(TABLE.rules)) {
+      const version = this.#versions[at];
+      if (version === undefined || key !== indexKey(version.index) || rulesDigest(value) !== version.digest)
+        return false;
+      at += 1;
+    }
+    return at === this.#versions.length;
+  }
+
   /** What approving rules logs, and the row beside it; `took` once it is durable. @throws {LogError} `rules-malformed` */
   approve({ text, by, approvedBy }: Partial<Ordered> & { readonly text: string }): {
     readonly event: OwnEvent;
@@ -82,10 +169,9 @@ export class ApprovedRules {
   } {
     const before = this.#current;
     const next = currentOf(text, undefined);
-    const previous = before.index === undefined ? null : before.digest;
     const context = {
       digest: next.digest,
-      previous,
+      ...(before.index === undefined ? { previous: null } : { previous: before.digest, previousIndex: before.index }),
       ...(by === undefined ? {} : { by }),
       ...(approvedBy === undefined ? {} : { approvedBy }),
     };
@@ -94,9 +180,37 @@ export class ApprovedRules {
       rows: (index) => [approvedRow({ index, text })],
       took: (index) => {
         this.#current = { ...next, index };
+        this.#versions.push({ index, digest: next.digest, rules: next.rules });
       },
     };
   }
+}
+
+/** Whether a `log.rules` entry approved this version, after that one. */
+function approves(
+  { type, context = {} }: TallyEvent,
+  { digest }: RulesVersion,
+  before: RulesVersion | undefined,
+): boolean {
+  const { previous, previousIndex } = context;
+  if (type !== "log.rules" || context["digest"] !== digest) return false;
+  return previous === (before?.digest ?? null) && previousIndex === before?.index;
+}
+
+/** @throws {LogError} `log-corrupt` */
+function storedText(key: string, value: Uint8Array): string {
+  try {
+    parseIndexKey(key);
+    return decodeUtf8(value);
+  } catch (cause) {
+    const text = `the row ${JSON.stringify(key)} of table rules is none: run fsck --repair`;
+    throw new LogError("log-corrupt", text, { cause });
+  }
+}
+
+export function changedRules(index: number): LogError {
+  const text = `the rules on the disk are not those that the log approved, as index ${index} says: they were changed there, or older ones put back. Nothing is taken in or destroyed under them; run fsck --repair`;
+  return new LogError("log-corrupt", text, { details: { index, table: TABLE.rules } });
 }
 
 function currentOf(text: string, index: number | undefined): Current {

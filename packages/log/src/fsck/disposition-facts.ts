@@ -37,6 +37,8 @@ export interface Extent {
   readonly first: number;
   last: number;
   count: number;
+  /** Indexes of the `log.rules` entries under which they were logged; -1 before the first. */
+  readonly under: number[];
 }
 
 /** A destruction, by its certificates. */
@@ -84,8 +86,8 @@ export class DispositionFacts {
   readonly holds: Map<string, HoldFacts> = new Map();
   /** First index → last index of entries whose keys were lost with a key store. */
   readonly lost: Map<number, number> = new Map();
-  /** Those that were approved last. */
-  rules: RulesFacts | undefined;
+  /** All that were approved, in that order. */
+  readonly rules: RulesFacts[] = [];
   /** Entries of the log's own that do not open: of what a row says on their word, nobody can tell. */
   readonly unread: IndexSet = new IndexSet();
   /** Whether there is none of these. */
@@ -95,9 +97,10 @@ export class DispositionFacts {
 
   /** Takes the next entry. */
   take({ index, leaf, event, sealed }: FactualEntry): void {
-    extend(this.classDays, classDayKey(leaf.class, dayOf(leaf.loggedAt)), index);
+    const rules = this.rules.at(-1)?.index ?? -1;
+    extend(this.classDays, classDayKey(leaf.class, dayOf(leaf.loggedAt)), { index, rules });
     const under = sealedUnder(sealed);
-    if (under !== undefined) extend(this.sealedUnder, under, index);
+    if (under !== undefined) extend(this.sealedUnder, under, { index, rules });
     const hasPerson = leaf.actor !== null || leaf.subject !== null;
     const isOwn = leaf.sequence !== null && leaf.class === "log";
     if (event === undefined) {
@@ -119,7 +122,7 @@ export class DispositionFacts {
     else if (event.type === "log.hold") this.#takeHold(index, leaf, event);
     else if (event.type === "log.rules") {
       const digest = textOf(event.context?.["digest"]);
-      if (digest !== undefined) this.rules = { index, digest };
+      if (digest !== undefined) this.rules.push({ index, digest });
     }
   }
 
@@ -175,13 +178,19 @@ export class DispositionFacts {
   }
 }
 
-function extend(extents: Map<string, Extent>, key: string, index: number): void {
+function extend(
+  extents: Map<string, Extent>,
+  key: string,
+  { index, rules }: { readonly index: number; readonly rules: number },
+): void {
   const known = extents.get(key);
-  if (known === undefined) extents.set(key, { first: index, last: index, count: 1 });
-  else {
-    known.last = index;
-    known.count += 1;
+  if (known === undefined) {
+    extents.set(key, { first: index, last: index, count: 1, under: [rules] });
+    return;
   }
+  known.last = index;
+  known.count += 1;
+  if (known.under.at(-1) !== rules) known.under.push(rules);
 }
 
 /** The key of the class-day's row under whose key something is sealed; `undefined` where it does not say. */

@@ -2,13 +2,13 @@
  * The rows by which retention, erasure and holds decide, against what the entries say: wherever they differ, what is wrong,
  * and the rows that mend it. Each is compared both ways.
  *
- * Some of a row is in no entry: what was promised for a class-day, the names of a person's key, whose a hold is. That much
- * is believed where there is a row, and cannot be rebuilt where there is none. So is a row on the word of an entry that
- * does not open, since its key was lost, say.
+ * Some of a row is in no entry: the texts of rules, the names of a person's key, whose a hold is. That much is believed
+ * where there is a row, and cannot be rebuilt where there is none. So is a row on the word of an entry that does not open,
+ * since its key was lost, say.
  */
-import { TallystickError, encodeHex, equalBytes, utf8 } from "@tallystick/core";
+import { TallystickError, decodeUtf8, encodeHex, equalBytes, utf8 } from "@tallystick/core";
 import { type Leaf, decodeLeaf, encodeCbor } from "@tallystick/events";
-import { type Row, indexKey } from "@tallystick/storage";
+import { type Row, indexKey, parseIndexKey } from "@tallystick/storage";
 import { CLASS_DAY_PLACE, decodeErased } from "../disposition/erased.ts";
 import { type HoldRecord, decodeHold, holdClass, holdRow, isHoldClass } from "../disposition/holds.ts";
 import {
@@ -20,7 +20,7 @@ import {
   parseClassDayKey,
 } from "../disposition/ledger.ts";
 import { type DestructionRecord, type DoomedKey, decodeRecord, isPending, recordRow } from "../disposition/record.ts";
-import { approvedRow, decodeApproved } from "../disposition/rules-in-force.ts";
+import { approvedRow } from "../disposition/rules-in-force.ts";
 import { type LogSecrets, classDayName } from "../keys.ts";
 import { lostRow } from "../lost-keys.ts";
 import { TABLE } from "../rows.ts";
@@ -48,20 +48,24 @@ export interface DispositionRowsOptions {
   readonly facts: DispositionFacts;
   /** Without it the names of persons' keys cannot be rebuilt. */
   readonly secrets: LogSecrets | undefined;
-  /** Texts that may be those of the approved rules. */
+  /** Texts that may be those of approved rules whose rows are gone. */
   readonly rulesTexts: readonly string[];
 }
 
-/** The rules in force, as far as they can be known. */
-interface KnownRules {
-  readonly rules: Rules;
-  /** The entries behind this one were logged under them. */
-  readonly index: number;
+/** Days that were promised. */
+interface Promised {
+  /** By rules that were approved. */
+  readonly promised: number;
+  /** By those that held before. */
+  readonly before: number;
+  readonly isSure: boolean;
+  readonly isKnown: boolean;
 }
 
 export class DispositionRows {
   readonly #options: DispositionRowsOptions;
-  #known: KnownRules | undefined;
+  /** By index of their `log.rules` entries; -1: those that held before any were approved. */
+  readonly #known = new Map<number, Rules>();
   /** Class-days that are destroyed under certificates that do not open. */
   readonly #believedClassDays = new Set<string>();
 
@@ -89,41 +93,39 @@ export class DispositionRows {
   async *#rules(): AsyncGenerator<Difference> {
     const { reader, facts, rulesTexts } = this.#options;
     const wrong = { code: "rules-row-mismatch", table: TABLE.rules } as const;
-    const wanted = facts.rules;
-    const key = approvedRow({ index: 0, text: "" }).key;
-    let stored: string | undefined;
-    let fits = false;
-    for await (const { key: found, value } of reader.scan(TABLE.rules)) {
-      const approved = decoded(() => decodeApproved(value));
-      if (found === key && approved !== undefined && this.#isUnread(approved.index)) {
-        this.#noteRules(approved.text, approved.index);
-        return;
-      }
-      if (found !== key || wanted === undefined) {
+    const missing = new Map(facts.rules.map(({ index, digest }) => [indexKey(index), { index, digest }]));
+    const texts: string[] = [];
+    const altered = new Set<string>();
+    for await (const { key, value } of reader.scan(TABLE.rules)) {
+      const index = decoded(() => parseIndexKey(key));
+      const text = decoded(() => decodeUtf8(value));
+      if (text !== undefined) texts.push(text);
+      if (index !== undefined && text !== undefined && this.#isUnread(index)) this.#noteRules(text, index);
+      else if (index === undefined || !missing.has(key)) {
         const message = "there is a row of rules that no log.rules entry approved";
-        yield { ...wrong, key: found, message, rows: [{ table: TABLE.rules, key: found, value: null }] };
-        continue;
-      }
-      stored = approved?.text;
-      fits = approved !== undefined && approved.index === wanted.index && digestOf(approved.text) === wanted.digest;
+        yield { ...wrong, key, message, rows: [{ table: TABLE.rules, key, value: null }] };
+      } else if (rulesDigest(value) === missing.get(key)?.digest && text !== undefined) {
+        this.#noteRules(text, index);
+        missing.delete(key);
+      } else altered.add(key);
     }
-    const texts = [stored, ...rulesTexts, defaultRulesText].filter((text) => text !== undefined);
-    if (wanted === undefined) {
-      this.#noteRules(rulesTexts[0] ?? defaultRulesText, -1);
-      return;
+    for (const [key, { index, digest }] of missing) {
+      const text = [...texts, ...rulesTexts, defaultRulesText].find((candidate) => digestOf(candidate) === digest);
+      if (text !== undefined) this.#noteRules(text, index);
+      const how = altered.has(key) ? "are not those of their row" : "have no row";
+      const cannot = text === undefined ? "; their text is not at hand" : "";
+      const message = `index ${index}: the rules that were approved there (digest ${digest}) ${how}${cannot}`;
+      yield { ...wrong, key, index, message, rows: text === undefined ? [] : [approvedRow({ index, text })] };
     }
-    const text = texts.find((candidate) => digestOf(candidate) === wanted.digest);
-    if (text !== undefined) this.#noteRules(text, wanted.index);
-    if (fits) return;
-    const { index, digest } = wanted;
-    const cannot = text === undefined ? "; their text is not at hand" : "";
-    const message = `index ${index}: the rules that were approved there (digest ${digest}) are not those of the row${cannot}`;
-    yield { ...wrong, key, index, message, rows: text === undefined ? [] : [approvedRow({ index, text })] };
+    const [first] = facts.rules;
+    const before = first === undefined ? undefined : this.#known.get(first.index);
+    if (before !== undefined) this.#known.set(-1, before);
+    else if (first === undefined) this.#noteRules(rulesTexts[0] ?? defaultRulesText, -1);
   }
 
   #noteRules(text: string, index: number): void {
     const rules = decoded(() => parseRules(text, { where: "rules" }));
-    if (rules !== undefined) this.#known = { rules, index };
+    if (rules !== undefined) this.#known.set(index, rules);
   }
 
   async *#classDays(): AsyncGenerator<Difference> {
@@ -184,12 +186,13 @@ export class DispositionRows {
       first: Math.min(own.first, sealed.first),
       last: Math.max(own.last, sealed.last),
       count: Math.max(own.count, sealed.count),
+      under: own.under,
     };
   }
 
   /**
-   * The row as it has to be: a promise that it has is never made shorter, one that is not known is that of the rules.
-   * `undefined` where nobody knows what was promised.
+   * The row as it has to be. A promise that the rules do not explain is never made shorter where they cannot be told for
+   * sure. `undefined` where nobody knows what was promised.
    */
   #wantedClassDay(retentionClass: string, extent: Extent, row: ClassDayRow | undefined): ClassDayRow | undefined {
     const { first, last, count } = extent;
@@ -198,11 +201,28 @@ export class DispositionRows {
       const isWide = row !== undefined && row.first <= first && row.last >= last && row.count >= count;
       return isWide ? row : { first, last, count, atLeastDays: row?.atLeastDays ?? 0 };
     }
-    const known = this.#known;
-    const promised = known === undefined ? undefined : ruleOf(known.rules, retentionClass).atLeastDays;
-    if (row === undefined) return promised === undefined ? undefined : { first, last, count, atLeastDays: promised };
-    const binds = known !== undefined && known.index >= 0 && last > known.index;
-    return { first, last, count, atLeastDays: Math.max(row.atLeastDays, binds ? (promised ?? 0) : 0) };
+    const { promised, before, isSure, isKnown } = this.#promiseOf(retentionClass, extent);
+    // What held before any rules were approved are likely those that were approved first.
+    if (row === undefined) return isKnown ? { first, last, count, atLeastDays: Math.max(promised, before) } : undefined;
+    return { first, last, count, atLeastDays: isSure ? promised : Math.max(row.atLeastDays, promised) };
+  }
+
+  /** What the rules promised under which the entries of a class-day were logged, as far as it can be told. */
+  #promiseOf(retentionClass: string, { under }: Extent): Promised {
+    const { isOwnKnown } = this.#options.facts;
+    // Where some of the log's own entries do not open, any rules that there are may have held.
+    const indexes = isOwnKnown ? under : [...this.#known.keys()];
+    const daysOf = (index: number): number => {
+      const rules = this.#known.get(index);
+      return rules === undefined ? 0 : ruleOf(rules, retentionClass).atLeastDays;
+    };
+    const isKnown = indexes.every((index) => this.#known.has(index));
+    return {
+      promised: Math.max(0, ...indexes.filter((index) => index >= 0).map(daysOf)),
+      before: indexes.includes(-1) ? daysOf(-1) : 0,
+      isSure: isOwnKnown && isKnown && !indexes.includes(-1),
+      isKnown,
+    };
   }
 
   async *#eventDays(): AsyncGenerator<Difference> {
@@ -493,12 +513,12 @@ function decodedRecord(value: Uint8Array, key: string): DestructionRecord | unde
   return record.request === key && Array.isArray(record.ordered) ? (record as DestructionRecord) : undefined;
 }
 
-/** `undefined` where the bytes do not decode. */
+/** `undefined` where it does not decode. */
 function decoded<T>(decode: () => T): T | undefined {
   try {
     return decode();
   } catch (error) {
-    if (!(error instanceof TallystickError)) throw error;
+    if (!(error instanceof TallystickError) && !(error instanceof RangeError)) throw error;
     return undefined;
   }
 }

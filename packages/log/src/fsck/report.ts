@@ -91,7 +91,7 @@ const DESTROYED =
 const HOLD =
   "it follows from the entries, but for whose it is: fsck --repair rebuilds it; where its person is not known any more, set it anew, then lift this one";
 const RULES =
-  "fsck --repair rebuilds it from the approved text, where that is the file of rules or the defaults; else restore the newest copy of the data folder, or let an officer approve the rules again";
+  "fsck --repair rebuilds it from the approved text, where that is in another row, the file of rules or the defaults; else restore the newest copy of the data folder";
 
 const REMEDIES: Readonly<Record<FsckCode, string>> = {
   "batch-cut": LOGGED,

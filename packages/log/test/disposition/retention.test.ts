@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import { dayOf, decodeLeaf, parseCertificate } from "@tallystick/events";
 import { indexKey } from "@tallystick/storage";
 import type { Hold, Log, LogOptions } from "../../src/index.ts";
-import { approvedRow } from "../../src/disposition/rules-in-force.ts";
 import { LogSecrets } from "../../src/keys.ts";
 import { START_MS, type Site, createSite, event, expectWhole, login, until } from "../site.ts";
 import { WatchedStorage } from "../watched-storage.ts";
@@ -139,27 +138,6 @@ describe("retention", () => {
     await other.disposition.applyRules({ text, by: "officer-1", approvedBy: "officer-2" });
     await until(() => other.status().state === "ok");
     expect(await other.disposition.checkRules(text)).toBe(true);
-  });
-
-  test("rules that were changed on the disk destroy nothing, and are logged as not approved", async () => {
-    const site = await createSite();
-    const log = await openAt(site, START_MS);
-    const index = log.disposition.rules().index ?? -1;
-    const [auth = 0] = await append(log, [login(0)]);
-    await log.close();
-    const text = "version: 1\nclasses: {}\nother: { keep: 1d }\n";
-    const approved = await site.storage.getRow("rules", "current");
-    await site.storage.putRows([approvedRow({ index, text })]);
-    const late = await openAt(site, START_MS + 20 * DAY_MS, { proposedRules: async () => text });
-    await until(() => late.status().reasons.some(({ code }) => code === "rules-not-approved"));
-    await expect(late.disposition.runRetention()).rejects.toMatchObject({ code: "log-corrupt", details: { index } });
-    expect(await late.disposition.checkRules(text)).toBe(false);
-    expect(await opens(late, auth)).toBe(true);
-    await late.close();
-    await site.storage.putRows([{ table: "rules", key: "current", value: approved ?? null }]);
-    const again = await openAt(site, START_MS + 40 * DAY_MS);
-    await run(again, site);
-    expect(await opens(again, auth)).toBe(false);
   });
 
   test("a clock that is not believed destroys nothing", async () => {

@@ -1,0 +1,92 @@
+/** What the log says of itself, read from the storage: entries of its own streams. */
+import { setImmediate } from "node:timers/promises";
+import { TallystickError } from "@tallystick/core";
+import { type TallyEvent, decodeEvent, decodeLeaf, decodeOpening } from "@tallystick/events";
+import { type LogStorage, indexKey } from "@tallystick/storage";
+import { LogError } from "../error.ts";
+import { DamagedReader, type Stored } from "../fsck/reader.ts";
+import { Findings } from "../fsck/report.ts";
+import type { LogSecrets } from "../keys.ts";
+import { TABLE } from "../rows.ts";
+import { LOG_CLASS } from "../rules/rules.ts";
+
+/** Entries that are read in one go. */
+const STEP = 256;
+
+export interface OwnEntry {
+  readonly index: number;
+  readonly event: TallyEvent;
+}
+
+export interface OwnEntriesOptions {
+  readonly storage: LogStorage;
+  readonly secrets: LogSecrets;
+  /** Ends a walk. */
+  readonly signal?: AbortSignal;
+}
+
+export class OwnEntries {
+  readonly #options: OwnEntriesOptions;
+
+  constructor(options: OwnEntriesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The event; `undefined` where its key was lost, or it is no entry of the log's own.
+   *
+   * @throws {LogError} `log-corrupt`: it is missing, or does not open.
+   */
+  async at(index: number): Promise<TallyEvent | undefined> {
+    const { storage, secrets } = this.#options;
+    const key = indexKey(index);
+    const [leaf, row] = [await storage.getRow(TABLE.leaf, key), await storage.getRow(TABLE.sealed, key)];
+    if (leaf === undefined || row === undefined)
+      throw new LogError("log-corrupt", `index ${index}: the entry is missing: run fsck`, { details: { index } });
+    if (!isOwn(leaf)) return undefined;
+    const { commitment } = decodeLeaf(leaf);
+    const contents = secrets.examine({ row, commitment });
+    if (contents.kind === "key-missing") return undefined;
+    return decodeEvent(decodeOpening(secrets.open({ row, commitment, index })).event);
+  }
+
+  /**
+   * Those of a range, the newest first. What does not read or open is passed over: the scrub tells of it.
+   *
+   * @throws {LogError} `log-closed`
+   */
+  async *backwards({ from, to }: { readonly from: number; readonly to: number }): AsyncGenerator<OwnEntry> {
+    const reader = new DamagedReader(this.#options.storage, new Findings());
+    for (let end = to; end > from;) {
+      const first = Math.max(from, end - 1 - ((end - 1) % STEP));
+      const keys = Array.from({ length: end - first }, (_, at) => indexKey(first + at));
+      const leaves = await reader.rows(TABLE.leaf, keys);
+      for (let at = leaves.length - 1; at >= 0; at -= 1) {
+        const event = await this.#opened(leaves[at], async () => reader.row(TABLE.sealed, indexKey(first + at)));
+        if (event !== undefined) yield { index: first + at, event };
+      }
+      end = first;
+      await setImmediate();
+      if (this.#options.signal?.aborted === true) throw new LogError("log-closed", "the log is closed");
+    }
+  }
+
+  async #opened(bytes: Stored | undefined, readSealed: () => Promise<Stored>): Promise<TallyEvent | undefined> {
+    try {
+      if (!(bytes instanceof Uint8Array) || !isOwn(bytes)) return undefined;
+      const row = await readSealed();
+      if (!(row instanceof Uint8Array)) return undefined;
+      const contents = this.#options.secrets.examine({ row, commitment: decodeLeaf(bytes).commitment });
+      return contents.kind === "opened" ? decodeEvent(decodeOpening(contents.opening).event) : undefined;
+    } catch (error) {
+      if (error instanceof TallystickError) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** No writer's event is of this class. */
+function isOwn(leaf: Uint8Array): boolean {
+  const { class: retentionClass, sequence } = decodeLeaf(leaf);
+  return retentionClass === LOG_CLASS && sequence !== null;
+}
