@@ -3,6 +3,7 @@ import { readFile, readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { PROBLEMS as LOG_PROBLEMS } from "../../packages/server/src/problem.ts";
+import { KINDS as SESSION_PROBLEMS } from "../../packages/sessions/src/http-problem.ts";
 import { KINDS as WITNESS_PROBLEMS } from "../../packages/witness/src/problem.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -16,6 +17,7 @@ const UNIONS = [
   { giver: "server", file: "packages/server/src/error.ts", union: "ServerErrorCode" },
   { giver: "client", file: "packages/client/src/error.ts", union: "ClientErrorCode" },
   { giver: "sessions", file: "packages/sessions/src/error.ts", union: "SessionErrorCode" },
+  { giver: "sessions", file: "packages/sessions/src/http-problem.ts", union: "HttpProblemCode" },
   { giver: "witness", file: "packages/witness/src/error.ts", union: "WitnessErrorCode" },
   { giver: "audit", file: "packages/events/src/leaf-audit.ts", union: "FindingCode" },
   { giver: "audit", file: "packages/sessions/src/replay-report.ts", union: "SessionFindingCode" },
@@ -44,9 +46,11 @@ async function expectedLines(): Promise<Record<string, string>> {
   const codes = new Set(["internal", ...[...unions.values()].flat()]);
   return Object.fromEntries(
     [...codes].toSorted().map((code) => {
-      const givers = UNIONS.filter(({ union }) => unions.get(union)?.includes(code)).map(({ giver }) => giver);
+      const unionsOfCode = UNIONS.filter(({ union }) => unions.get(union)?.includes(code));
+      const givers = [...new Set(unionsOfCode.map(({ giver }) => giver))];
       const statuses = [
         { by: "log", problems: LOG_PROBLEMS },
+        { by: "guard", problems: SESSION_PROBLEMS },
         { by: "witness", problems: WITNESS_PROBLEMS },
       ].flatMap(({ by, problems }) => {
         const kind = Object.entries(problems).find(([known]) => known === code)?.[1];
@@ -78,9 +82,8 @@ test("the headings are in alphabetical order, none stands there twice, and each 
 
 test("every status table has only codes of the page", () => {
   const codes = sections.map(({ code }) => code);
-  expect(
-    [...Object.keys(LOG_PROBLEMS), ...Object.keys(WITNESS_PROBLEMS)].filter((code) => !codes.includes(code)),
-  ).toEqual([]);
+  const inTables = [LOG_PROBLEMS, SESSION_PROBLEMS, WITNESS_PROBLEMS].flatMap((problems) => Object.keys(problems));
+  expect(inTables.filter((code) => !codes.includes(code))).toEqual([]);
 });
 
 test("every code is given somewhere: none is only promised", async () => {

@@ -40,7 +40,7 @@ export interface Refusal {
   readonly problem: HttpProblem;
 }
 
-const KINDS: Readonly<Record<HttpProblemCode, Pick<HttpProblem, "status" | "title">>> = {
+export const KINDS: Readonly<Record<HttpProblemCode, Pick<HttpProblem, "status" | "title">>> = {
   "session-required": { status: 401, title: "Sign in first" },
   "session-expired": { status: 401, title: "The session is over" },
   "reauth-required": { status: 401, title: "Show again who you are" },
