@@ -1,6 +1,8 @@
 /** docs/reference/cli.md is what the commands say of themselves. */
-import { COMMANDS, formatHelp } from "@tallystick/cli";
+import { allCommands, formatHelp } from "@tallystick/cli";
 import { expect, test } from "vitest";
+
+const COMMANDS = await allCommands();
 
 const INTRODUCTION = `# The command
 

@@ -6,12 +6,14 @@ import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { COMMANDS } from "@tallystick/cli";
+import { allCommands } from "@tallystick/cli";
 import { originHash, parsePolicy, parseVkey } from "@tallystick/core";
 import { type ServedWitness, addList, initWitness, parseLogList, serveWitness } from "@tallystick/witness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RequestCounter, formatMetrics } from "../../packages/witness/src/metrics.ts";
 import { exitOf, removeFolder, runCommand, startCommand, temporaryFolder } from "../support/processes.ts";
+
+const COMMANDS = await allCommands();
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const page = await readFile(join(ROOT, "docs/guides/public-witnesses.md"), "utf8");

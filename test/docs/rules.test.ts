@@ -1,10 +1,12 @@
 /** docs/reference/rules.md has every key, default and bound as the parser has them, and its examples are what they say. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { COMMANDS } from "@tallystick/cli";
+import { allCommands } from "@tallystick/cli";
 import { defaultRulesText, parseRules, rulesJsonSchema } from "@tallystick/log";
 import { expect, test } from "vitest";
 import { runCommand, removeFolder, temporaryFolder } from "../support/processes.ts";
+
+const COMMANDS = await allCommands();
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const reference = await readFile(join(ROOT, "docs/reference/rules.md"), "utf8");

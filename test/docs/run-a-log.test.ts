@@ -1,11 +1,13 @@
 /** docs/guides/run-a-log.md names commands, options, metrics and codes that there are, and its proxy stores what it may. */
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { COMMANDS } from "@tallystick/cli";
+import { allCommands } from "@tallystick/cli";
 import { tilePath, tilesForSize } from "@tallystick/core";
 import { describe, expect, test } from "vitest";
 import { ServerMetrics } from "../../packages/server/src/metrics.ts";
 import { LOG_ROUTES } from "../../packages/server/src/routing.ts";
+
+const COMMANDS = await allCommands();
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const page = await readFile(join(ROOT, "docs/guides/run-a-log.md"), "utf8");

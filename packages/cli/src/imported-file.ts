@@ -4,7 +4,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { mkdir, readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { utf8 } from "@tallystick/core";
-import { writeFileDurably } from "@tallystick/storage";
+import { writeFileDurably } from "@tallystick/storage/files";
 import { DEV_FOLDER } from "./dev-file.ts";
 
 const PART_BYTES = 1_048_576;

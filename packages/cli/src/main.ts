@@ -21,7 +21,7 @@ process.on("uncaughtException", (error: unknown) => {
 });
 
 // Compiled code is kept beside the code itself, where nobody can write who could not change that too: starting takes
-// 0.3 s instead of 0.7. Where the folder cannot be written, nothing is kept. So the import comes after it.
+// half the time. Where the folder cannot be written, nothing is kept. So the import comes after it.
 nodeModule.enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/tallystick", import.meta.url)));
 const { run } = await import("./run.ts");
 

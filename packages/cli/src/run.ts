@@ -11,7 +11,7 @@ import {
   parseInvocation,
   usageFor,
 } from "./command.ts";
-import { COMMANDS } from "./commands/index.ts";
+import { allCommands, findCommand } from "./commands/index.ts";
 import { describeFailure } from "./failure.ts";
 import { type Streams, Terminal } from "./terminal.ts";
 
@@ -24,7 +24,7 @@ export async function run(args: readonly string[], streams: Streams, signal: Abo
   const terminal = new Terminal(streams, options.includes("--json"));
   const [name, ...rest] = args;
   if (name === undefined) {
-    for (const line of overview().trimEnd().split("\n")) terminal.trouble(line);
+    for (const line of (await overview()).trimEnd().split("\n")) terminal.trouble(line);
     return EXIT.usage;
   }
   if (name === "--version") {
@@ -34,10 +34,10 @@ export async function run(args: readonly string[], streams: Streams, signal: Abo
   const asked = HELP.includes(name);
   const wanted = asked ? rest[0] : name;
   if (wanted === undefined) {
-    terminal.write(overview());
+    terminal.write(await overview());
     return EXIT.ok;
   }
-  const command = COMMANDS.find((known) => known.name === wanted);
+  const command = await findCommand(wanted);
   if (command === undefined) {
     const message = `there is no command ${quote(wanted)}; tallystick --help lists them`;
     terminal.trouble(`tallystick: ${message}`);
@@ -86,9 +86,10 @@ function version(): string {
   return (JSON.parse(text) as { readonly version: string }).version;
 }
 
-function overview(): string {
-  const width = Math.max(...COMMANDS.map(({ name }) => name.length));
-  const lines = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
+async function overview(): Promise<string> {
+  const commands = await allCommands();
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  const lines = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
   return [
     "tallystick COMMAND [options]: an audit log that nobody can alter unnoticed",
     "",

@@ -1,7 +1,7 @@
 /** How a command reaches a log over TLS: whose certificates it believes, and the certificate that it shows itself. */
 import { X509Certificate } from "node:crypto";
 import { type Fetch, createHttpsFetch } from "@tallystick/client";
-import { readSecretFile } from "@tallystick/storage";
+import { readSecretFile } from "@tallystick/storage/files";
 import { readBounded } from "./bounded-file.ts";
 import { type Invocation, type OptionSpec, UsageError } from "./command.ts";
 

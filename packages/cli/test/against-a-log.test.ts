@@ -187,7 +187,9 @@ describe("receipt and verify", () => {
     const ran = await run(...args, "-");
     expect([ran.code, ran.err]).toEqual([0, ""]);
     // The log may have grown in between: then the two differ below the lines that name the format and the index.
-    const [head, written] = [ran.out, await readFile(at("0.tlog-proof"), "utf8")].map((text) => text.split("\n").slice(0, 3));
+    const [head, written] = [ran.out, await readFile(at("0.tlog-proof"), "utf8")].map((text) =>
+      text.split("\n").slice(0, 3),
+    );
     expect(head).toEqual(written);
     await writeFile(at("stdout.tlog-proof"), ran.out);
     expect((await run("verify", at("stdout.tlog-proof"), ...policy())).code).toBe(0);

@@ -1,7 +1,9 @@
-import { COMMANDS, type Command, formatHelp } from "@tallystick/cli";
+import { type Command, allCommands, formatHelp } from "@tallystick/cli";
 import { describe, expect, test } from "vitest";
 import { UsageError, noWords, onlyWord, parseInvocation, wholeNumber } from "../src/command.ts";
 import { Terminal } from "../src/terminal.ts";
+
+const COMMANDS = await allCommands();
 
 const command: Command = {
   name: "try",

@@ -1,7 +1,7 @@
 /** Arguments, files and streams that nobody would write: each ends in words, with a code that is documented. */
 import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { COMMANDS } from "@tallystick/cli";
+import { allCommands } from "@tallystick/cli";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../../../test/support/processes.ts";
@@ -9,6 +9,8 @@ import { serverSentEvents } from "../src/server-sent-events.ts";
 import { type VerifiedFiles, makeVerifiedFiles, verifyJson } from "./support/alterations.ts";
 import { expectClean } from "./support/clean.ts";
 import { runHere } from "./support/run-here.ts";
+
+const COMMANDS = await allCommands();
 
 const home = process.cwd();
 let folder: string;

@@ -1,10 +1,12 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { COMMANDS } from "@tallystick/cli";
+import { allCommands } from "@tallystick/cli";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startLine } from "../src/command-line.ts";
 import { runHere } from "./support/run-here.ts";
+
+const COMMANDS = await allCommands();
 
 let folder: string;
 beforeAll(async () => {

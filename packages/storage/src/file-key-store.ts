@@ -9,15 +9,8 @@ import { join } from "node:path";
 import { StorageError } from "./error.ts";
 import { closedFailure, laterFailure, storageFailure } from "./failure.ts";
 import { type FileSystem, nodeFileSystem } from "./file-system.ts";
-import {
-  type FolderLock,
-  lockFolder,
-  readFileIfThere,
-  shredFile,
-  syncFolder,
-  writeFileDurably,
-  writeNewFile,
-} from "./files.ts";
+import { readFileIfThere, shredFile, syncFolder, writeFileDurably, writeNewFile } from "./files.ts";
+import { type FolderLock, lockFolder } from "./folder-lock.ts";
 import { decodeEpoch, encodeEpoch, firstEpoch, type KeyEpoch, nextEpoch } from "./key-epoch.ts";
 import { holdsRows, KeyFile, keyFileName, markFileName } from "./key-file.ts";
 import { assertKeyName } from "./key-name.ts";

@@ -1,8 +1,6 @@
-/** Files that survive a crash, secrets that only their owner can read, and folders for one process at a time. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+/** Files that survive a crash, and secrets that only their owner can read. */
 import { open, readFile, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { Level } from "level";
+import { dirname } from "node:path";
 import { StorageError } from "./error.ts";
 import { errorCodeOf, storageFailure } from "./failure.ts";
 import { type FileSystem, nodeFileSystem } from "./file-system.ts";
@@ -130,62 +128,4 @@ function exposed(path: string, mode: number): StorageError {
   const octal = (mode & 0o777).toString(8).padStart(3, "0");
   const message = `${path} holds a secret and has mode ${octal}, so that others than its owner may use it; run: chmod 600 ${path}`;
   return new StorageError("secret-file-exposed", message, { details: { path, mode: octal } });
-}
-
-/** A folder held by this process. */
-export interface FolderLock {
-  /** Whether the one that had it before let it go by dying. */
-  readonly wasAbandoned: boolean;
-  /** Lets the folder go. Releasing twice is allowed. */
-  release(): Promise<void>;
-}
-
-/**
- * Takes a folder for this process alone, until it is released or the process dies, however it dies.
- *
- * The lock is the kernel's: LevelDB's LOCK file, since Node itself offers no file locks. So a dead process needs no
- * clean-up, a process id that was given out anew does not matter, and two containers on one volume see each other. It does
- * not reach across machines that share a network file system. The file `holder` only says in words whose lock it is.
- *
- * @throws {StorageError} `storage-locked`: another process, or another instance in this one, holds it.
- */
-export async function lockFolder(path: string): Promise<FolderLock> {
-  const folder = join(path, "lock");
-  const holderPath = join(folder, "holder");
-  const lock = new Level(folder, { writeBufferSize: 65_536, cacheSize: 0 });
-  try {
-    await lock.open();
-  } catch (cause) {
-    throw lockFailure({ path, folder, holderPath }, cause);
-  }
-  const wasAbandoned = existsSync(holderPath);
-  let isReleased = false;
-  writeFileSync(holderPath, `process ${process.pid}`);
-  return {
-    wasAbandoned,
-    async release() {
-      // Before the lock: after it the file may be the next holder's.
-      if (!isReleased) rmSync(holderPath, { force: true });
-      isReleased = true;
-      await lock.close();
-    },
-  };
-}
-
-function lockFailure(place: { path: string; folder: string; holderPath: string }, failure: unknown): StorageError {
-  const cause = failure instanceof Error ? failure.cause : undefined;
-  if (errorCodeOf(cause) === "LEVEL_LOCKED") {
-    const message = `${place.path} is in use by ${holderOf(place.holderPath)}; stop it, or wait until it has ended`;
-    return new StorageError("storage-locked", message, { details: { path: place.path }, cause });
-  }
-  const advice = `if ${place.folder} is damaged, make sure that no other process uses ${place.path} and delete it: it holds no data`;
-  return storageFailure(`could not lock ${place.path} (${advice})`, failure);
-}
-
-function holderOf(path: string): string {
-  try {
-    return readFileSync(path, "utf8").slice(0, 64);
-  } catch {
-    return "another process";
-  }
 }

@@ -11,7 +11,7 @@ import { sealValue, unsealValue } from "./checked-value.ts";
 import { StorageError } from "./error.ts";
 import { closedFailure, errorCodeOf, laterFailure, storageFailure } from "./failure.ts";
 import { type FileSystem, nodeFileSystem } from "./file-system.ts";
-import { type FolderLock, lockFolder } from "./files.ts";
+import { type FolderLock, lockFolder } from "./folder-lock.ts";
 import { headConflict } from "./head-conflict.ts";
 import { copyMark, type HeadMark, slotMark } from "./head-mark.ts";
 import { assertNothingDropped } from "./level-log.ts";

@@ -83,7 +83,7 @@ describe("lockFolder", () => {
 
   test("C-55 holds it against another process, and takes it over when that one was killed", async () => {
     const folder = temporaryFolder();
-    const source = new URL("../src/files.ts", import.meta.url).href;
+    const source = new URL("../src/folder-lock.ts", import.meta.url).href;
     const code = `const { lockFolder } = await import(${JSON.stringify(source)}); await lockFolder(${JSON.stringify(folder)}); process.stdout.write("held"); setInterval(() => {}, 1000);`;
     const holder = spawn(process.execPath, ["--conditions=ws-source", "--input-type=module", "-e", code]);
     await new Promise((resolve) => holder.stdout.once("data", resolve));
