@@ -6,8 +6,12 @@ import { fileURLToPath } from "node:url";
 /** The workspace's folder. */
 export const root: string = fileURLToPath(new URL("../", import.meta.url));
 
-/** The environment in which the workspace's own tools, Node among them, come before the machine's. */
+/**
+ * The environment in which the workspace's own tools, Node among them, come before the machine's. What Node has compiled
+ * it keeps for the next process: the tests start hundreds.
+ */
 export const environment: NodeJS.ProcessEnv = {
+  NODE_COMPILE_CACHE: `${root}node_modules/.cache/node`,
   ...process.env,
   PATH: `${root}node_modules/.bin${delimiter}${process.env["PATH"] ?? ""}`,
 };
