@@ -2,7 +2,7 @@
  * Connections that stay open: event streams and WebSockets. When their session is over, so are they.
  *
  * All of a manager's are looked after together, every two seconds while there are any, so that each is closed within five
- * of the deadline, or of whatever else ended the session. To ask is no use of the session: nothing is reported of it.
+ * of the deadline, or of whatever else ended the session. To look is no use of the session: of that nothing is reported.
  */
 import type { SessionInfo, Sessions } from "./sessions.ts";
 
@@ -21,12 +21,12 @@ interface Connection {
 }
 
 export class LiveConnections {
-  readonly #sessions: Pick<Sessions, "list">;
+  readonly #sessions: Pick<Sessions, "look">;
   readonly #connections = new Set<Connection>();
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
 
-  constructor(sessions: Pick<Sessions, "list">) {
+  constructor(sessions: Pick<Sessions, "look">) {
     this.#sessions = sessions;
   }
 
@@ -42,12 +42,12 @@ export class LiveConnections {
     // Here and not when the last one goes: most are of requests, which come and go by the thousand.
     if (this.#connections.size === 0) this.#rest();
     this.#looking = true;
-    const byUser = Map.groupBy(
+    const bySession = Map.groupBy(
       [...this.#connections].filter(({ isLive }) => isLive()),
-      ({ session }) => session.user,
+      ({ session }) => session.id,
     );
     try {
-      await Promise.all([...byUser].map(async ([user, connections]) => this.#lookAt(user, connections)));
+      await Promise.all([...bySession].map(async ([id, connections]) => this.#lookAt(id, connections)));
     } finally {
       this.#looking = false;
     }
@@ -58,12 +58,12 @@ export class LiveConnections {
     this.#timer = undefined;
   }
 
-  async #lookAt(user: string, connections: readonly Connection[]): Promise<void> {
-    const alive = await this.#aliveIds(user);
+  async #lookAt(id: string, connections: readonly Connection[]): Promise<void> {
+    const reason = await this.#reasonToClose(id);
+    if (reason === undefined) return;
     for (const connection of connections) {
-      if (alive?.has(connection.session.id) === true) continue;
       this.#connections.delete(connection);
-      this.#close(connection, alive === undefined ? "session-state-unavailable" : "session-expired");
+      this.#close(connection, reason);
     }
   }
 
@@ -76,15 +76,14 @@ export class LiveConnections {
     }
   }
 
-  /** `undefined`: nobody can tell. */
-  async #aliveIds(user: string): Promise<ReadonlySet<string> | undefined> {
+  async #reasonToClose(id: string): Promise<CloseReason | undefined> {
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, ANSWER_MS, undefined);
+    const late = new Promise<CloseReason>((resolve) => {
+      timer = setTimeout(resolve, ANSWER_MS, "session-state-unavailable");
     });
-    const asked = this.#sessions.list(user).then(
-      (sessions) => new Set(sessions.map(({ id }) => id)),
-      () => undefined,
+    const asked = this.#sessions.look({ id }).then(
+      ({ kind }): CloseReason | undefined => (kind === "ok" ? undefined : "session-expired"),
+      (): CloseReason => "session-state-unavailable",
     );
     const answer = await Promise.race([asked, late]);
     clearTimeout(timer);
@@ -95,7 +94,7 @@ export class LiveConnections {
 const byManager = new WeakMap<object, LiveConnections>();
 
 /** The connections of a manager's sessions. */
-export function liveConnections(sessions: Pick<Sessions, "list">): LiveConnections {
+export function liveConnections(sessions: Pick<Sessions, "look">): LiveConnections {
   const known = byManager.get(sessions) ?? new LiveConnections(sessions);
   byManager.set(sessions, known);
   return known;

@@ -159,6 +159,8 @@ export interface Sessions extends AsyncDisposable {
   start(options: StartOptions): Promise<Started>;
   /** Says whether a request may be served. @throws {SessionError} `session-state-unavailable`: it may not. */
   check(credential: Credential, options?: CheckOptions): Promise<Checked>;
+  /** Says whether a session is alive, for what stays open: neither activity nor a use of it, and nothing is reported of it. */
+  look(credential: Credential): Promise<Checked>;
   /** The user's wish to stay. `extended` says whether it moved the deadline. */
   extend(credential: Credential, options?: RequestOptions): Promise<Checked>;
   /** The user was authenticated again, or tried it in vain. */
@@ -308,6 +310,10 @@ class Manager implements Sessions {
       const activity = options.activity ?? policy.activity === "requests";
       return { type: "request", activity, class: name, reauth: need, target };
     });
+  }
+
+  async look(credential: Credential): Promise<Checked> {
+    return this.#ask(credential, { source: undefined }, () => ({ type: "policy" }));
   }
 
   async extend(credential: Credential, { source }: RequestOptions = {}): Promise<Checked> {

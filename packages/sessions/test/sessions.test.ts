@@ -397,6 +397,31 @@ test("S13 one, the others or all are revoked, at the next check in every instanc
   ]);
 });
 
+describe("look", () => {
+  test("S16 says whether a session is alive, by no activity and no use after its end", async () => {
+    const { sessions, log, pass } = scene();
+    const { token, session } = await sessions.start(USER);
+    pass(29 * MINUTE);
+    expect([left(await sessions.look(token)), left(await sessions.look({ id: session.id }))]).toEqual([60, 60]);
+    pass(MINUTE);
+    expect([left(await sessions.look(token)), left(await sessions.look({ id: session.id }))]).toEqual([
+      "expired",
+      "expired",
+    ]);
+    expect((await sessions.look("what nobody gave")).kind).toBe("unknown");
+    await sessions.flush();
+    expect(log.types()).toEqual(["session.start", "session.timeout"]);
+  });
+
+  test("S4 S16 sees at once that limits became stricter", async () => {
+    const { sessions, pass } = scene();
+    const { token } = await sessions.start(USER);
+    pass(6 * MINUTE);
+    await sessions.setLimits({ ...USUAL, idle: "5m" });
+    expect(left(await sessions.look(token))).toBe("expired");
+  });
+});
+
 describe("S14 sessions at once", () => {
   test("S14 off by default", async () => {
     const { sessions } = scene();
