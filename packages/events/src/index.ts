@@ -113,6 +113,7 @@ export { type OpenSshImportOptions, createOpenSshImport } from "./imports/openss
 export { inferFirstYear } from "./imports/syslog.ts";
 export { JSON_DEPTH_MAX, type JsonValue, parseJson } from "./json.ts";
 export { eventJsonSchema } from "./json-schema.ts";
+export { assertOptionNames } from "./option-names.ts";
 export { assertReportable, parseEvent } from "./parse-event.ts";
 export {
   type CertificateFindingCode,
