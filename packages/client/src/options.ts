@@ -1,5 +1,6 @@
 /** The SDK's options, with their defaults, checked once at the door. */
 import { HAS_DISK, variable } from "#platform";
+import { assertOptionNames } from "@tallystick/events";
 import type { Fetch } from "./http.ts";
 import { type OutageRules, type ResolvedOutageRules, resolveOutageRules } from "./outage.ts";
 import type { KeptData } from "./personal-data.ts";
@@ -66,6 +67,30 @@ export type ResolvedOptions = {
   readonly keep: ReadonlySet<KeptData>;
 };
 
+/** All there are: one that is missing here does not compile. */
+const NAMES: Readonly<Record<keyof TallystickOptions, true>> = {
+  url: true,
+  token: true,
+  policy: true,
+  origin: true,
+  outbox: true,
+  senderKey: true,
+  outboxBytesMax: true,
+  receiptBytesMax: true,
+  until: true,
+  requestTimeoutMs: true,
+  proofDeadlineMs: true,
+  beatIntervalMs: true,
+  sessionSecret: true,
+  onOutage: true,
+  keep: true,
+  contextBytesMax: true,
+  failuresPerMinute: true,
+  onError: true,
+  fetch: true,
+  now: true,
+};
+
 export const STATES: readonly RecordState[] = ["queued", "durable", "published", "witnessed"];
 /** Timers take no more. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -77,6 +102,7 @@ const SECRET_BYTES_MIN = 32;
  * @throws {TypeError} one is missing, or is not what it should be. @throws {RangeError} a number is out of range.
  */
 export function resolveOptions(options: TallystickOptions): ResolvedOptions {
+  assertOptionNames("", options, NAMES);
   const { sessionSecret, senderKey } = options;
   if (senderKey instanceof Uint8Array && senderKey.length !== SECRET_BYTES_MIN) {
     throw new RangeError(`senderKey: expected ${SECRET_BYTES_MIN} bytes, got ${senderKey.length}`);

@@ -1,4 +1,5 @@
 /** What an application may do while its events cannot get to the log: the rules of `onOutage`. */
+import { assertOptionNames, typeProblem } from "@tallystick/events";
 import type { Report } from "./report.ts";
 import { ClientError, type ClientErrorCode } from "./error.ts";
 
@@ -22,14 +23,30 @@ export interface ResolvedOutageRules {
 
 const DENIED_BY_DEFAULT = ["access.export", "access.grant"];
 
-/** @throws {TypeError} */
+const NAMES: Readonly<Record<keyof OutageRules, true>> = { default: true, deny: true, allow: true };
+
+/** @throws {TypeError} A rule is not what it should be, or names a type that no event can have. */
 export function resolveOutageRules(rules: OutageRules = {}): ResolvedOutageRules {
+  assertOptionNames("onOutage", rules, NAMES);
   const { default: verdict = "allow", deny = DENIED_BY_DEFAULT, allow = [] } = rules;
   if (verdict !== "allow" && verdict !== "deny")
     throw new TypeError(`onOutage.default: expected allow or deny, got ${JSON.stringify(verdict)}`);
+  assertTypes("onOutage.deny", deny);
+  assertTypes("onOutage.allow", allow);
   const both = deny.find((type) => allow.includes(type));
   if (both !== undefined) throw new TypeError(`onOutage: ${both} is in deny and in allow`);
   return { default: verdict, deny: new Set(deny), allow: new Set(allow) };
+}
+
+/** A type that is misspelt here would not be held, unseen until the log is away. */
+function assertTypes(name: string, types: readonly string[]): void {
+  if (!Array.isArray(types)) throw new TypeError(`${name}: expected a list of types, got ${JSON.stringify(types)}`);
+  for (const type of types) {
+    const problem = typeof type === "string" ? typeProblem(type) : {};
+    if (problem === undefined) continue;
+    const meant = problem.suggestion === undefined ? "" : `: did you mean ${problem.suggestion}?`;
+    throw new TypeError(`${name}: expected types of events, got ${JSON.stringify(type)}${meant}`);
+  }
 }
 
 /** Whether an event of this type must be durable in the log before what it tells of is done. */

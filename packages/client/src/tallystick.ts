@@ -4,6 +4,7 @@ import { type Policy, TallystickError, ed25519PublicKey, encodeHex, parsePolicy 
 import {
   EventError,
   type TallyEvent,
+  assertOptionNames,
   catalogueEntry,
   decodeEvent,
   encodeEvent,
@@ -47,6 +48,12 @@ export interface RecordOptions {
   /** Ends the wait, as the time-out does; the event stays recorded. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const RECORD_OPTIONS: Readonly<Record<keyof RecordOptions & keyof FlushOptions, true>> = {
+  until: true,
+  timeoutMs: true,
+  signal: true,
+};
 
 export interface Recorded {
   readonly id: string;
@@ -338,14 +345,18 @@ class Client implements Own {
       throw new ClientError("receipt-unknown", `event ${id}: ${why}`, { details: { id } });
     },
     save: async (id, path) => writeText(path, (await this.receipts.get(id)).proof),
-    forget: async (subject) => this.#forget(typeof subject === "string" ? subject : subject.id),
+    forget: async (subject) => this.#forget(idOfSubject(subject)),
   };
 
   async record(input: Report, options: RecordOptions = {}): Promise<Recorded> {
+    assertReport(input);
+    assertOptionNames("", options, RECORD_OPTIONS);
     return holds(this.#options.outage, input) ? this.#recordHeld(input, options) : this.#record(input, options);
   }
 
   async audit<T>(event: OperationReport, work: (operation: Operation) => T | Promise<T>): Promise<T> {
+    assertReport(event);
+    if (typeof work !== "function") throw new TypeError(`work: expected a function, got ${typeof work}`);
     const options = { single: true };
     const recorder = {
       attempt: async (report: Report) => {
@@ -524,6 +535,7 @@ class Client implements Own {
   }
 
   async flush(options: FlushOptions = {}): Promise<void> {
+    assertOptionNames("", options, RECORD_OPTIONS);
     const { signal } = options;
     const until = stateOf(options.until ?? "witnessed");
     const timeoutMs = timeoutOf(options.timeoutMs ?? 30_000);
@@ -854,6 +866,18 @@ class Client implements Own {
     this.#warned = message;
     warn(message, code);
   }
+}
+
+/** What no field of it can be read of: all else is for the event's own rules. */
+function assertReport(report: unknown): asserts report is object {
+  if (typeof report === "object" && report !== null) return;
+  throw new TypeError(`event: expected an object with type, got ${report === null ? "null" : typeof report}`);
+}
+
+function idOfSubject(subject: string | { readonly id: string }): string {
+  const id = typeof subject === "string" ? subject : (subject as { readonly id?: unknown } | undefined)?.id;
+  if (typeof id === "string" && id !== "") return id;
+  throw new TypeError("subject: expected a person's id, or an object with it");
 }
 
 function stateOfSending(unsent: ClientError | undefined): TallystickStatus["state"] {

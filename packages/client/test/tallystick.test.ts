@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { errorCode, rejectionCode } from "../../../test/support/errors.ts";
-import { createTallystick, verifyReceipt } from "../src/index.ts";
+import { type Report, type Tallystick, createTallystick, verifyReceipt } from "../src/index.ts";
 import { LogDouble, problem } from "./support/log-double.ts";
 import { createFolder, login, startClient, until } from "./support/setup.ts";
 
@@ -121,6 +121,27 @@ describe("record", () => {
     expect(await rejectionCode(client.record(login("u_2", { id, time })))).toBe("id-reused");
     await client.record(login("u_3"), { until: "durable" });
     expect(log.leaves).toHaveLength(3);
+  });
+});
+
+describe("a caller's slip", () => {
+  test.each([
+    ["record", (client: Tallystick) => client.record(undefined as unknown as Report), "event: expected an object"],
+    ["record", (client: Tallystick) => client.record("auth.login" as unknown as Report), "event: expected an object"],
+    ["record", (client: Tallystick) => client.record(login(), { timeout: 5 } as object), "did you mean timeoutMs?"],
+    ["flush", (client: Tallystick) => client.flush({ untill: "durable" } as object), "did you mean until?"],
+    [
+      "audit",
+      (client: Tallystick) => client.audit({ type: "app.thing" }, undefined as unknown as () => number),
+      "work: expected a function, got undefined",
+    ],
+    ["forget", (client: Tallystick) => client.receipts.forget(undefined as unknown as string), "subject: expected"],
+  ])("in %s is named, and takes no number", async (_name, slip, message) => {
+    const { client } = startClient(new LogDouble());
+    const error: unknown = await slip(client).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error).toHaveProperty("message", expect.stringContaining(message));
+    expect(client.status()).toMatchObject({ queued: 0, counters: { recorded: 0 } });
   });
 });
 
@@ -343,6 +364,12 @@ describe("createTallystick", () => {
     ["beatIntervalMs", { beatIntervalMs: -1 }, "RangeError"],
     ["senderKey", { senderKey: new Uint8Array(33) }, "RangeError"],
     ["sessionSecret", { sessionSecret: new Uint8Array(31) }, "RangeError"],
+    ["otbox: no option has this name: did you mean outbox?", { otbox: "none" }, "TypeError"],
+    ["onOutage.dney: no option has this name: did you mean deny?", { onOutage: { dney: [] } as never }, "TypeError"],
+    ["onOutage: expected an object", { onOutage: "deny" as never }, "TypeError"],
+    ["onOutage.deny: expected a list", { onOutage: { deny: "access.read" as unknown as string[] } }, "TypeError"],
+    ["did you mean access.export?", { onOutage: { deny: ["access.exprt"] } }, "TypeError"],
+    ["onOutage.allow", { onOutage: { default: "deny" as const, allow: ["auth.logn"] } }, "TypeError"],
   ])("refuses a wrong %s at once: %j", (name, options, code) => {
     const create = (): unknown =>
       createTallystick({ url: "https://log.example/a", token: "t", policy: "p", ...options });
