@@ -3,7 +3,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import {
   type GuardAnswer,
   type GuardOptions,
-  assertGuardOptions,
+  assertGuard,
+  assertSessions,
   endForRequest,
   guardRequest,
   reauthForRequest,
@@ -18,9 +19,9 @@ import {
   type RequestAudit,
   type RequestState,
   auditOfRequest,
+  auditSettings,
   beginAudit,
   requestState,
-  resolveAuditOptions,
   sessionOfRequest,
 } from "./request-state.ts";
 import type { ReauthOptions, SessionInfo, Sessions, StartOptions, Started } from "./sessions.ts";
@@ -46,7 +47,7 @@ export type ExpressErrorHandler = (
  * @throws {TypeError | RangeError} An option is not what it should be.
  */
 export function audit(log: AuditLog, options: AuditOptions = {}): ExpressHandler {
-  const settings = resolveAuditOptions(options);
+  const settings = auditSettings(log, options);
   return (request, _response, next) => {
     beginAudit(request, nodeFacts(request), { log, settings });
     next();
@@ -59,12 +60,13 @@ export function audit(log: AuditLog, options: AuditOptions = {}): ExpressHandler
  * @throws {TypeError | RangeError} An option is not what it should be.
  */
 export function guard(sessions: Sessions, options: GuardOptions = {}): ExpressHandler {
-  assertGuardOptions(options);
+  assertGuard(sessions, options);
   return (request, response, next) => void guardOnce(sessions, options, { request, response, next });
 }
 
 /** Answers `GET /`, `POST /extend`, `POST /warned` and `POST /end` for the browser part, below the path it is used at. */
 export function sessionRoutes(sessions: Sessions): ExpressHandler {
+  assertSessions("sessionRoutes", sessions);
   return (request, response, next) => {
     const name = endpointOf(request);
     if (name === undefined) {

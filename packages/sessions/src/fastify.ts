@@ -2,7 +2,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import {
   type GuardOptions,
-  assertGuardOptions,
+  assertGuard,
+  assertSessions,
   endForRequest,
   guardRequest,
   reauthForRequest,
@@ -17,9 +18,9 @@ import {
   type RequestAudit,
   type RequestState,
   auditOfRequest,
+  auditSettings,
   beginAudit,
   requestState,
-  resolveAuditOptions,
   sessionOfRequest,
 } from "./request-state.ts";
 import type { ReauthOptions, SessionInfo, Sessions, StartOptions, Started } from "./sessions.ts";
@@ -59,7 +60,7 @@ export type FastifyHook = (request: FastifyRequestLike, reply: FastifyReplyLike)
  * @throws {TypeError | RangeError} An option is not what it should be.
  */
 export function audit(log: AuditLog, options: AuditOptions = {}): FastifyHook {
-  const settings = resolveAuditOptions(options);
+  const settings = auditSettings(log, options);
   return async ({ raw }) => {
     beginAudit(raw, nodeFacts(raw), { log, settings });
   };
@@ -72,7 +73,7 @@ export function audit(log: AuditLog, options: AuditOptions = {}): FastifyHook {
  * @throws {TypeError | RangeError} An option is not what it should be.
  */
 export function guard(sessions: Sessions, options: GuardOptions = {}): FastifyHook {
-  assertGuardOptions(options);
+  assertGuard(sessions, options);
   return async (request, reply) => {
     const answer = await guardRequest(sessions, stateOf(request), options);
     if (!answer.served) return sendRefusal(reply, answer);
@@ -84,6 +85,7 @@ export function guard(sessions: Sessions, options: GuardOptions = {}): FastifyHo
 
 /** A plugin that answers `GET /`, `POST /extend`, `POST /warned` and `POST /end` for the browser part, below its prefix. */
 export function sessionRoutes(sessions: Sessions): (app: FastifyLike) => Promise<void> {
+  assertSessions("sessionRoutes", sessions);
   return async (app) => {
     for (const [name, { method, path }] of Object.entries(ENDPOINTS)) {
       app.route({

@@ -3,7 +3,8 @@ import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import {
   type GuardOptions,
-  assertGuardOptions,
+  assertGuard,
+  assertSessions,
   endForRequest,
   guardRequest,
   headersAfter,
@@ -20,9 +21,9 @@ import {
   type RequestAudit,
   type RequestState,
   auditOfRequest,
+  auditSettings,
   beginAudit,
   requestState,
-  resolveAuditOptions,
   sessionOfRequest,
 } from "./request-state.ts";
 import type { ReauthOptions, SessionInfo, Sessions, StartOptions, Started } from "./sessions.ts";
@@ -37,7 +38,7 @@ export { guardUpgrade } from "./websocket.ts";
  * @throws {TypeError | RangeError} An option is not what it should be.
  */
 export function audit(log: AuditLog, options: AuditOptions = {}): MiddlewareHandler {
-  const settings = resolveAuditOptions(options);
+  const settings = auditSettings(log, options);
   return async (context, next) => {
     beginAudit(context, factsOf(context), { log, settings });
     await next();
@@ -50,7 +51,7 @@ export function audit(log: AuditLog, options: AuditOptions = {}): MiddlewareHand
  * @throws {TypeError | RangeError} An option is not what it should be.
  */
 export function guard(sessions: Sessions, options: GuardOptions = {}): MiddlewareHandler {
-  assertGuardOptions(options);
+  assertGuard(sessions, options);
   return async (context, next) => {
     const state = stateOf(context);
     const answer = await guardRequest(sessions, state, options);
@@ -65,6 +66,7 @@ export function guard(sessions: Sessions, options: GuardOptions = {}): Middlewar
 
 /** Answers `GET /`, `POST /extend`, `POST /warned` and `POST /end` for the browser part: `app.route("/session", …)`. */
 export function sessionRoutes(sessions: Sessions): Hono {
+  assertSessions("sessionRoutes", sessions);
   const routes = new Hono();
   for (const [name, { method, path }] of Object.entries(ENDPOINTS)) {
     routes.on(method, path, async (context) => {

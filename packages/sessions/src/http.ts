@@ -6,7 +6,7 @@
  * clocks of browsers differ, and close to the end `Tallystick-Session-Warning`: `extend`, or `sign-in` where nothing
  * but that helps.
  */
-import type { Context } from "@tallystick/events";
+import { type Context, assertOptionNames } from "@tallystick/events";
 import type { Verdict } from "./decide.ts";
 import { type Duration, parseDuration } from "./duration.ts";
 import { type HttpHeaders, type Refusal, refusal, refusalOfError, refusalOfVerdict } from "./http-problem.ts";
@@ -38,16 +38,41 @@ export type GuardAnswer =
     }
   | ({ readonly served: false } & Refusal);
 
+export const GUARD_OPTIONS: Readonly<Record<keyof GuardOptions, true>> = { class: true, reauth: true, activity: true };
+
 export const ACTIVITY_HEADER = "tallystick-activity";
 const REMAINING_HEADER = "tallystick-session-remaining";
 const WARNING_HEADER = "tallystick-session-warning";
 
 /** @throws {TypeError | RangeError} Said where the guard is made, not at the first request. */
-export function assertGuardOptions({ reauth, activity }: GuardOptions): void {
-  if (reauth !== undefined) parseDuration("reauth.maxAge", reauth.maxAge);
+export function assertGuard(
+  sessions: Sessions,
+  options: GuardOptions,
+  names: Readonly<Record<string, true>> = GUARD_OPTIONS,
+): void {
+  assertSessions("guard", sessions);
+  assertOptionNames("", options, names);
+  const { reauth, activity } = options;
+  if (reauth !== undefined) assertReauth(reauth);
   if (activity !== undefined && typeof activity !== "boolean" && typeof activity !== "function") {
     throw new TypeError(`activity: expected true, false or a function, got ${JSON.stringify(activity)}`);
   }
+}
+
+/** @throws {TypeError} Said where it is used, not at the first request. */
+export function assertSessions(name: string, sessions: Sessions): void {
+  if (typeof (sessions as Partial<Sessions> | undefined)?.check === "function") return;
+  throw new TypeError(
+    `${name}: expected what createSessions gives, got ${sessions === undefined ? "nothing" : typeof sessions}`,
+  );
+}
+
+function assertReauth(reauth: NonNullable<GuardOptions["reauth"]>): void {
+  assertOptionNames("reauth", reauth, { maxAge: true, factors: true });
+  parseDuration("reauth.maxAge", reauth.maxAge);
+  const { factors = [] } = reauth;
+  if (Array.isArray(factors) && factors.every((factor) => typeof factor === "string")) return;
+  throw new TypeError(`reauth.factors: expected a list such as ["otp"], got ${JSON.stringify(factors)}`);
 }
 
 /** Decides whether a request may be served. Without an answer of the store it may not. */

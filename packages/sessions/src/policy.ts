@@ -4,6 +4,7 @@
  * The entry `session.policy` bears both, so that a replay decides by the very rules that were in force.
  */
 import { createHash } from "node:crypto";
+import { assertOptionNames } from "@tallystick/events";
 import { type Duration, parseDuration } from "./duration.ts";
 import { SessionError } from "./error.ts";
 import {
@@ -162,6 +163,7 @@ function own<Value>(values: Readonly<Record<string, Value>>, name: string): Valu
 function parseTenant(tenant: TenantOptions, name: string): TenantLimits {
   // The SDK leaves e-mail addresses out of events, and the document would no longer have its hash.
   if (name.includes("@")) throw new TypeError(`tenants: expected ids that are no e-mail addresses, got ${show(name)}`);
+  assertOptionNames(`tenants.${name}`, tenant, { idle: true, absolute: true, classes: true });
   const classes = parseClasses(`tenants.${name}.classes`, tenant.classes ?? {});
   return { ...parseLimits(`tenants.${name}.`, tenant), classes };
 }
@@ -170,6 +172,7 @@ function parseClasses(name: string, classes: Readonly<Record<string, LimitsOptio
   return mapValues(classes, (limits, key) => {
     if (!NAME.test(key)) throw new TypeError(`${name}: expected names of a-z, 0-9 and -, got ${show(key)}`);
     if (key === DEFAULT_CLASS) throw new TypeError(`${name}: expected the limits of "default" beside classes`);
+    assertOptionNames(`${name}.${key}`, limits, { idle: true, absolute: true });
     return parseLimits(`${name}.${key}.`, limits);
   });
 }
@@ -181,6 +184,7 @@ function activityOf(mode: ActivityMode): ActivityMode {
 
 function concurrentOf(concurrent: ConcurrentLimit | undefined): ConcurrentLimit | null {
   if (concurrent === undefined) return null;
+  assertOptionNames("concurrent", concurrent, { max: true, beyond: true });
   const { max, beyond } = concurrent;
   if (!Number.isSafeInteger(max) || max < 1 || max > 1000) {
     throw new RangeError(`concurrent.max: expected a whole number from 1 to 1000, got ${show(max)}`);

@@ -1,6 +1,6 @@
 /** What belongs to one request: its source, the token as it is now, its session, its way to the log. One per request. */
 import type { Operation, OperationReport, RecordOptions, Recorded, Report, Tallystick } from "@tallystick/client";
-import type { Context } from "@tallystick/events";
+import { type Context, assertOptionNames } from "@tallystick/events";
 import type { Source } from "./kept-session.ts";
 import { type RequestFacts, isEncrypted, parseTrustProxy, sourceOf } from "./request-facts.ts";
 import { type CookieOptions, type ShownToken, assertCookieOptions, shownToken } from "./session-cookie.ts";
@@ -39,6 +39,19 @@ export interface RequestAudit {
 }
 
 const DEFAULTS: HttpSettings = { trustProxy: 0, cookie: {} };
+
+export const AUDIT_OPTIONS: Readonly<Record<keyof AuditOptions, true>> = { trustProxy: true, cookie: true };
+
+/** What `audit(log, options)` goes by. @throws {TypeError | RangeError} */
+export function auditSettings(log: AuditLog, options: AuditOptions): HttpSettings {
+  if (typeof (log as Partial<AuditLog> | undefined)?.record !== "function") {
+    throw new TypeError(
+      `audit: expected what createTallystick gives, got ${log === undefined ? "nothing" : typeof log}`,
+    );
+  }
+  assertOptionNames("", options, AUDIT_OPTIONS);
+  return resolveAuditOptions(options);
+}
 
 /** @throws {TypeError | RangeError} */
 export function resolveAuditOptions({ trustProxy = 0, cookie = {} }: AuditOptions): HttpSettings {

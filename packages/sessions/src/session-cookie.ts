@@ -1,4 +1,5 @@
 /** The session's token on its way: in a cookie, or as a bearer token for those that are no browser. */
+import { assertOptionNames } from "@tallystick/events";
 import type { HttpHeaders } from "./http-problem.ts";
 import type { RequestFacts } from "./request-facts.ts";
 
@@ -29,7 +30,9 @@ const COOKIE_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/;
 const COOKIES_CHARS_MAX = 16_384;
 
 /** @throws {TypeError} */
-export function assertCookieOptions({ name, secure }: CookieOptions): void {
+export function assertCookieOptions(cookie: CookieOptions): void {
+  assertOptionNames("cookie", cookie, { name: true, secure: true });
+  const { name, secure } = cookie;
   if (name !== undefined && !COOKIE_NAME.test(name)) {
     throw new TypeError(`cookie.name: expected letters, digits and -, _, got ${JSON.stringify(name)}`);
   }

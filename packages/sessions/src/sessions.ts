@@ -1,7 +1,7 @@
 /** The manager of sessions: asks the store, decides, puts, and tells the log. It enforces also while the log is down. */
 import { createHmac, hash, randomBytes } from "node:crypto";
 import type { Report } from "@tallystick/client";
-import { type Target, newEventId, parseEvent } from "@tallystick/events";
+import { type Target, assertOptionNames, newEventId, parseEvent } from "@tallystick/events";
 import { type Change, compareAndSwap, compareAndSwapWith } from "./compare-and-swap.ts";
 import {
   type Alive,
@@ -202,6 +202,29 @@ export function createSessions(recorder: Recorder, options: SessionsOptions = {}
   return new Manager(recorder, options);
 }
 
+/** All there are. Where limits change, those that say nothing of limits may come along. */
+const OPTIONS: Readonly<Record<keyof SessionsOptions, true>> = {
+  preset: true,
+  idle: true,
+  absolute: true,
+  classes: true,
+  tenants: true,
+  warning: true,
+  activity: true,
+  concurrent: true,
+  store: true,
+  sessionSecret: true,
+  sweepIntervalMs: true,
+  keepEnded: true,
+  onError: true,
+};
+
+function assertStore(store: SessionStore): void {
+  const methods = ["now", "get", "put", "due", "close"] as const;
+  const missing = methods.find((name) => typeof (store as Partial<SessionStore>)[name] !== "function");
+  if (missing !== undefined) throw new TypeError(`store: expected a SessionStore, and it has no ${missing}()`);
+}
+
 /** An input without what the manager adds to each. */
 type Wish<Input = Exclude<SessionInput, StartInput>> = Input extends unknown
   ? Omit<Input, "token" | "nextToken" | "place" | "policy">
@@ -240,6 +263,11 @@ class Manager implements Sessions {
   #closing: Promise<void> | undefined;
 
   constructor(recorder: Recorder, options: SessionsOptions) {
+    if (typeof (recorder as Partial<Recorder> | undefined)?.record !== "function") {
+      throw new TypeError("tally: expected what createTallystick gives: where the sessions are recorded");
+    }
+    assertOptionNames("", options, OPTIONS);
+    if (options.store !== undefined) assertStore(options.store);
     this.#recorder = recorder;
     this.#options = options;
     this.#policy = parsePolicyOptions(options);
@@ -357,6 +385,7 @@ class Manager implements Sessions {
   }
 
   async setLimits(options: SessionPolicyOptions): Promise<void> {
+    assertOptionNames("", options, OPTIONS);
     const policy = parsePolicyOptions(options);
     await this.#prepare();
     await this.#putInForce(policy);

@@ -4,11 +4,11 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { type GuardOptions, assertGuardOptions, guardRequest } from "./http.ts";
+import { GUARD_OPTIONS, type GuardOptions, assertGuard, guardRequest } from "./http.ts";
 import type { Refusal } from "./http-problem.ts";
 import { type CloseReason, liveConnections } from "./live-connections.ts";
 import { nodeFacts } from "./node-request.ts";
-import { type AuditOptions, RequestState, resolveAuditOptions } from "./request-state.ts";
+import { AUDIT_OPTIONS, type AuditOptions, RequestState, resolveAuditOptions } from "./request-state.ts";
 import type { SessionInfo, Sessions } from "./sessions.ts";
 
 /** Of the range for applications, RFC 6455 §7.4.2; 401 is in it. */
@@ -32,7 +32,7 @@ export function guardUpgrade(
   sessions: Sessions,
   options: GuardOptions & AuditOptions = {},
 ): (request: IncomingMessage, socket: Duplex) => Promise<SessionInfo | undefined> {
-  assertGuardOptions(options);
+  assertGuard(sessions, options, { ...GUARD_OPTIONS, ...AUDIT_OPTIONS });
   const settings = resolveAuditOptions(options);
   return async (request, socket) => {
     // A client that goes away meanwhile is no error of the application's.

@@ -57,6 +57,13 @@ describe("parsePolicyOptions", () => {
 
   const wrong: readonly [SessionPolicyOptions, string][] = [
     [{ warning: "19s" }, "warning: expected 20s or more, as WCAG 2.2.1 asks for, got"],
+    [
+      { classes: { high: { iddle: "5m" } as object } },
+      "classes.high.iddle: no option has this name: did you mean idle?",
+    ],
+    [{ classes: { high: "5m" as never } }, "classes.high: expected an object with idle, absolute, got string"],
+    [{ tenants: { acme: { idel: "5m" } as object } }, "tenants.acme.idel: no option has this name: did you mean idle?"],
+    [{ concurrent: { max: 1, beyond: "deny-new", per: 1 } as never }, "concurrent.per: no option has this name"],
     [{ classes: { High: {} } }, "classes: expected names of a-z, 0-9 and -, got"],
     [{ tenants: { "a@example.org": {} } }, "tenants: expected ids that are no e-mail addresses, got"],
     [{ classes: { default: {} } }, 'classes: expected the limits of "default" beside classes'],

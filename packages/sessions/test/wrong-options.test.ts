@@ -1,0 +1,66 @@
+/** A misspelt option would leave a laxer default in force, unseen: each is refused where it is given. */
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createMemorySessionStore, createSessions } from "@tallystick/sessions";
+import * as express from "@tallystick/sessions/express";
+import * as fastify from "@tallystick/sessions/fastify";
+import * as hono from "@tallystick/sessions/hono";
+import { createTestTallystick } from "@tallystick/testing";
+import { EventList, scene } from "./support/setup.ts";
+
+describe("createSessions", () => {
+  test.each([
+    [{ idel: "5m" }, "idel: no option has this name: did you mean idle?"],
+    [{ absolut: "5m" }, "absolut: no option has this name: did you mean absolute?"],
+    [{ store: {} }, "store: expected a SessionStore, and it has no now()"],
+    [{ store: { ...createMemorySessionStore(), due: 1 } }, "store: expected a SessionStore, and it has no"],
+    ["30m", "options: expected an object with preset, idle, "],
+  ])("refuses %j", (options, message) => {
+    const create = (): unknown => createSessions(new EventList(), options as object);
+    expect(create).toThrow(TypeError);
+    expect(create).toThrow(message);
+  });
+
+  test.each([undefined, {}, null])("refuses %j in the place of a log", (log) => {
+    expect(() => createSessions(log as never)).toThrow("tally: expected what createTallystick gives");
+  });
+
+  test("other limits are as strictly read", async () => {
+    const { sessions } = scene();
+    await expect(sessions.setLimits({ idel: "5m" } as object)).rejects.toThrow("did you mean idle?");
+  });
+});
+
+describe.each(Object.entries({ hono, express, fastify }))("%s", (_name, framework) => {
+  const { audit, guard, guardUpgrade, sessionRoutes } = framework;
+
+  test.each([
+    [{ clas: "high" }, "clas: no option has this name: did you mean class?"],
+    [{ trustProxy: 1 }, "trustProxy: no option has this name: expected class, reauth, activity"],
+    [{ reauth: { maxAge: "5m", factor: ["otp"] } }, "reauth.factor: no option has this name: did you mean factors?"],
+    [{ reauth: { maxAge: "5m", factors: "otp" } }, 'reauth.factors: expected a list such as ["otp"], got "otp"'],
+    [{ reauth: "5m" }, "reauth: expected an object with maxAge, factors, got string"],
+  ])("a guard refuses %j", (options, message) => {
+    const { sessions } = scene();
+    expect(() => guard(sessions, options as object)).toThrow(message);
+  });
+
+  test("what is behind a guard needs sessions, and audit a log", () => {
+    const tally = createTestTallystick();
+    onTestFinished(async () => tally.close());
+    expect(() => guard(tally as never)).toThrow("guard: expected what createSessions gives, got object");
+    expect(() => sessionRoutes(undefined as never)).toThrow(
+      "sessionRoutes: expected what createSessions gives, got nothing",
+    );
+    expect(() => audit(scene().sessions as never)).toThrow("audit: expected what createTallystick gives, got object");
+    expect(() => audit(tally, { trustproxy: 1 } as object)).toThrow("did you mean trustProxy?");
+    expect(() => audit(tally, { cookie: { nam: "x" } as object })).toThrow(
+      "cookie.nam: no option has this name: did you mean name?",
+    );
+  });
+
+  test("a guard of WebSockets takes the options of both", () => {
+    const { sessions } = scene();
+    expect(() => guardUpgrade(sessions, { trustProxy: 1, cookie: { name: "x" }, class: "high" })).not.toThrow();
+    expect(() => guardUpgrade(sessions, { trustproxy: 1 } as object)).toThrow("did you mean trustProxy?");
+  });
+});
