@@ -373,8 +373,9 @@ class Manager implements Sessions {
     const { except, reason = "revoked", by, source } = options;
     await this.#prepare();
     const ids = (await this.#users.ids(user)).filter((id) => id !== except);
+    const wish: Wish = { type: "end", reason, by };
     const outcomes = await Promise.all(
-      ids.map(async (id) => this.#change(id, { type: "end", reason, by }, { source })),
+      ids.map(async (id) => this.#users.begun(user, id, async () => this.#change(id, wish, { source }))),
     );
     return outcomes.filter((outcome) => outcome?.decision.entries.some(({ type }) => type === "session.end")).length;
   }

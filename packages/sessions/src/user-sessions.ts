@@ -50,6 +50,24 @@ export class UserSessions {
   }
 
   /**
+   * Asks about a session until it is there, for as long as its login has a place and may still begin it: what is done to
+   * all sessions of a user must not miss that one.
+   */
+  async begun<Result>(user: string, id: string, ask: () => Promise<Result | undefined>): Promise<Result | undefined> {
+    for (;;) {
+      const isAwaited = await this.#isAwaited(user, id);
+      const result = await ask();
+      if (result !== undefined || !isAwaited) return result;
+      await sleep(WAIT_MS);
+    }
+  }
+
+  async #isAwaited(user: string, id: string): Promise<boolean> {
+    const [entry, now] = await Promise.all([this.#store.get(keyOf(user)), this.#store.now()]);
+    return placesOf(entry?.value).some((place) => place.id === id && now - place.at < RESERVATION_MS);
+  }
+
+  /**
    * Reserves a place for a new session.
    *
    * @returns When. The session has to begin within {@link RESERVATION_MS}.

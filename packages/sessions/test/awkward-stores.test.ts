@@ -1,0 +1,38 @@
+/** Sessions over stores that are slow, stuck, wrong or overfull, and what many do at one moment. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { type SessionStore, createMemorySessionStore } from "@tallystick/sessions";
+import { USUAL } from "./support/policies.ts";
+import { scene } from "./support/setup.ts";
+
+/** A store of which some of the methods do more. */
+function over(store: SessionStore, methods: Partial<SessionStore>): SessionStore {
+  return {
+    now: async () => store.now(),
+    get: async (key) => store.get(key),
+    put: async (key, value, version, deadline) => store.put(key, value, version, deadline),
+    due: async (before, limit) => store.due(before, limit),
+    close: async () => store.close(),
+    ...methods,
+  };
+}
+
+test("S13 a login that has its place when all are revoked does not outlive that", async () => {
+  const store = createMemorySessionStore();
+  const [reserved, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const put: SessionStore["put"] = async (key, value, version, deadline) => {
+    if (key.startsWith("session/") && version === 0) {
+      reserved.resolve();
+      await goOn.promise;
+    }
+    return store.put(key, value, version, deadline);
+  };
+  const { sessions } = scene({ ...USUAL, store: over(store, { put }) });
+  const begun = sessions.start({ user: "u1" });
+  await reserved.promise;
+  const revoked = sessions.endAll("u1");
+  await sleep(20);
+  goOn.resolve();
+  const { token } = await begun;
+  expect([await revoked, (await sessions.check(token)).kind]).toEqual([1, "ended"]);
+});
