@@ -14,7 +14,10 @@ import type { SessionStore } from "./store.ts";
 /** A place that a login reserved and did not take by then is free again. */
 export const RESERVATION_MS = 10_000;
 const WAIT_MS = 5;
-/** From so many on, those that have ended are left out at the next login even where nothing limits them. */
+/**
+ * From so many on, those that have ended are left out even where nothing limits them: each time when there are twice as many
+ * as the time before, or whoever has many sessions would have all of them looked at by each login.
+ */
 const PRUNE_ABOVE = 32;
 
 interface Place {
@@ -55,9 +58,8 @@ export class UserSessions {
    */
   async begun<Result>(user: string, id: string, ask: () => Promise<Result | undefined>): Promise<Result | undefined> {
     for (;;) {
-      const isAwaited = await this.#isAwaited(user, id);
       const result = await ask();
-      if (result !== undefined || !isAwaited) return result;
+      if (result !== undefined || !(await this.#isAwaited(user, id))) return result;
       await sleep(WAIT_MS);
     }
   }
@@ -106,7 +108,8 @@ export class UserSessions {
   }
 
   async #pruned(places: readonly Place[]): Promise<Place[]> {
-    return places.length <= PRUNE_ABOVE ? [...places] : (await this.#look(places)).map(({ place }) => place);
+    if (places.length <= PRUNE_ABOVE || !isPowerOfTwo(places.length)) return [...places];
+    return (await this.#look(places)).map(({ place }) => place);
   }
 
   /** The places that stay taken when there has to be room for one more. */
@@ -134,6 +137,10 @@ export class UserSessions {
       .map((place, at) => ({ place, state: states[at] ?? "missing" }))
       .filter(({ place, state }) => state === "alive" || (state === "missing" && now - place.at < RESERVATION_MS));
   }
+}
+
+function isPowerOfTwo(count: number): boolean {
+  return (count & (count - 1)) === 0;
 }
 
 /** A hash: what a user is called has no place among keys. */

@@ -36,3 +36,17 @@ test("S13 a login that has its place when all are revoked does not outlive that"
   const { token } = await begun;
   expect([await revoked, (await sessions.check(token)).kind]).toEqual([1, "ended"]);
 });
+
+test("a login does not look at all sessions that its user has, be they ever so many", async () => {
+  const store = createMemorySessionStore();
+  const gets: string[] = [];
+  const get: SessionStore["get"] = async (key) => {
+    gets.push(key);
+    return store.get(key);
+  };
+  const { sessions } = scene({ ...USUAL, store: over(store, { get }) });
+  for (let times = 0; times < 200; times += 1) await sessions.start({ user: "u1" });
+  await sessions.flush();
+  expect(gets.length).toBeLessThan(3000);
+  expect(await sessions.list("u1")).toHaveLength(200);
+});
