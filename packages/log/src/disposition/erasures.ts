@@ -298,11 +298,10 @@ export class Erasures {
       const { class: under } = decodeSealed(decodeSealedRow(row).bytes);
       const value = sealAnew({ secrets, random, row, leaf, class: under, keepPerson: false, person });
       if (value === undefined) continue;
-      await this.#inTurn(turn, async () => {
-        const [changed] = await writeResealed(storage, [{ index, before: row, after: value }]);
-        const { table, key } = keptRow(index, person);
-        if (changed === undefined) await storage.deleteRows(table, [key]);
-      });
+      const forgotten = { ...keptRow(index, person), value: null };
+      await this.#inTurn(turn, async () =>
+        writeResealed(storage, [{ index, before: row, after: value }], () => [forgotten]),
+      );
     }
   }
 

@@ -329,8 +329,9 @@ export class Retention {
         const keys: string[] = [];
         for await (const { index, sealedClass } of this.#entriesIn(classDay, range))
           if (sealedClass === classDay.class) keys.push(indexKey(index));
-        if (keys.length > 0) await storage.deleteRows(TABLE.sealed, keys);
+        // Before they are gone: after a crash only what is still there is found again.
         await this.#forgetKept(new Set(keys), range);
+        if (keys.length > 0) await storage.deleteRows(TABLE.sealed, keys);
       }
     }
     await storage.putRows(recordRows({ ...record, unpruned: false }));

@@ -114,7 +114,7 @@ export function keptRow(index: number, person: string): Row {
   return { table: TABLE.kept, key: `${indexKey(index)} ${person}`, value: encodeCbor([]) };
 }
 
-function parseKeptKey(key: string): { readonly index: number; readonly person: string } {
+export function parseKeptKey(key: string): { readonly index: number; readonly person: string } {
   const [index = "", person = ""] = key.split(" ", 2);
   return { index: Number.parseInt(index, 16), person };
 }

@@ -8,10 +8,12 @@ import {
   type Certificate,
   type Leaf,
   type TallyEvent,
+  catalogueEntry,
   dayOf,
   decodeSealed,
   parseCertificate,
 } from "@tallystick/events";
+import { partiesOf } from "../candidate.ts";
 import { erasedClassDayRow, erasedTagRow } from "../disposition/erased.ts";
 import type { HoldRecord } from "../disposition/holds.ts";
 import { classDayKey, dayKey } from "../disposition/ledger.ts";
@@ -69,7 +71,7 @@ export interface RulesFacts {
   readonly digest: string;
 }
 
-/** Memory: a bit for each entry, some rows for each class-day, each day of events, each certificate with its tags, and each hold. */
+/** Memory: a bit for each entry, some rows for each class-day, each day of events, each certificate with its tags, each hold, each credential, and each entry that a duty keeps. */
 export class DispositionFacts {
   /** By key of its row: the entries of a class and day, as their leaves say. */
   readonly classDays: Map<string, Extent> = new Map();
@@ -88,10 +90,18 @@ export class DispositionFacts {
   readonly lost: Map<number, number> = new Map();
   /** All that were approved, in that order. */
   readonly rules: RulesFacts[] = [];
+  /** Index → id of the person without whose key it is sealed, since a duty keeps it. */
+  readonly kept: Map<number, string> = new Map();
+  /** Entries that are sealed under no person's key and do not open: of these nobody can tell whether a duty keeps them. */
+  readonly unopened: IndexSet = new IndexSet();
+  /** Ids of credentials that the log itself names. */
+  readonly credentials: Set<string> = new Set();
   /** Entries of the log's own that do not open: of what a row says on their word, nobody can tell. */
   readonly unread: IndexSet = new IndexSet();
   /** Whether there is none of these. */
   isOwnKnown = true;
+  /** Whether all entries of the log's own opened that could name a credential. */
+  areCredentialsKnown = true;
   /** Whether all events with a person's tag opened. */
   arePersonsKnown = true;
 
@@ -101,10 +111,12 @@ export class DispositionFacts {
     extend(this.classDays, classDayKey(leaf.class, dayOf(leaf.loggedAt)), { index, rules });
     const under = sealedUnder(sealed);
     if (under !== undefined) extend(this.sealedUnder, under, { index, rules });
+    this.#takeKept({ index, leaf, event, sealed });
     const hasPerson = leaf.actor !== null || leaf.subject !== null;
     const isOwn = leaf.sequence !== null && leaf.class === "log";
     if (event === undefined) {
       // What the log says of contents is about nobody; a person who read something can be erased.
+      if (isOwn) this.areCredentialsKnown = false;
       if (hasPerson) this.arePersonsKnown = false;
       else if (isOwn) {
         this.unread.add(index);
@@ -116,7 +128,16 @@ export class DispositionFacts {
     if (isOwn) this.#takeOwn(index, leaf, event);
   }
 
+  #takeKept({ index, event, sealed }: FactualEntry): void {
+    if (!isSealedForNobody(sealed)) return;
+    const person = event === undefined ? undefined : partiesOf(event).person;
+    if (person !== undefined) this.kept.set(index, person);
+    else if (event === undefined) this.unopened.add(index);
+  }
+
   #takeOwn(index: number, leaf: Leaf, event: TallyEvent): void {
+    const { actor } = partiesOf(event);
+    if (actor !== undefined && catalogueEntry(event.type)?.reporter === "log") this.credentials.add(actor);
     for (const { first, last } of lostRangesOf(event)) this.lost.set(first, last);
     if (event.type === CERTIFICATE_TYPE) this.#takeCertificate(index, event);
     else if (event.type === "log.hold") this.#takeHold(index, leaf, event);
@@ -202,6 +223,16 @@ function sealedUnder(row: Stored): string | undefined {
   } catch (error) {
     if (!(error instanceof TallystickError)) throw error;
     return undefined;
+  }
+}
+
+function isSealedForNobody(row: Stored): boolean {
+  if (typeof row === "string") return false;
+  try {
+    return decodeSealedRow(row).mask === null;
+  } catch (error) {
+    if (!(error instanceof TallystickError)) throw error;
+    return false;
   }
 }
 

@@ -21,6 +21,7 @@ import {
 } from "../disposition/ledger.ts";
 import { type DestructionRecord, type DoomedKey, decodeRecord, isPending, recordRow } from "../disposition/record.ts";
 import { approvedRow } from "../disposition/rules-in-force.ts";
+import { keptRow, parseKeptKey } from "../disposition/subjects.ts";
 import { type LogSecrets, classDayName } from "../keys.ts";
 import { lostRow } from "../lost-keys.ts";
 import { TABLE } from "../rows.ts";
@@ -82,6 +83,8 @@ export class DispositionRows {
     yield* this.#destructions();
     yield* this.#holds();
     yield* this.#lost();
+    yield* this.#kept();
+    yield* this.#credentials();
   }
 
   /** Whether one of the entries that a row names does not open. */
@@ -419,6 +422,54 @@ export class DispositionRows {
       const hold = facts.holds.get(key);
       if (hold !== undefined) yield* holdDifference(hold, undefined);
     }
+  }
+
+  /** Entries that a duty keeps of persons who were erased: no tag leads to them any more. */
+  async *#kept(): AsyncGenerator<Difference> {
+    const { reader, facts } = this.#options;
+    const wrong = { code: "erased-row-mismatch", table: TABLE.kept } as const;
+    const missing = new Map<string, { readonly index: number; readonly row: Row }>();
+    for (const [index, id] of facts.kept) {
+      const person = this.#referenceOf(id);
+      if (person !== undefined) missing.set(keptRow(index, person).key, { index, row: keptRow(index, person) });
+    }
+    for await (const { key } of reader.scan(TABLE.kept)) {
+      if (missing.delete(key)) continue;
+      const { index, person } = parseKeptKey(key);
+      if (isReference(person) && facts.unopened.has(index)) continue;
+      const message = `row ${key.slice(0, key.indexOf(" "))} says that a duty keeps an entry of an erased person, which is not so`;
+      yield { ...wrong, key, message, rows: [{ table: TABLE.kept, key, value: null }] };
+    }
+    for (const [key, { index, row }] of missing) {
+      const message = `index ${index}: it is sealed without its person's key, as what a duty keeps, and no row says whose it is`;
+      yield { ...wrong, key, index, message, rows: [row] };
+    }
+  }
+
+  /** Ids that are no subjects of an erasure, since the log itself names them. */
+  async *#credentials(): AsyncGenerator<Difference> {
+    const { reader, facts, secrets } = this.#options;
+    if (secrets === undefined) return;
+    const wrong = { code: "erased-row-mismatch", table: TABLE.credential } as const;
+    const missing = new Set([...facts.credentials].flatMap((id) => this.#referenceOf(id) ?? []));
+    for await (const { key } of reader.scan(TABLE.credential)) {
+      // An entry that names it may be one that does not open.
+      if (missing.delete(key) || (isReference(key) && !facts.areCredentialsKnown)) continue;
+      const message =
+        "there is a row of a credential that no entry of the log names: nobody of that id could be erased";
+      yield { ...wrong, key, message, rows: [{ table: TABLE.credential, key, value: null }] };
+    }
+    for (const key of missing) {
+      const message =
+        "entries of the log name a credential that has no row: the record of what it read could be erased";
+      yield { ...wrong, key, message, rows: [{ table: TABLE.credential, key, value: encodeCbor([]) }] };
+    }
+  }
+
+  /** What the key store calls a person. */
+  #referenceOf(id: string): string | undefined {
+    const reference = this.#options.secrets?.existingReference(id);
+    return reference === undefined ? undefined : encodeHex(reference);
   }
 
   /** Such a row does not name the entry that says so. */
