@@ -9,6 +9,7 @@ import type { SessionEntry, SessionEntryType } from "./entry.ts";
 import { sameLimits, strictest } from "./limits.ts";
 import { DEFAULT_CLASS, type PolicyInForce, limitsFor, warningMsOf } from "./policy.ts";
 import {
+  type LateUses,
   type LimitReason,
   type SessionEnd,
   type SessionState,
@@ -17,12 +18,11 @@ import {
   absoluteAtOf,
   boundOf,
   deadlineOf,
+  lateUsesDueAt,
 } from "./state.ts";
 
 /** For how long a token that was replaced still opens the session: requests that were under way bear it. */
 export const TOKEN_GRACE_MS = 10_000;
-/** Uses after the end are reported once in so long. */
-export const LATE_USE_INTERVAL_MS = 600_000;
 const ACTIVITY_INTERVAL_MS_MAX = 60_000;
 /** Replaced tokens that are remembered: more than that within the grace is no user. */
 const TOKENS_MAX = 8;
@@ -297,7 +297,7 @@ function timeout(step: Step, input: Exclude<SessionInput, StartInput>, at: numbe
   return { ...told, verdict: { kind: "expired", reason, endedAt: deadlineAt } };
 }
 
-/** Who uses what has ended gets to know how; the log is told once in a while, and how often. */
+/** Who uses what has ended gets to know how; the log is told once in a while, and how often: if need be by the sweeper. */
 function afterEnd(state: SessionState, ended: SessionEnd, input: SessionInput, at: number): Decision {
   const { reason, at: endedAt } = ended;
   const verdict: Verdict =
@@ -305,14 +305,17 @@ function afterEnd(state: SessionState, ended: SessionEnd, input: SessionInput, a
       ? { kind: "expired", reason, endedAt }
       : { kind: "ended", reason, endedAt };
   const isUse = ["request", "extend", "reauth", "class"].includes(input.type);
-  if (!isUse) return { state, verdict, entries: [] };
-  const { loggedAt, count } = state.lateUses;
-  const elsewhere =
-    "place" in input && input.place !== undefined && state.place !== null && input.place !== state.place;
-  const isDue = loggedAt === null || at - loggedAt >= LATE_USE_INTERVAL_MS;
-  if (!isDue) return { state: { ...state, at, lateUses: { loggedAt, count: count + 1 } }, verdict, entries: [] };
-  const counted = { ...state, at, lateUses: { loggedAt: at, count: 0 } };
-  const context = { endedAt, count: count + 1, critical: reason === "revoked" || elsewhere };
+  if (!isUse && input.type !== "sweep") return { state, verdict, entries: [] };
+  const current = isUse ? { ...state, at, lateUses: withUse(state, input) } : state;
+  if (at < lateUsesDueAt(current)) return { state: current, verdict, entries: [] };
+  const { count, background = 0, elsewhere = false } = current.lateUses;
+  const counted = { ...current, at, lateUses: { loggedAt: at, count: 0 } };
+  const context = {
+    endedAt,
+    count,
+    ...(background === 0 ? {} : { background }),
+    critical: reason === "revoked" || elsewhere,
+  };
   const told = tell({ state: counted, entries: [] }, at, "session.use_after_expiry", {
     outcome: "denied",
     reason,
@@ -320,6 +323,18 @@ function afterEnd(state: SessionState, ended: SessionEnd, input: SessionInput, a
     actor: "nobody",
   });
   return { ...told, verdict };
+}
+
+/** One more use after the end. What is critical stays so until the log knows, whoever comes next. */
+function withUse({ lateUses, place }: SessionState, input: SessionInput): LateUses {
+  const { count, background = 0, elsewhere = false, loggedAt } = lateUses;
+  const isBackground = input.type === "request" && !input.activity;
+  return {
+    count: count + 1,
+    background: background + Number(isBackground),
+    elsewhere: elsewhere || (input.place !== undefined && place !== null && input.place !== place),
+    loggedAt,
+  };
 }
 
 /** A stricter document bites at once, a looser one is for new sessions. */

@@ -6,7 +6,7 @@
  */
 import { SessionError } from "./error.ts";
 import type { SessionEntry } from "./entry.ts";
-import { type SessionState, deadlineOf } from "./state.ts";
+import { type SessionState, deadlineOf, lateUsesDueAt } from "./state.ts";
 
 /** From where a request came, for the events about it. */
 export interface Source {
@@ -62,8 +62,9 @@ function parse(text: string): unknown {
   }
 }
 
-/** When the sweeper has to look at it next: at its deadline, at what is unlogged, or to forget it. */
+/** When the sweeper has to look at it next: at its deadline, at what is unlogged or untold, or to forget it. */
 export function dueAt({ state, unlogged, retryAt }: KeptSession, keepEndedMs: number): number {
-  const next = state.ended === null ? deadlineOf(state) : state.ended.detectedAt + keepEndedMs;
+  const next =
+    state.ended === null ? deadlineOf(state) : Math.min(state.ended.detectedAt + keepEndedMs, lateUsesDueAt(state));
   return unlogged.length === 0 ? next : Math.min(next, retryAt);
 }

@@ -626,7 +626,7 @@ class Manager implements Sessions {
   async #sweepOne(id: string, detectedBy: "sweep" | "start"): Promise<"ended" | "forgotten" | undefined> {
     const outcome = await this.#change(id, { type: "sweep", detectedBy });
     if (outcome === undefined) return undefined;
-    if (outcome.decision.entries.length > 0) return "ended";
+    if (outcome.decision.entries.some(({ type }) => type === "session.timeout")) return "ended";
     await this.#reportAgain(id);
     return (await this.#forget(outcome.kept)) ? "forgotten" : undefined;
   }

@@ -24,6 +24,20 @@ export interface TokenHash {
   readonly authBefore?: number;
 }
 
+/** Uses after the end that no entry counts yet. */
+export interface LateUses {
+  readonly count: number;
+  /** How many of them were no activity: what a page that was left open asks for by itself. 0 where it is not there. */
+  readonly background?: number;
+  /** Whether one of them came from elsewhere. */
+  readonly elsewhere?: boolean;
+  /** When an entry counted some last. */
+  readonly loggedAt: number | null;
+}
+
+/** For so long uses after the end are counted before the log is told. */
+const LATE_USE_INTERVAL_MS = 600_000;
+
 /** One session. All times are ms since 1970 by the store's clock. */
 export interface SessionState {
   readonly version: 1;
@@ -55,12 +69,17 @@ export interface SessionState {
   /** From where it was used last: a hash, to compare. */
   readonly place: string | null;
   readonly ended: SessionEnd | null;
-  /** Uses after the end that no entry counts yet, and when one did last. */
-  readonly lateUses: { readonly count: number; readonly loggedAt: number | null };
+  readonly lateUses: LateUses;
   /** The latest moment that anything was decided at: time never runs back. */
   readonly at: number;
   /** Entries so far: the number of the next one. */
   readonly entries: number;
+}
+
+/** When the log is to be told of the uses after the end, if there are any: at once of the first. */
+export function lateUsesDueAt({ lateUses: { count, loggedAt } }: SessionState): number {
+  if (count === 0) return Infinity;
+  return loggedAt === null ? -Infinity : loggedAt + LATE_USE_INTERVAL_MS;
 }
 
 /** When a session is over however active it is. */

@@ -304,6 +304,33 @@ describe("S12 use after the end", () => {
     expect(entries).toMatchObject([{ type: "session.use_after_expiry", context: { critical } }]);
   });
 
+  test("S12 a page that was left open is told from somebody who uses it, and hides nobody", () => {
+    const poll: SessionInput = { type: "request", activity: false, place: "here" };
+    const used = { ...poll, activity: true } as const;
+    const { state } = play(started(), [1, used], [MINUTE, logout]);
+    const after = (...inputs: [number, SessionInput][]): unknown[] => {
+      let current = state;
+      return inputs.flatMap(([at, input]) => {
+        const decision = decide(current, input, T0 + at * MINUTE);
+        current = decision.state;
+        return decision.entries.map(({ context: { count, background, critical } }) => [count, background, critical]);
+      });
+    };
+    expect(after([2, poll], [3, poll], [4, poll], [12, poll])).toEqual([
+      [1, 1, false],
+      [3, 3, false],
+    ]);
+    const stolen = { ...used, place: "elsewhere" };
+    expect(after([2, poll], [3, stolen], [12, poll])).toEqual([
+      [1, 1, false],
+      [2, 1, true],
+    ]);
+    expect(after([2, poll], [3, stolen], [11, sweep], [12, sweep], [30, sweep])).toEqual([
+      [1, 1, false],
+      [1, undefined, true],
+    ]);
+  });
+
   test("S12 whoever has no token of it leaves no trace", () => {
     const { entries, verdict } = play(started(), [MINUTE, logout], [2 * MINUTE, { ...REQUEST, token: "guess" }]);
     expect([entries, verdict.kind]).toEqual([[], "unknown"]);

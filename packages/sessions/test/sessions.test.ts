@@ -422,6 +422,25 @@ describe("look", () => {
   });
 });
 
+describe("S12 use after the end", () => {
+  test("S12 the sweeper tells of the uses that nobody came after, and then forgets the session", async () => {
+    const { sessions, log, pass } = scene();
+    const { token } = await sessions.start(USER);
+    await sessions.end(token);
+    for (const ip of ["192.0.2.7", "203.0.113.9"]) await sessions.check(token, { source: { ip } });
+    pass(10 * MINUTE);
+    expect(await sessions.sweep()).toEqual({ ended: 0, forgotten: 0 });
+    await sessions.flush();
+    const uses = log.of("session.use_after_expiry");
+    expect(uses.map(({ context }) => [context?.["count"], context?.["critical"]])).toEqual([
+      [1, false],
+      [1, true],
+    ]);
+    pass(24 * HOUR);
+    expect(await sessions.sweep()).toEqual({ ended: 0, forgotten: 1 });
+  });
+});
+
 describe("S14 sessions at once", () => {
   test("S14 off by default", async () => {
     const { sessions } = scene();
