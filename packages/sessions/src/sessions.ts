@@ -186,6 +186,8 @@ export interface Sessions extends AsyncDisposable {
 
 const SWEEP_INTERVAL_MS = 15_000;
 const SWEEP_BATCH = 256;
+/** Looked at side by side: a store far away answers many at once as fast as one. */
+const CROWD = 16;
 /** More sessions than this are not all looked at when limits change: they are at their next check, or when due. */
 const TIGHTEN_MAX = 1_000_000;
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -452,7 +454,7 @@ class Manager implements Sessions {
   /** Looks at every session under the new limits, so that the sweeper knows their new deadlines. */
   async #tighten(): Promise<void> {
     const keys = await this.#store.due(Number.MAX_SAFE_INTEGER, TIGHTEN_MAX);
-    for (const key of keys) await this.#orSay(this.#change(idOf(key), { type: "policy" }));
+    await inCrowds(keys, async (key) => this.#orSay(this.#change(idOf(key), { type: "policy" })));
   }
 
   async #reserve({ user, tenant, source }: StartOptions, id: string, { policy }: PolicyInForce): Promise<number> {
@@ -609,15 +611,17 @@ class Manager implements Sessions {
     await this.#orSay(this.#announceAgain());
     const swept = { ended: 0, forgotten: 0 };
     const seen = new Set<string>();
-    for (;;) {
-      const keys = await this.#store.due(await this.#store.now(), SWEEP_BATCH);
+    for (let limit = SWEEP_BATCH; ;) {
+      const keys = await this.#store.due(await this.#store.now(), limit);
       const fresh = keys.filter((key) => !seen.has(key));
-      if (fresh.length === 0) break;
-      for (const key of fresh) {
-        seen.add(key);
+      if (fresh.length === 0 && keys.length < limit) break;
+      // Those that stay due, as they are corrupt or the log does not take them, must not stand before all others.
+      if (fresh.length === 0) limit *= 2;
+      for (const key of fresh) seen.add(key);
+      await inCrowds(fresh, async (key) => {
         const what = await this.#orSay(this.#sweepOne(idOf(key), detectedBy));
         if (what !== undefined) swept[what] += 1;
-      }
+      });
     }
     await this.#reported();
     return swept;
@@ -749,6 +753,10 @@ function assertClass({ policy }: Pick<PolicyInForce, "policy">, name: string | u
 function placeOf(id: string, source: Source | undefined): string | undefined {
   if (source?.ip === undefined) return undefined;
   return hash("sha256", `${id} ${source.ip}`, "base64url").slice(0, 16);
+}
+
+async function inCrowds(keys: readonly string[], work: (key: string) => Promise<unknown>): Promise<void> {
+  for (let from = 0; from < keys.length; from += CROWD) await Promise.all(keys.slice(from, from + CROWD).map(work));
 }
 
 function keyOf(id: string): string {

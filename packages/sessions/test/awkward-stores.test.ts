@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { type SessionStore, createMemorySessionStore } from "@tallystick/sessions";
-import { USUAL } from "./support/policies.ts";
+import { HOUR, USUAL } from "./support/policies.ts";
 import { scene } from "./support/setup.ts";
 
 /** A store of which some of the methods do more. */
@@ -49,4 +49,22 @@ test("a login does not look at all sessions that its user has, be they ever so m
   await sessions.flush();
   expect(gets.length).toBeLessThan(3000);
   expect(await sessions.list("u1")).toHaveLength(200);
+});
+
+test("S10 a deadline is noticed however many others stay due, as the log takes nothing of them", async () => {
+  const { sessions, log, pass } = scene({ ...USUAL, keepEnded: "1h" });
+  await sessions.limits();
+  await sessions.flush();
+  log.down = true;
+  for (let times = 0; times < 300; times += 1) await sessions.end((await sessions.start({ user: "u1" })).token);
+  await sessions.flush();
+  pass(2 * HOUR);
+  await sessions.start({ user: "u2" });
+  pass(HOUR);
+  expect(await sessions.sweep()).toEqual({ ended: 1, forgotten: 0 });
+  log.down = false;
+  pass(HOUR);
+  expect(await sessions.sweep()).toEqual({ ended: 0, forgotten: 0 });
+  await sessions.flush();
+  expect(await sessions.sweep()).toEqual({ ended: 0, forgotten: 301 });
 });
