@@ -54,6 +54,7 @@ const fileMayImport: Readonly<Record<string, readonly string[]>> = {
   // Of those who use it: an optional peer.
   "packages/sessions/src/better-auth.ts": ["better-auth", "better-auth/*"],
   "packages/sessions/src/better-auth-lockout.ts": ["better-auth"],
+  "packages/sessions/src/better-auth-store.ts": ["better-auth"],
   // A native module, for those whose master key lies in a token.
   "packages/storage/src/pkcs11-library.ts": ["koffi"],
 };
