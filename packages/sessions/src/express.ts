@@ -1,16 +1,15 @@
 /** Sessions for Express 5, and whatever else takes `(request, response, next)`. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import {
-  type GuardAnswer,
-  type GuardOptions,
-  assertGuard,
-  assertSessions,
-  endForRequest,
-  guardRequest,
-  reauthForRequest,
-  startForRequest,
-} from "./http.ts";
+import { type GuardAnswer, type GuardOptions, assertGuard, assertSessions, guardRequest } from "./http.ts";
 import { ENDPOINTS, type EndpointAnswer, type EndpointName, answerEndpoint } from "./http-endpoints.ts";
+import {
+  type RequestExchange,
+  type ReauthSessionOptions,
+  type StartSessionOptions,
+  endOn,
+  reauthOn,
+  startOn,
+} from "./http-exchange.ts";
 import { type Refusal, refusalOfError } from "./http-problem.ts";
 import { type NodeRequest, closeWithSession, nodeFacts, setNodeHeaders } from "./node-request.ts";
 import {
@@ -24,7 +23,7 @@ import {
   requestState,
   sessionOfRequest,
 } from "./request-state.ts";
-import type { ReauthOptions, SessionInfo, Sessions, StartOptions, Started } from "./sessions.ts";
+import type { SessionInfo, Sessions, Started } from "./sessions.ts";
 
 export type { GuardOptions } from "./http.ts";
 export type { AuditLog, AuditOptions, RequestAudit } from "./request-state.ts";
@@ -81,26 +80,18 @@ export function sessionRoutes(sessions: Sessions): ExpressHandler {
 export async function startSession(
   request: IncomingMessage,
   response: ServerResponse,
-  { sessions, ...options }: Omit<StartOptions, "source"> & { readonly sessions: Sessions },
+  options: StartSessionOptions,
 ): Promise<Started> {
-  const { started, headers } = await startForRequest(sessions, stateOf(request), options);
-  setNodeHeaders(response, headers);
-  return started;
+  return startOn(exchangeOf(request, response), options);
 }
 
 /** Tells that the user showed again who he is, or tried in vain. Refuses itself, and gives `undefined`, where the session is over. */
 export async function reauthSession(
   request: IncomingMessage,
   response: ServerResponse,
-  { sessions, ...options }: Omit<ReauthOptions, "source"> & { readonly sessions: Sessions },
+  options: ReauthSessionOptions,
 ): Promise<SessionInfo | undefined> {
-  const answer = await reauthForRequest(sessions, stateOf(request), options);
-  if (!answer.served) {
-    sendRefusal(response, answer);
-    return undefined;
-  }
-  setNodeHeaders(response, answer.headers);
-  return answer.session;
+  return reauthOn(exchangeOf(request, response), options);
 }
 
 /** Ends the request's session, if it has one, and removes its cookie. @throws {SessionError} */
@@ -109,7 +100,7 @@ export async function endSession(
   response: ServerResponse,
   { sessions }: { readonly sessions: Sessions },
 ): Promise<void> {
-  setNodeHeaders(response, await endForRequest(sessions, stateOf(request)));
+  await endOn(exchangeOf(request, response), sessions);
 }
 
 /** The way to the log for a request. @throws {TypeError} {@link audit} is not before it. */
@@ -178,6 +169,14 @@ function sendRefusal(response: ServerResponse, { status, headers, problem }: Ref
   setNodeHeaders(response, headers);
   response.statusCode = status;
   response.end(JSON.stringify(problem));
+}
+
+function exchangeOf(request: IncomingMessage, response: ServerResponse): RequestExchange {
+  return {
+    state: stateOf(request),
+    setHeaders: (headers) => setNodeHeaders(response, headers),
+    refuse: (refusal) => sendRefusal(response, refusal),
+  };
 }
 
 function stateOf(request: NodeRequest): RequestState {

@@ -1,15 +1,15 @@
 /** Sessions for Fastify 5: hooks for `onRequest`, a plugin for the browser part, an error handler. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import {
-  type GuardOptions,
-  assertGuard,
-  assertSessions,
-  endForRequest,
-  guardRequest,
-  reauthForRequest,
-  startForRequest,
-} from "./http.ts";
+import { type GuardOptions, assertGuard, assertSessions, guardRequest } from "./http.ts";
 import { ENDPOINTS, type EndpointAnswer, type EndpointName, answerEndpoint } from "./http-endpoints.ts";
+import {
+  type RequestExchange,
+  type ReauthSessionOptions,
+  type StartSessionOptions,
+  endOn,
+  reauthOn,
+  startOn,
+} from "./http-exchange.ts";
 import { type HttpHeaders, type Refusal, refusalOfError } from "./http-problem.ts";
 import { closeWithSession, nodeFacts, setNodeHeaders } from "./node-request.ts";
 import {
@@ -23,7 +23,7 @@ import {
   requestState,
   sessionOfRequest,
 } from "./request-state.ts";
-import type { ReauthOptions, SessionInfo, Sessions, StartOptions, Started } from "./sessions.ts";
+import type { SessionInfo, Sessions, Started } from "./sessions.ts";
 
 export type { GuardOptions } from "./http.ts";
 export type { AuditLog, AuditOptions, RequestAudit } from "./request-state.ts";
@@ -104,26 +104,18 @@ export function sessionRoutes(sessions: Sessions): (app: FastifyLike) => Promise
 export async function startSession(
   request: FastifyRequestLike,
   reply: FastifyReplyLike,
-  { sessions, ...options }: Omit<StartOptions, "source"> & { readonly sessions: Sessions },
+  options: StartSessionOptions,
 ): Promise<Started> {
-  const { started, headers } = await startForRequest(sessions, stateOf(request), options);
-  setHeaders(reply, headers);
-  return started;
+  return startOn(exchangeOf(request, reply), options);
 }
 
 /** Tells that the user showed again who he is, or tried in vain. Refuses itself, and gives `undefined`, where the session is over. */
 export async function reauthSession(
   request: FastifyRequestLike,
   reply: FastifyReplyLike,
-  { sessions, ...options }: Omit<ReauthOptions, "source"> & { readonly sessions: Sessions },
+  options: ReauthSessionOptions,
 ): Promise<SessionInfo | undefined> {
-  const answer = await reauthForRequest(sessions, stateOf(request), options);
-  if (!answer.served) {
-    sendRefusal(reply, answer);
-    return undefined;
-  }
-  setHeaders(reply, answer.headers);
-  return answer.session;
+  return reauthOn(exchangeOf(request, reply), options);
 }
 
 /** Ends the request's session, if it has one, and removes its cookie. @throws {SessionError} */
@@ -132,7 +124,7 @@ export async function endSession(
   reply: FastifyReplyLike,
   { sessions }: { readonly sessions: Sessions },
 ): Promise<void> {
-  setHeaders(reply, await endForRequest(sessions, stateOf(request)));
+  await endOn(exchangeOf(request, reply), sessions);
 }
 
 /** The way to the log for a request. @throws {TypeError} {@link audit} is not before it. */
@@ -169,6 +161,14 @@ function sendJson(reply: FastifyReplyLike, { status, headers, body }: EndpointAn
   for (const [name, value] of headers) reply.header(name, value);
   reply.send(body === undefined ? undefined : Buffer.from(JSON.stringify(body)));
   return reply;
+}
+
+function exchangeOf(request: FastifyRequestLike, reply: FastifyReplyLike): RequestExchange {
+  return {
+    state: stateOf(request),
+    setHeaders: (headers) => setHeaders(reply, headers),
+    refuse: (refusal) => sendRefusal(reply, refusal),
+  };
 }
 
 function stateOf({ raw }: FastifyRequestLike): RequestState {

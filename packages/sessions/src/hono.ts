@@ -5,13 +5,18 @@ import {
   type GuardOptions,
   assertGuard,
   assertSessions,
-  endForRequest,
   guardRequest,
   headersAfter,
   reauthForRequest,
-  startForRequest,
 } from "./http.ts";
 import { ENDPOINTS, type EndpointName, answerEndpoint } from "./http-endpoints.ts";
+import {
+  type Answering,
+  type ReauthSessionOptions,
+  type StartSessionOptions,
+  endOn,
+  startOn,
+} from "./http-exchange.ts";
 import { type HttpHeaders, type Refusal, refusalOfError } from "./http-problem.ts";
 import { liveConnections } from "./live-connections.ts";
 import type { RequestFacts } from "./request-facts.ts";
@@ -26,7 +31,7 @@ import {
   requestState,
   sessionOfRequest,
 } from "./request-state.ts";
-import type { ReauthOptions, SessionInfo, Sessions, StartOptions, Started } from "./sessions.ts";
+import type { SessionInfo, Sessions, Started } from "./sessions.ts";
 
 export type { GuardOptions } from "./http.ts";
 export type { AuditLog, AuditOptions, RequestAudit } from "./request-state.ts";
@@ -81,13 +86,8 @@ export function sessionRoutes(sessions: Sessions): Hono {
 }
 
 /** Begins a session for whoever just signed in: its token is set as a cookie. @throws {SessionError} */
-export async function startSession(
-  context: Context,
-  { sessions, ...options }: Omit<StartOptions, "source"> & { readonly sessions: Sessions },
-): Promise<Started> {
-  const { started, headers } = await startForRequest(sessions, stateOf(context), options);
-  setHeaders(context, headers);
-  return started;
+export async function startSession(context: Context, options: StartSessionOptions): Promise<Started> {
+  return startOn(exchangeOf(context), options);
 }
 
 /**
@@ -97,7 +97,7 @@ export async function startSession(
  */
 export async function reauthSession(
   context: Context,
-  { sessions, ...options }: Omit<ReauthOptions, "source"> & { readonly sessions: Sessions },
+  { sessions, ...options }: ReauthSessionOptions,
 ): Promise<SessionInfo> {
   const answer = await reauthForRequest(sessions, stateOf(context), options);
   if (!answer.served) throw new HTTPException(answer.status, { res: refuse(answer) });
@@ -107,7 +107,7 @@ export async function reauthSession(
 
 /** Ends the request's session, if it has one, and removes its cookie. @throws {SessionError} */
 export async function endSession(context: Context, { sessions }: { readonly sessions: Sessions }): Promise<void> {
-  setHeaders(context, await endForRequest(sessions, stateOf(context)));
+  await endOn(exchangeOf(context), sessions);
 }
 
 /** The way to the log for a request. @throws {TypeError} {@link audit} is not before it. */
@@ -128,6 +128,10 @@ export function problems(error: Error, context: Context): Response {
   // oxlint-disable-next-line no-console -- as Hono's own handler does, whose place this takes
   console.error(error);
   return context.text("Internal Server Error", 500);
+}
+
+function exchangeOf(context: Context): Answering {
+  return { state: stateOf(context), setHeaders: (headers) => setHeaders(context, headers) };
 }
 
 function stateOf(context: Context): RequestState {
