@@ -1,8 +1,9 @@
 /** Sessions over stores that are slow, stuck, wrong or overfull, and what many do at one moment. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { type SessionStore, createMemorySessionStore } from "@tallystick/sessions";
-import { HOUR, USUAL } from "./support/policies.ts";
+import { rejectionCode } from "../../../test/support/errors.ts";
+import { HOUR, T0, USUAL } from "./support/policies.ts";
 import { scene } from "./support/setup.ts";
 
 /** A store of which some of the methods do more. */
@@ -68,3 +69,32 @@ test("S10 a deadline is noticed however many others stay due, as the log takes n
   await sessions.flush();
   expect(await sessions.sweep()).toEqual({ ended: 0, forgotten: 301 });
 });
+
+test("S20 a store that never answers is one that fails", async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const store = createMemorySessionStore();
+  let isStuck = false;
+  const get: SessionStore["get"] = async (key) => (isStuck ? new Promise(() => undefined) : store.get(key));
+  const { sessions } = scene({ ...USUAL, store: over(store, { get }) });
+  const { token } = await sessions.start({ user: "u1" });
+  await sessions.flush();
+  isStuck = true;
+  const code = rejectionCode(sessions.check(token));
+  await vi.advanceTimersByTimeAsync(7000);
+  expect(await code).toBe("session-state-unavailable");
+});
+
+test.each([Number.NaN, Infinity, -1, "1769850000000"])(
+  "S19 a store whose clock says %s is one that fails",
+  async (wrong) => {
+    let now: unknown = T0;
+    const store = over(createMemorySessionStore(), { now: async () => now as number });
+    const { sessions } = scene({ ...USUAL, store });
+    const { token } = await sessions.start({ user: "u1" });
+    now = wrong;
+    for (const activity of [true, false]) {
+      expect(await rejectionCode(sessions.check(token, { activity }))).toBe("session-state-unavailable");
+    }
+  },
+);
