@@ -7,7 +7,12 @@ export async function bundleForBrowser(entry: string): Promise<string> {
     configFile: false,
     logLevel: "silent",
     resolve: { conditions: ["ws-source"] },
-    build: { write: false, minify: true, lib: { entry, formats: ["es"], fileName: "bundle" } },
+    // A library's bundle keeps its white space unless the output is asked for it too: an application's has none.
+    build: {
+      write: false,
+      lib: { entry, formats: ["es"], fileName: "bundle" },
+      rolldownOptions: { output: { minify: true } },
+    },
   });
   const [one, ...others] = [built].flat().flatMap((each) => ("output" in each ? each.output : []));
   if (one?.type !== "chunk" || others.length > 0) throw new Error("expected one chunk");

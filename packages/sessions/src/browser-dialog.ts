@@ -37,6 +37,8 @@ export interface SessionTexts {
   readonly stay: string;
   readonly signOut: string;
   readonly signIn: string;
+  /** Puts the warning away, where nothing but signing in again helps and there is work to save. */
+  readonly back: string;
   readonly over: string;
   /** Why it is over, by its reason. */
   readonly reasons: Readonly<Record<string, string>>;
@@ -52,6 +54,7 @@ const TEXTS: SessionTexts = {
   stay: "Stay signed in",
   signOut: "Sign out",
   signIn: "Sign in again",
+  back: "Back to the page",
   over: "You are signed out",
   reasons: {
     idle: "Nothing happened for a while.",
@@ -62,7 +65,7 @@ const TEXTS: SessionTexts = {
   },
 };
 
-/** A screen reader says these, and none of the seconds between. */
+/** A screen reader says the countdown as often, and none of the seconds between. */
 const SAID_AT = [60, 30, 20, 10, 5];
 
 const STYLE = `
@@ -71,8 +74,8 @@ const STYLE = `
 .tallystick-session::backdrop { color-scheme: light dark; background: rgb(0 0 0 / .6); }
 .tallystick-session:not([data-view=warning])::backdrop { background: Canvas; }
 .tallystick-session[data-view=asking] { border-color: transparent; }
-.tallystick-session h2 { margin: 0 0 .5rem; font-size: 1.25rem; }
-.tallystick-session p { margin: .5rem 0; }
+.tallystick-session :is(h2, p) { margin: .5rem 0; background: none; color: inherit; font: inherit; }
+.tallystick-session h2 { margin-top: 0; font-size: 1.25rem; font-weight: 700; }
 .tallystick-session [role=timer] { font-weight: 600; font-variant-numeric: tabular-nums; }
 .tallystick-session .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .tallystick-session .actions { display: flex; flex-wrap: wrap; gap: .75rem; margin-top: 1.25rem; }
@@ -80,7 +83,8 @@ const STYLE = `
   background: Canvas; color: CanvasText; font: inherit; cursor: pointer; }
 .tallystick-session button:first-child { background: CanvasText; color: Canvas; }
 .tallystick-session button:focus-visible { outline: 3px solid LinkText; outline-offset: 2px; }
-[data-tallystick-session=covered] body > :not(.tallystick-session) { visibility: hidden !important; }`;
+[data-tallystick-session=covered] :is(body, body *) { visibility: hidden !important; }
+[data-tallystick-session] body .tallystick-session, [data-tallystick-session] .tallystick-session * { visibility: visible !important; }`;
 
 export interface SessionDialog {
   show(view: SessionView): void;
@@ -99,33 +103,38 @@ class Dialog implements SessionDialog {
   readonly #dialog: PageDialog = page().document.createElement("dialog");
   /** What changes each second while the rest stays, so that the focus does. */
   readonly #timer: PageElement = element("p", { role: "timer" });
-  readonly #said: PageElement = element("p", { class: "said", "aria-live": "polite", "aria-atomic": "true" });
+  readonly #said: PageElement = element("p", {
+    id: "tallystick-session-said",
+    class: "said",
+    "aria-live": "polite",
+    "aria-atomic": "true",
+  });
+  #saidAt: number | undefined;
+  readonly #sheet = new (page().CSSStyleSheet)();
   #view: SessionView = { kind: "page", remainingSeconds: 0 };
   #shape = "";
 
   constructor(actions: SessionActions, texts: SessionTexts) {
     this.#actions = actions;
     this.#texts = texts;
-    const { document, CSSStyleSheet } = page();
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(STYLE);
-    document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+    const { document } = page();
+    this.#sheet.replaceSync(STYLE);
+    document.adoptedStyleSheets = [...document.adoptedStyleSheets, this.#sheet];
     this.#dialog.className = "tallystick-session";
     this.#dialog.setAttribute("role", "alertdialog");
     this.#dialog.setAttribute("aria-labelledby", "tallystick-session-title");
-    this.#dialog.setAttribute("aria-describedby", "tallystick-session-text");
+    this.#dialog.setAttribute("aria-describedby", "tallystick-session-said tallystick-session-text");
     this.#dialog.addEventListener("cancel", (event) => {
       event.preventDefault();
       this.#cancelled();
     });
     this.#dialog.addEventListener("close", () => this.#closed());
-    document.body.append(this.#dialog);
   }
 
   show(view: SessionView): void {
     this.#view = view;
     const shape = shapeOf(view);
-    if (shape !== this.#shape) this.#open(view, shape);
+    if (shape !== this.#shape || !this.#dialog.isConnected) this.#open(view, shape);
     if (view.kind === "warning") this.#count(view.remainingSeconds);
   }
 
@@ -136,44 +145,58 @@ class Dialog implements SessionDialog {
   remove(): void {
     this.show({ kind: "page", remainingSeconds: 0 });
     this.#dialog.remove();
+    const { document } = page();
+    document.adoptedStyleSheets = document.adoptedStyleSheets.filter((sheet) => sheet !== this.#sheet);
   }
 
-  /** Anew at each change of what it is about, so that it is above what the page has opened since. */
+  /** Anew at each change of what it is about, so that it is above what the page has opened or put in its place since. */
   #open(view: SessionView, shape: string): void {
     this.#shape = shape;
-    const { documentElement } = page().document;
+    const { body, documentElement } = page().document;
     const isCovered = view.kind === "asking" || view.kind === "over";
-    if (isCovered) documentElement.setAttribute("data-tallystick-session", "covered");
-    else documentElement.removeAttribute("data-tallystick-session");
+    documentElement.setAttribute("data-tallystick-session", isCovered ? "covered" : "shown");
     if (this.#dialog.open) this.#dialog.close();
     if (view.kind === "page") return;
     this.#dialog.setAttribute("data-view", view.kind);
     this.#dialog.replaceChildren(...this.#content(view));
-    this.#said.textContent = "";
+    this.#saidAt = undefined;
+    if (view.kind === "warning") this.#count(view.remainingSeconds);
+    body.append(this.#dialog);
     this.#dialog.showModal();
   }
 
   #content(view: Exclude<SessionView, { kind: "page" }>): PageElement[] {
-    const { asking, offline, warning, extendable, absolute, stay, signOut, signIn, over, reasons } = this.#texts;
+    const { asking, offline, warning, extendable, absolute, stay, signOut, signIn, back, over, reasons } = this.#texts;
     const { extend, signOut: leave, signIn: enter } = this.#actions;
     switch (view.kind) {
       case "asking":
         return [titled(asking), text(view.offline ? offline : "")];
       case "over":
-        return [titled(over), text(reasons[view.reason] ?? ""), buttons([[signIn, enter]])];
+        return [
+          titled(over),
+          text((Object.hasOwn(reasons, view.reason) && reasons[view.reason]) || ""),
+          buttons([[signIn, enter]]),
+        ];
       case "warning":
         break;
     }
     const why = view.extendable ? extendable : absolute;
-    const first = view.extendable ? ([stay, extend] as const) : ([signIn, enter] as const);
-    const all = buttons([first, [signOut, leave]]);
+    const all = buttons([
+      ...(view.extendable
+        ? [[stay, extend] as const]
+        : [[back, () => this.#dialog.close()] as const, [signIn, enter] as const]),
+      [signOut, leave],
+    ]);
     return [titled(warning), this.#timer, text(view.offline ? offline : why), this.#said, all];
   }
 
   #count(seconds: number): void {
     const remaining = this.#texts.remaining(seconds);
     this.#timer.textContent = remaining;
-    if (SAID_AT.includes(seconds) || this.#said.textContent === "") this.#said.textContent = remaining;
+    // A second may be left out, where the browser is late.
+    const saidAt = SAID_AT.findLast((at) => seconds <= at) ?? 0;
+    if (saidAt !== this.#saidAt) this.#said.textContent = remaining;
+    this.#saidAt = saidAt;
   }
 
   /** Escape is the user's: it stays where that can be, and takes away what covers nothing. */
@@ -186,7 +209,7 @@ class Dialog implements SessionDialog {
   /** Browsers let a user close a dialog at the second Escape whatever it says: a cover comes back. */
   #closed(): void {
     const isCover = this.#view.kind === "asking" || this.#view.kind === "over";
-    if (isCover && !this.#dialog.open) this.#dialog.showModal();
+    if (isCover && !this.#dialog.open && this.#dialog.isConnected) this.#dialog.showModal();
   }
 }
 
@@ -222,6 +245,10 @@ function buttons(all: readonly (readonly [label: string, act: () => void])[]): P
 
 function inWords(seconds: number): string {
   const minutes = Math.floor(seconds / 60);
-  const rest = `${seconds % 60} s`;
-  return minutes === 0 ? rest : `${minutes} min ${rest}`;
+  const rest = counted(seconds % 60, "second");
+  return minutes === 0 ? rest : `${counted(minutes, "minute")} ${rest}`;
+}
+
+function counted(number: number, unit: string): string {
+  return `${number} ${unit}${number === 1 ? "" : "s"}`;
 }

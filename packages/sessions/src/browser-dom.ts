@@ -34,6 +34,7 @@ export interface PageElement extends PageEvents {
 
 export interface PageDialog extends PageElement {
   readonly open: boolean;
+  readonly isConnected: boolean;
   showModal(): void;
   close(): void;
 }
@@ -54,7 +55,7 @@ interface PageDocument extends PageEvents {
 interface PageWindow extends PageEvents {
   readonly document: PageDocument;
   readonly location: { readonly href: string; readonly origin: string; assign(url: string): void; reload(): void };
-  readonly localStorage: { setItem(key: string, value: string): void };
+  readonly localStorage: { setItem(key: string, value: string): void; removeItem(key: string): void };
   readonly CSSStyleSheet: new () => StyleSheet;
   requestAnimationFrame(work: () => void): void;
 }

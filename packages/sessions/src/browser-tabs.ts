@@ -6,24 +6,46 @@ export interface Tabs<Message> {
   close(): void;
 }
 
-/** @param name - Tabs that use one name hear each other, if they are of one origin. */
-export function joinTabs<Message>(name: string, hear: (message: Message) => void): Tabs<Message> {
-  if (typeof BroadcastChannel === "undefined") return joinByStorage(name, hear);
-  const channel = new BroadcastChannel(name);
-  channel.addEventListener("message", (event) => hear((event as MessageEvent).data as Message));
-  return { tell: (message) => channel.postMessage(message), close: () => channel.close() };
+/**
+ * @param name - Tabs that use one name hear each other, if they are of one origin.
+ * @param hear - Whatever has come by that name. Other applications may be of the same origin.
+ */
+export function joinTabs<Message>(name: string, hear: (message: unknown) => void): Tabs<Message> {
+  try {
+    const channel = new BroadcastChannel(name);
+    channel.addEventListener("message", (event) => hear((event as MessageEvent).data));
+    return { tell: (message) => channel.postMessage(message), close: () => channel.close() };
+  } catch {
+    // This browser has none, or not for this page.
+    return joinByStorage(name, hear);
+  }
 }
 
-/** A storage tells all tabs but the one that wrote, and only of what changed: so each message bears a number. */
-function joinByStorage<Message>(name: string, hear: (message: Message) => void): Tabs<Message> {
+/** A storage tells all tabs but the one that wrote, and only of what changed: so nothing is left in it. */
+function joinByStorage<Message>(name: string, hear: (message: unknown) => void): Tabs<Message> {
   const left = new AbortController();
   const onStorage = (event: PageEvent): void => {
     const { key, newValue } = event as PageEvent & { readonly key: string | null; readonly newValue: string | null };
-    if (key === name && newValue !== null) hear((JSON.parse(newValue) as { readonly message: Message }).message);
+    if (key === name) hear(parsed(newValue));
   };
   page().addEventListener("storage", onStorage, { signal: left.signal });
-  return {
-    tell: (message) => page().localStorage.setItem(name, JSON.stringify({ message, number: Math.random() })),
-    close: () => left.abort(),
-  };
+  return { tell: (message) => write(name, JSON.stringify(message)), close: () => left.abort() };
+}
+
+function write(name: string, text: string): void {
+  try {
+    const { localStorage } = page();
+    localStorage.setItem(name, text);
+    localStorage.removeItem(name);
+  } catch {
+    // It is full, or forbidden: the other tabs ask by themselves, only later.
+  }
+}
+
+function parsed(text: string | null): unknown {
+  try {
+    return JSON.parse(text ?? "null");
+  } catch {
+    return null;
+  }
 }

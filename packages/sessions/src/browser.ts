@@ -42,14 +42,24 @@ export interface SessionWatch {
   stop(): void;
 }
 
-/** What the endpoints answer. */
+/** Of what the endpoints answer, what counts here. */
 interface Status {
   /** Which session. */
   readonly session: string;
   readonly remainingSeconds: number;
   readonly extendable: boolean;
-  readonly warning: object | null;
+  /** Whether it is time to warn the user. */
+  readonly warning: unknown;
   readonly extended: boolean;
+}
+
+/** The question that a status answers. */
+interface Question {
+  readonly number: number;
+  /** By `performance.now()`. */
+  readonly sentAt: number;
+  /** It was another tab's. */
+  readonly isHeard?: boolean;
 }
 
 /** What is known of the session: of the server, at a moment of this page. */
@@ -62,10 +72,11 @@ interface Known {
 }
 
 /** To the other tabs. Durations, no times: each tab's clock begins with the tab. */
-type Message = { readonly kind: "status"; readonly status: Status } | { readonly kind: "over" };
+type Message = Status | typeof OVER;
 
 type Endpoint = "" | "/extend" | "/warned" | "/end";
 
+const OVER = "over";
 const ACTIVITY = "tallystick-activity";
 const TICK_MS = 1000;
 /** A tick that comes so late was not one: the machine slept. */
@@ -76,7 +87,8 @@ const RETRY_MS_MAX = 15_000;
 const REPORT_MS_MAX = 60_000;
 /** When most servers begin to warn. */
 const WARNING_MS = 60_000;
-const INPUT = ["pointerdown", "keydown", "wheel", "touchstart"];
+/** The last two are all there is of a user who speaks, or has a screen reader act. */
+const INPUT = ["pointerdown", "keydown", "wheel", "touchstart", "click", "input"];
 
 /** Watches the session that this page was loaded in. Call it once per page, before anything of the session is shown. */
 export function watchSession(options: WatchOptions = {}): SessionWatch {
@@ -108,6 +120,7 @@ class Watch implements SessionWatch {
   #reportAt = 0;
   #confirmed = false;
   #leaving = false;
+  #extending: Promise<Status | undefined> | undefined;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -133,24 +146,29 @@ class Watch implements SessionWatch {
   }
 
   async extend(): Promise<boolean> {
-    const status = await this.#ask("/extend", true);
-    return status?.extended ?? false;
+    if (this.#over !== undefined) return false;
+    this.#extending ??= this.#ask("/extend", true).finally(() => (this.#extending = undefined));
+    return (await this.#extending)?.extended ?? false;
   }
 
   async signOut(): Promise<void> {
+    if (this.#over !== undefined) return;
     this.#leaving = true;
     this.#cover();
-    await this.#ask("/end", true);
+    // The others hide too, also where the server does not answer.
+    this.#tell(OVER);
+    await this.#askAgain();
   }
 
   readonly fetch: Fetch = async (input, init) => {
     const request = new Request(input, init);
-    const isOwn = new URL(request.url, page().location.href).origin === page().location.origin;
-    if (!isOwn) return fetch(request);
+    if (!isOwn(request.url)) return fetch(request);
     if (!request.headers.has(ACTIVITY)) request.headers.set(ACTIVITY, this.#takeInput() ? "user" : "background");
     const number = (this.#asked += 1);
     const sentAt = performance.now();
     const response = await fetch(request);
+    // It may have been sent elsewhere.
+    if (!isOwn(response.url)) return response;
     if (response.status === 401) await this.#refused(response.clone());
     else this.#learnFrom(response.headers, { number, sentAt });
     return response;
@@ -172,14 +190,14 @@ class Watch implements SessionWatch {
     }
     document.addEventListener("resume", () => this.#wake(), { signal });
     page().addEventListener("pageshow", () => this.#turned(), { signal });
-    page().addEventListener("online", () => this.#wake(), { signal });
+    page().addEventListener("online", () => void this.#askAgain(), { signal });
     if (this.#options.reportInput === false) return;
     const how = { signal, capture: true, passive: true };
     for (const type of INPUT) page().addEventListener(type, (event) => this.#onInput(event), how);
   }
 
   #turned(): void {
-    if (page().document.visibilityState === "hidden") this.#cover();
+    if (isHidden()) this.#cover();
     else this.#wake();
   }
 
@@ -210,7 +228,8 @@ class Watch implements SessionWatch {
   #tick(): void {
     const now = performance.now();
     const slept = this.#hasSlept(now);
-    if (this.#over !== undefined || page().document.visibilityState === "hidden") return;
+    // Whoever leaves need not look on.
+    if (this.#over !== undefined || (isHidden() && !this.#leaving)) return;
     if ((slept || this.#remainingMs() <= 0) && this.#coveredSince === null) this.#coverAndAsk();
     this.#render();
     if (now >= this.#askAt || (this.#input && now >= this.#reportAt)) void this.#askAgain();
@@ -246,82 +265,88 @@ class Watch implements SessionWatch {
         method: endpoint === "" ? "GET" : "POST",
         headers: { [ACTIVITY]: byUser ? "user" : "background" },
         cache: "no-store",
+        // Leaving goes on where the page is closed meanwhile.
+        keepalive: endpoint === "/end",
         signal: AbortSignal.timeout(ANSWER_MS),
       });
-      if (response.status === 204) this.#end("logout");
+      if (response.status === 204 && endpoint === "/end") this.#end("logout");
       if (response.status === 401) await this.#refused(response);
-      if (!response.ok) this.#unanswered();
-      if (response.status !== 200) return undefined;
-      const status = (await response.json()) as Status;
-      this.#learn(status, { number, sentAt });
-      this.#tabs.tell({ kind: "status", status });
+      const status = response.status === 200 ? parseStatus(await response.json()) : undefined;
+      if (status === undefined) this.#unanswered(number);
+      else this.#learn(status, { number, sentAt });
       return status;
     } catch {
-      this.#unanswered();
+      this.#unanswered(number);
       return undefined;
     }
   }
 
   /** `reauth-required` is of one request; the others are of the session. */
   async #refused(response: Response): Promise<void> {
-    const { code, reason } = (await response.json().catch(() => ({}))) as { code?: string; reason?: string };
-    if (code === "session-expired" || code === "session-required") this.#end(reason ?? "unknown");
+    const { code, reason } = ((await response.json().catch(() => null)) ?? {}) as { code?: unknown; reason?: unknown };
+    const isOver = code === "session-expired" || code === "session-required";
+    if (isOver) this.#end(typeof reason === "string" ? reason : "unknown");
   }
 
-  #unanswered(): void {
-    if (this.#over !== undefined) return;
+  #unanswered(number: number): void {
+    if (this.#over !== undefined || number <= this.#answered) return;
     this.#askAt = performance.now() + Math.min(RETRY_MS_MAX, TICK_MS * 2 ** this.#failures);
     this.#failures += 1;
     this.#render();
   }
 
-  #learn(status: Status, { number, sentAt }: { readonly number: number; readonly sentAt: number }): void {
+  #learn(status: Status, { number, sentAt, isHeard = false }: Question): void {
     if (number <= this.#answered || this.#over !== undefined) return;
     this.#answered = number;
     this.#failures = 0;
     const { session, remainingSeconds, extendable } = status;
     // Somebody signed in anew: what this page shows may be another user's.
     if (this.#known !== undefined && this.#known.session !== session) return this.#end("replaced");
-    const warned = status.warning !== null;
+    const warned = Boolean(status.warning);
     this.#known = { session, endsAt: sentAt + remainingSeconds * 1000, extendable, warned };
-    this.#askAt = performance.now() + askInMs(this.#remainingMs());
+    // Whatever other tabs say, the server is asked as often.
+    const askAt = performance.now() + askInMs(this.#remainingMs());
+    this.#askAt = isHeard ? Math.min(askAt, this.#askAt) : askAt;
     if (!warned) this.#confirmed = false;
     const isAnswer = this.#coveredSince !== null && number > this.#coveredSince;
     if (isAnswer && remainingSeconds > 0 && !this.#leaving) this.#coveredSince = null;
     this.#render();
+    if (!isHeard) this.#tell({ ...status, remainingSeconds: this.#remainingMs() / 1000 });
   }
 
-  #learnFrom(headers: Headers, when: { readonly number: number; readonly sentAt: number }): void {
+  #learnFrom(headers: Headers, question: Question): void {
     const remaining = headers.get("tallystick-session-remaining");
     const warning = headers.get("tallystick-session-warning");
     if (remaining === null || this.#known === undefined) return;
     const { session, extendable } = this.#known;
-    const status: Status = {
+    const status = parseStatus({
       session,
       remainingSeconds: Number(remaining),
       extendable: warning === null ? extendable : warning === "extend",
-      warning: warning === null ? null : {},
-      extended: false,
-    };
-    this.#learn(status, when);
-    this.#tabs.tell({ kind: "status", status });
+      warning,
+    });
+    if (status !== undefined) this.#learn(status, question);
   }
 
-  #hear(message: Message): void {
+  #tell(message: Message): void {
+    if (!this.#stopped.signal.aborted) this.#tabs.tell(message);
+  }
+
+  #hear(message: unknown): void {
     if (this.#over !== undefined) return;
-    if (message.kind === "over") {
-      // It may be of a session before this one, from a tab that slept: the server knows.
-      this.#coverAndAsk();
-    } else if (this.#coveredSince === null) {
-      this.#learn(message.status, { number: (this.#asked += 1), sentAt: performance.now() });
-    }
+    if (message === OVER) return this.#coverAndAsk();
+    const status = parseStatus(message);
+    if (status === undefined || this.#coveredSince !== null) return;
+    // Who says so may have slept, and speak of a session before this one: the server knows.
+    if (status.session !== this.#known?.session) return this.#coverAndAsk();
+    this.#learn(status, { number: (this.#asked += 1), sentAt: performance.now(), isHeard: true });
   }
 
   #end(reason: string): void {
     if (this.#over !== undefined) return;
     this.#over = reason;
-    if (reason !== "replaced") this.#tabs.tell({ kind: "over" });
     this.#render();
+    if (reason !== "replaced") this.#tell(OVER);
   }
 
   #signIn(): void {
@@ -353,7 +378,7 @@ class Watch implements SessionWatch {
 
   /** Once it is on the screen: not before the browser has painted, and not of a tab that nobody sees. */
   #confirm(): void {
-    if (page().document.visibilityState === "hidden") return;
+    if (isHidden()) return;
     this.#confirmed = true;
     const window = page();
     window.requestAnimationFrame(() => window.requestAnimationFrame(() => void this.#tellShown()));
@@ -368,4 +393,26 @@ class Watch implements SessionWatch {
 function askInMs(remainingMs: number): number {
   const untilWarning = remainingMs - WARNING_MS;
   return Math.max(TICK_MS, Math.min(ASK_MS_MAX, untilWarning > 0 ? untilWarning : remainingMs / 6));
+}
+
+/** `undefined` for what is none: it comes from elsewhere. */
+function parseStatus(value: unknown): Status | undefined {
+  const { session, remainingSeconds, extendable, warning, extended } = (value ?? {}) as Record<string, unknown>;
+  if (typeof session !== "string" || !Number.isFinite(remainingSeconds)) return undefined;
+  return {
+    session,
+    remainingSeconds: Number(remainingSeconds),
+    extendable: !!extendable,
+    warning,
+    extended: !!extended,
+  };
+}
+
+function isOwn(url: string): boolean {
+  const { href, origin } = page().location;
+  return new URL(url, href).origin === origin;
+}
+
+function isHidden(): boolean {
+  return page().document.visibilityState === "hidden";
 }

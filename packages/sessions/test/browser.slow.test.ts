@@ -3,11 +3,9 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { bundleForBrowser } from "../../../test/support/browser-bundle.ts";
 import { findChromium } from "../../../test/support/chromium.ts";
-import { type Server, SignedIn, servePage } from "./support/browser-page.ts";
+import { type Server, SignedIn, becomes, kind, servePage, until } from "./support/browser-page.ts";
 
 const MINUTE_MS = 60_000;
-/** A machine may be that busy. The pages' clocks stand still meanwhile, so that no tab asks by itself. */
-const BUSY_MS = MINUTE_MS;
 
 const entry = new URL("../src/browser.ts", import.meta.url).pathname;
 const bundle = await bundleForBrowser(entry);
@@ -49,11 +47,11 @@ describe.skipIf(launch === undefined)(
 
       await user.pass(10_000, 1000);
       expect(await page.isVisible("[role=alertdialog]")).toBe(true);
-      expect(await page.textContent("[role=timer]")).toMatch(/^You will be signed out in 5[45] s\.$/);
+      expect(await page.textContent("[role=timer]")).toMatch(/^You will be signed out in 5[45] seconds\.$/);
       expect(await page.isVisible("#secret")).toBe(true);
 
       await user.pass(20_000, 1000);
-      expect(await page.textContent("[role=timer]")).toMatch(/^You will be signed out in 3[45] s\.$/);
+      expect(await page.textContent("[role=timer]")).toMatch(/^You will be signed out in 3[45] seconds\.$/);
       await server.sessions.flush();
       const warnings = server.log.of("session.warning");
       expect(warnings).toHaveLength(1);
@@ -138,7 +136,7 @@ describe.skipIf(launch === undefined)(
       await user.pass(2 * MINUTE_MS);
       await one.bringToFront();
       await one.type("#note", "a");
-      await other.waitForFunction("watch.view.remainingSeconds >= 295", undefined, { timeout: BUSY_MS, polling: 20 });
+      await until(other, "watch.view.remainingSeconds >= 295");
       await server.sessions.flush();
       expect(server.log.of("session.activity")[0]?.context).toMatchObject({ at: expect.any(Number) });
     });
@@ -271,15 +269,6 @@ describe.skipIf(launch === undefined)(
     );
   },
 );
-
-async function kind(page: Page): Promise<unknown> {
-  return page.evaluate("watch.view.kind");
-}
-
-/** Waits for what no time is needed for. */
-async function becomes(page: Page, wanted: string): Promise<void> {
-  await page.waitForFunction(`watch.view.kind === "${wanted}"`, undefined, { timeout: BUSY_MS, polling: 20 });
-}
 
 async function focused(page: Page): Promise<string> {
   return page.evaluate<string>("document.activeElement.textContent");

@@ -5,10 +5,13 @@ import type { SessionsOptions } from "@tallystick/sessions";
 import { guard, sessionRoutes, startSession } from "@tallystick/sessions/hono";
 import { Hono } from "hono";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
+import { expect } from "vitest";
 import { type Scene, scene } from "./setup.ts";
 
 /** The browser's clock is that wrong. */
 const DAY_MS = 86_400_000;
+/** A machine may be that busy. */
+const BUSY_MS = 60_000;
 /** A page asks at least so often. */
 const STEP_MS = 30_000;
 
@@ -50,10 +53,20 @@ const COUNT_ASKED = `
 const PAGE = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Accounts</title>
 <h1 id="secret">Balance of u_81: 1,234</h1><label>Note <input id="note"></label>
 <button id="elsewhere">Elsewhere</button>
-<script type="module">
+<script type="module" src="/page.js"></script>`;
+const SCRIPT = `
 import { watchSession } from "/browser.js";
-window.watch = watchSession(window.watchOptions);
-</script>`;
+window.start = () => (window.watch = watchSession(window.watchOptions));
+start();`;
+/** As strict as can be: nothing inline, and no string becomes markup or code. */
+const CONTENT_SECURITY_POLICY =
+  "default-src 'self'; connect-src 'self' http://localhost:*; require-trusted-types-for 'script'; trusted-types 'none'";
+/** How a page of another origin allows everything. */
+const FOR_ALL = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-headers": "tallystick-activity",
+  "access-control-expose-headers": "*",
+};
 
 export interface Server extends Scene {
   readonly url: string;
@@ -67,7 +80,8 @@ export async function servePage(bundle: string, options: Partial<SessionsOptions
   const set = scene(options);
   const { sessions } = set;
   const app = new Hono();
-  app.get("/", (context) => context.html(PAGE));
+  app.get("/", (context) => context.html(PAGE, 200, { "content-security-policy": CONTENT_SECURITY_POLICY }));
+  app.get("/page.js", (context) => context.body(SCRIPT, 200, { "content-type": "text/javascript" }));
   app.get("/elsewhere", (context) => context.html("<p>Elsewhere"));
   app.get("/browser.js", (context) => context.body(bundle, 200, { "content-type": "text/javascript" }));
   app.post("/sign-in/:user", async (context) => {
@@ -76,8 +90,12 @@ export async function servePage(bundle: string, options: Partial<SessionsOptions
   });
   app.get("/data", guard(sessions), (context) => context.json({ balance: 1234 }));
   app.get("/secret-data", guard(sessions, { reauth: { maxAge: "1s" } }), (context) => context.json({}));
+  // The same server by its other name is another origin.
+  app.get("/away", (context) => context.redirect(`http://localhost:${new URL(context.req.url).port}/claims`));
+  app.options("/claims", (context) => context.body(null, 204, FOR_ALL));
+  app.get("/claims", (context) => context.text("", 200, { ...FOR_ALL, "tallystick-session-remaining": "9999" }));
   let onAsked = async (): Promise<void> => undefined;
-  app.use("/session", async (_context, next) => {
+  app.use("/session/*", async (_context, next) => {
     await onAsked();
     await next();
   });
@@ -111,7 +129,7 @@ async function listening(app: Hono): Promise<{ server: ServerType; url: string }
 export class SignedIn {
   readonly context: BrowserContext;
   readonly #server: Server;
-  readonly #tabs: Page[] = [];
+  #tabs: readonly Page[] = [];
 
   private constructor(context: BrowserContext, server: Server) {
     this.context = context;
@@ -137,8 +155,8 @@ export class SignedIn {
   async tab(): Promise<Page> {
     const page = await this.context.newPage();
     await page.goto(this.#server.url);
-    await page.waitForFunction("window.watch?.view.kind === 'page'", undefined, { polling: 20 });
-    this.#tabs.push(page);
+    await until(page, "window.watch?.view.kind === 'page'");
+    this.#tabs = [...this.#tabs, page];
     return page;
   }
 
@@ -157,18 +175,36 @@ export class SignedIn {
 
   /** What the tabs asked for has come, and they have heard each other. */
   async settled(): Promise<void> {
-    const polling = 5;
-    for (const tab of this.#tabs) await tab.waitForFunction("underWay === 0", undefined, { polling });
+    for (const tab of this.#tabs) await until(tab, "underWay === 0");
     for (const tab of this.#tabs.length > 1 ? this.#tabs : []) {
       const ping = randomUUID();
       const isTold = await tab.evaluate(`"channel" in window && !channel.postMessage({ ping: "${ping}" })`);
-      if (isTold === false) continue;
-      const others = this.#tabs.filter((other) => other !== tab);
-      for (const other of others) await other.waitForFunction(`heard.has("${ping}")`, undefined, { polling });
+      const others = this.#tabs.filter((other) => other !== tab && isTold === true);
+      for (const other of others) await until(other, `heard.has("${ping}")`);
     }
+  }
+
+  /** It was closed. */
+  forget(page: Page): void {
+    this.#tabs = this.#tabs.filter((each) => each !== page);
   }
 
   async close(): Promise<void> {
     await this.context.close();
   }
+}
+
+export async function kind(page: Page): Promise<unknown> {
+  return page.evaluate("watch.view.kind");
+}
+
+/** Waits for what no time is needed for: the pages' clocks stand still meanwhile, so that no tab asks by itself. */
+export async function becomes(page: Page, wanted: string): Promise<void> {
+  await until(page, `watch.view.kind === "${wanted}"`);
+}
+
+/** Asks from outside: what is looked at from within needs a policy that lets strings be code. */
+export async function until(page: Page, condition: string): Promise<void> {
+  const isSo = async (): Promise<boolean> => page.evaluate<boolean>(`Boolean(${condition})`);
+  await expect.poll(isSo, { timeout: BUSY_MS, interval: 5, message: condition }).toBe(true);
 }
