@@ -333,8 +333,11 @@ function isHexOf(digits: string, bytes: number): boolean {
 }
 
 function refuseTwice(field: string, values: readonly string[]): void {
-  const twice = values.find((value, at) => values.indexOf(value) !== at);
-  if (twice !== undefined) refuse(field, `${twice} stands there twice`);
+  const seen = new Set<string>();
+  for (const value of values) {
+    if (seen.has(value)) refuse(field, `${value} stands there twice`);
+    seen.add(value);
+  }
 }
 
 function isList(value: ContextValue | undefined): value is readonly ContextValue[] {
