@@ -231,17 +231,21 @@ export class LogSecrets {
       const tenantKey = this.#store.get("tenant", id);
       return tenantKey === undefined ? undefined : equalBytes(tenantTag({ tenantKey, id }), tag);
     }
-    const reference = this.existingReference(id);
-    const personKey = reference === undefined ? undefined : this.#store.get("person", encodeHex(reference));
+    const personKey = this.personKey(id);
     if (personKey === undefined) return undefined;
     const input = { personDayKey: personDayKey({ personKey, day }), id };
     return equalBytes(kind === "actor" ? actorTag(input) : subjectTag(input), tag);
   }
 
+  /** A person's key; `undefined` where there is none. Makes none. */
+  personKey(id: string): Uint8Array | undefined {
+    const reference = this.existingReference(id);
+    return reference === undefined ? undefined : this.#store.get("person", encodeHex(reference));
+  }
+
   /** The tags of a person of one day, by the key that is there; `undefined` where there is none. Makes no keys. */
   personTags(id: string, day: number): { readonly actor: Uint8Array; readonly subject: Uint8Array } | undefined {
-    const reference = this.existingReference(id);
-    const personKey = reference === undefined ? undefined : this.#store.get("person", encodeHex(reference));
+    const personKey = this.personKey(id);
     if (personKey === undefined) return undefined;
     const input = { personDayKey: personDayKey({ personKey, day }), id };
     return { actor: actorTag(input), subject: subjectTag(input) };

@@ -74,6 +74,13 @@ export interface ClassDayOrder extends Pick<DestructionRecord, "request" | "grou
   readonly classDay: ClassDayScope;
 }
 
+/** What an order logs: an event for each part. */
+interface Order {
+  readonly parts: readonly (readonly TagScope[] | undefined)[];
+  readonly events: readonly { readonly type: string; readonly context: Context }[];
+  readonly finalOn: string;
+}
+
 export class Destructions {
   readonly #options: DestructionsOptions;
   /** Told of every change. */
@@ -119,7 +126,7 @@ export class Destructions {
    */
   async resume(turn: Turn): Promise<void> {
     for (const record of await pendingRecords(this.#options.storage)) {
-      if (record.state === "retiring") await this.#retireAndLog(turn, record);
+      if (record.state === "retiring") await this.#retireAndLog(turn, record, this.#orderOf(record));
       else if (record.state === "ordered") await this.#again(record);
     }
     if (!(await this.#isOlder())) return;
@@ -162,10 +169,10 @@ export class Destructions {
       unpruned: false,
     };
     // What cannot be said must not begin: the key would be retired, and no certificate would ever say so.
-    this.#orderOf(record);
+    const order = this.#orderOf(record);
     // Dying from here on leaves an order that the next start completes, before anything else is logged.
     await this.#options.storage.putRows(recordRows(record));
-    return this.#retireAndLog(turn, record);
+    return this.#retireAndLog(turn, record, order);
   }
 
   /** Orders the destruction of class-days, of which no entry can come any more, in one commit. */
@@ -208,9 +215,12 @@ export class Destructions {
     return { ...name, fingerprint: encodeHex(keyFingerprint(key)) };
   }
 
-  async #retireAndLog(turn: Turn, record: DestructionRecord): Promise<DestructionRecord> {
+  async #retireAndLog(
+    turn: Turn,
+    record: DestructionRecord,
+    { parts, events, finalOn }: Order,
+  ): Promise<DestructionRecord> {
     await this.#retire(record);
-    const { parts, events, finalOn } = this.#orderOf(record);
     let ordered = record;
     await turn.reportAll(events, (indexes) => {
       ordered = { ...record, state: "ordered", ordered: indexes, finalOn };
@@ -223,11 +233,7 @@ export class Destructions {
   }
 
   /** @throws {EventError} `certificate-malformed`: a part of it is beyond the bounds of a certificate. */
-  #orderOf(record: DestructionRecord): {
-    readonly parts: readonly (readonly TagScope[] | undefined)[];
-    readonly events: readonly { readonly type: string; readonly context: Context }[];
-    readonly finalOn: string;
-  } {
+  #orderOf(record: DestructionRecord): Order {
     const finalOn = this.#options.finalOn(this.#options.now());
     const parts = partsOf(record);
     const events = parts.map((tags, at) => ({

@@ -14,7 +14,7 @@ import { findErased } from "./erased.ts";
 import type { HoldRecord, Holds } from "./holds.ts";
 import { type DestructionRecord, pendingRecords, readRecord, recordRows } from "./record.ts";
 import { type Resealed, sealAnew, writeResealed } from "./sealing.ts";
-import { type PersonTag, type Subjects, keptRow } from "./subjects.ts";
+import { type PersonTag, type PreparedPerson, type Subjects, keptRow } from "./subjects.ts";
 import { assertUuidV7 } from "./uuid-v7.ts";
 
 const { keptMax: KEPT_CLASSES_MAX } = CERTIFICATE_LIMITS;
@@ -80,41 +80,48 @@ export class Erasures {
     if (ground.length === 0 || ground.length > GROUND_CHARS_MAX || !isOneLine(ground))
       throw new RangeError(`ground: expected 1 to ${GROUND_CHARS_MAX} characters on one line`);
     const wish = { ...input, ground, request };
+    const prepared = await this.#prepare(wish.subject);
     const first = await sequencer.alone(async (turn) => {
       const known = await readRecord(storage, request);
       if (known !== undefined) return known;
       await this.#refuseCredential(wish.subject);
       // Sealing anew what a duty keeps may take long: from before it begins a crash must not make the wish forgotten.
       if (this.#hasDuties) {
-        await this.#tagsOf(wish.subject);
+        await this.#tagsOf(prepared, turn.size);
         return this.#holdBack({ ...wish, person: this.#personOf(wish.subject) });
       }
-      return this.#options.holds.active.length > 0 ? undefined : this.#decide(turn, wish, undefined);
+      return this.#options.holds.active.length > 0 ? undefined : this.#decide(turn, wish, prepared, undefined);
     });
-    return first === undefined || first.state === "held" ? this.#carryOut(first?.request ?? request, wish) : first;
+    if (first !== undefined && first.state !== "held") return first;
+    return this.#carryOut(first?.request ?? request, wish, prepared);
+  }
+
+  async #prepare(subject: string): Promise<PreparedPerson> {
+    return this.#options.subjects.prepare(subject, this.#options.sequencer.range.size);
   }
 
   /** Carries out a wish that waits, unless a hold stops it. */
-  async #carryOut(waiting: string, wish: Wish): Promise<DestructionRecord> {
+  async #carryOut(waiting: string, wish: Wish, prepared: PreparedPerson): Promise<DestructionRecord> {
     const { sequencer, storage } = this.#options;
     // What fails here fails below too, unless another has carried it out meanwhile.
-    const looked = await this.#look(wish.subject).catch(() => undefined);
+    const looked = await this.#look(prepared).catch(() => undefined);
     return sequencer.alone(async (turn) => {
       const record = await readRecord(storage, waiting);
       if (record !== undefined && record.state !== "held") return record;
-      return this.#decide(turn, { ...wish, request: waiting }, looked);
+      return this.#decide(turn, { ...wish, request: waiting }, prepared, looked);
     });
   }
 
   /** Most is looked at, and sealed anew for a duty, before the log is made to wait; the rest while it waits. */
-  async #look(subject: string): Promise<Looked> {
+  async #look(prepared: PreparedPerson): Promise<Looked> {
     const { sequencer, holds, destructions } = this.#options;
+    const { id: subject } = prepared;
     // Before anything is read: what is logged meanwhile is looked at while the log waits.
     const { size } = sequencer.range;
     const { version } = holds;
     const { classDayOrders } = destructions;
     const rules = this.#options.rules();
-    const tags = await this.#tagsOf(subject);
+    const tags = await this.#tagsOf(prepared, size);
     const person = this.#personOf(subject);
     const kept: Kept = new Map();
     // What is held stays under the person's key.
@@ -128,10 +135,15 @@ export class Erasures {
     return other.erase === "at-expiry" || [...classes.values()].some(({ erase }) => erase === "at-expiry");
   }
 
-  async #decide(turn: Turn, input: Wish, before: Looked | undefined): Promise<DestructionRecord> {
+  async #decide(
+    turn: Turn,
+    input: Wish,
+    prepared: PreparedPerson,
+    before: Looked | undefined,
+  ): Promise<DestructionRecord> {
     const { holds, destructions } = this.#options;
     const { subject, ground, request, by, approvedBy } = input;
-    const tags = await this.#tagsOf(subject);
+    const tags = await this.#tagsOf(prepared, turn.size);
     const person = this.#personOf(subject);
     // Other holds or rules, a class-day that went, another key of a person who came back: then all is looked at again.
     const isFresh =
@@ -166,10 +178,10 @@ export class Erasures {
   }
 
   /** @throws {LogError} `subject-unknown` */
-  async #tagsOf(subject: string): Promise<PersonTag[]> {
-    const tags = await this.#options.subjects.tagsOf(subject);
+  async #tagsOf(prepared: PreparedPerson, size: number): Promise<readonly PersonTag[]> {
+    const tags = await this.#options.subjects.tagsNow(prepared, size);
     if (tags.length > 0) return tags;
-    const { length: kept } = await this.#options.subjects.keptOf(subject);
+    const { length: kept } = await this.#options.subjects.keptOf(prepared.id);
     const text =
       kept === 0
         ? "nothing is held about this subject: no event, or all of them are erased"
@@ -245,7 +257,8 @@ export class Erasures {
     const { storage, sequencer } = this.#options;
     const found = await readRecord(storage, wanted);
     const known = found?.state === "held" ? this.#heldSubject(found) : undefined;
-    const looked = known === undefined ? undefined : await this.#look(known).catch(() => undefined);
+    const prepared = known === undefined ? undefined : await this.#prepare(known);
+    const looked = prepared === undefined ? undefined : await this.#look(prepared).catch(() => undefined);
     if (looked?.isHeld === true) return;
     await sequencer.alone(async (turn) => {
       const record = await readRecord(storage, wanted);
@@ -260,7 +273,7 @@ export class Erasures {
       }
       const { request, ground, by = "", approvedBy } = record;
       const wish = { subject, ground, request, by, ...(approvedBy === undefined ? {} : { approvedBy }) };
-      await this.#decide(turn, wish, looked);
+      await this.#decide(turn, wish, prepared ?? (await this.#prepare(subject)), looked);
     });
   }
 

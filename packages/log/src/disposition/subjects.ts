@@ -1,12 +1,12 @@
 /** All that the log holds about a person: the chains of their tags, and the entries in them. */
 import { setImmediate } from "node:timers/promises";
-import { encodeHex } from "@tallystick/core";
+import { encodeHex, equalBytes } from "@tallystick/core";
 import { type Leaf, decodeLeaf, encodeCbor } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import type { ChainEnds } from "../chain-ends.ts";
 import { LogError } from "../error.ts";
 import type { LogSecrets } from "../keys.ts";
-import { TABLE, chainKey } from "../rows.ts";
+import { type ChainEnd, TABLE, chainKey } from "../rows.ts";
 import { eventDays } from "./ledger.ts";
 
 /** Days whose tags are looked up in one go. */
@@ -18,6 +18,48 @@ export interface PersonTag {
   readonly tag: Uint8Array;
   readonly count: number;
   readonly last: number;
+}
+
+const PERSON_KINDS = ["actor", "subject"] as const;
+
+/** What {@link Subjects.prepare} found: tags that events of a person may have, and the ends of their chains. */
+export class PreparedPerson {
+  readonly id: string;
+  readonly key: Uint8Array | undefined;
+  /** Entries up to which the ends are known. */
+  size: number;
+  /** Those whose tags are in it. */
+  readonly days: Set<number> = new Set();
+  readonly #possible = new Map<string, Pick<PersonTag, "kind" | "tag">>();
+  readonly #ends = new Map<string, PersonTag>();
+
+  constructor(id: string, key: Uint8Array | undefined, size: number) {
+    this.id = id;
+    this.key = key;
+    this.size = size;
+  }
+
+  get tags(): readonly PersonTag[] {
+    return [...this.#ends.values()];
+  }
+
+  add(key: string, tag: Pick<PersonTag, "kind" | "tag"> | undefined, end: ChainEnd | undefined): void {
+    if (tag === undefined) return;
+    this.#possible.set(key, tag);
+    if (end !== undefined) this.#ends.set(key, { ...tag, count: end.count, last: end.last });
+  }
+
+  /** Takes the next entry. */
+  take(leaf: Leaf, index: number): void {
+    for (const kind of PERSON_KINDS) {
+      const chain = leaf[kind];
+      if (chain === null) continue;
+      const key = chainKey(kind, chain.tag);
+      const tag = this.#possible.get(key);
+      if (tag !== undefined) this.#ends.set(key, { ...tag, count: chain.n + 1, last: index });
+    }
+    this.size = index + 1;
+  }
 }
 
 export interface WalkedLeaf {
@@ -39,35 +81,62 @@ export class Subjects {
   }
 
   /** Every tag under which events of a person were logged; none where the person has no key. */
-  async tagsOf(id: string): Promise<PersonTag[]> {
-    const tags: PersonTag[] = [];
+  async tagsOf(id: string): Promise<readonly PersonTag[]> {
+    return (await this.prepare(id, 0)).tags;
+  }
+
+  /**
+   * Looks up all tags that events of a person may have, which takes long where events say they are of many days; letting
+   * others in all the while. With it, {@link tagsNow} is quick.
+   *
+   * @param size - Entries that are there, as it was before the call.
+   */
+  async prepare(id: string, size: number): Promise<PreparedPerson> {
+    const prepared = new PreparedPerson(id, this.#options.secrets.personKey(id), size);
+    await this.#addDays(prepared);
+    return prepared;
+  }
+
+  /** The tags of a person as they are in the first `size` entries, or in more. */
+  async tagsNow(prepared: PreparedPerson, size: number): Promise<readonly PersonTag[]> {
+    const { storage, secrets } = this.#options;
+    const key = secrets.personKey(prepared.id);
+    const isSame = key === undefined ? prepared.key === undefined : prepared.key && equalBytes(key, prepared.key);
+    // A person who was erased and came back has other tags.
+    if (isSame !== true) return (await this.prepare(prepared.id, size)).tags;
+    await this.#addDays(prepared);
+    for (let from = prepared.size; from < size; from += WINDOW) {
+      const keys = Array.from({ length: Math.min(WINDOW, size - from) }, (_, at) => indexKey(from + at));
+      for (const [at, bytes] of (await storage.getRows(TABLE.leaf, keys)).entries())
+        prepared.take(leafOf(bytes, from + at), from + at);
+    }
+    return prepared.tags;
+  }
+
+  /** Days of events that it does not know yet. */
+  async #addDays(prepared: PreparedPerson): Promise<void> {
     let days: number[] = [];
     for await (const day of eventDays(this.#options.storage)) {
+      if (prepared.days.has(day)) continue;
       days.push(day);
       if (days.length < DAYS_AT_ONCE) continue;
       await setImmediate();
-      tags.push(...(await this.#tagsOfDays(id, days)));
+      await this.#addTags(prepared, days);
       days = [];
     }
-    return [...tags, ...(await this.#tagsOfDays(id, days))];
+    await this.#addTags(prepared, days);
   }
 
-  async #tagsOfDays(id: string, days: readonly number[]): Promise<PersonTag[]> {
+  async #addTags(prepared: PreparedPerson, days: readonly number[]): Promise<void> {
     const { secrets, chainEnds } = this.#options;
-    const wanted = days.flatMap((day) => {
-      const both = secrets.personTags(id, day);
-      if (both === undefined) return [];
-      return (["actor", "subject"] as const).map((kind) => ({
-        kind,
-        tag: both[kind],
-        key: chainKey(kind, both[kind]),
-      }));
+    const tags = days.flatMap((day) => {
+      prepared.days.add(day);
+      const both = secrets.personTags(prepared.id, day);
+      return both === undefined ? [] : PERSON_KINDS.map((kind) => ({ kind, tag: both[kind] }));
     });
-    const ends = await chainEnds.read(new Set(wanted.map(({ key }) => key)));
-    return wanted.flatMap(({ kind, tag, key }) => {
-      const end = ends.get(key);
-      return end === undefined ? [] : [{ kind, tag, count: end.count, last: end.last }];
-    });
+    const keys = tags.map(({ kind, tag }) => chainKey(kind, tag));
+    const ends = await chainEnds.read(new Set(keys));
+    for (const [at, key] of keys.entries()) prepared.add(key, tags[at], ends.get(key));
   }
 
   /** The leaves of a chain from index `from` on, the newest first. */

@@ -1,11 +1,18 @@
 import { describe, expect, test, vi } from "vitest";
 import { encodeHex, hashLeaf } from "@tallystick/core";
-import { type TallyEvent, decodeEvent, decodeLeaf, decodeOpening, parseCertificate } from "@tallystick/events";
+import {
+  type TallyEvent,
+  decodeEvent,
+  decodeLeaf,
+  decodeOpening,
+  parseCertificate,
+  parseEvent,
+} from "@tallystick/events";
 import type { Destruction, Log } from "../../src/index.ts";
 import { LogSecrets } from "../../src/keys.ts";
 import { Sender } from "../sender.ts";
 import { WatchedStorage } from "../watched-storage.ts";
-import { type Site, createSite, event, expectWhole, login, published, replay, until } from "../site.ts";
+import { type Site, createSite, event, expectWhole, login, published, replay, until, uuid } from "../site.ts";
 import { opens } from "./opens.ts";
 
 const REQUEST = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -263,6 +270,43 @@ test("looking for holds on somebody of whom much is held lets others in all the 
   for (; !ended.signal.aborted; turns += 1) await new Promise((resolve) => setImmediate(resolve));
   expect((await erasing).state).toBe("ordered");
   expect(turns).toBeGreaterThan(entries / 256);
+});
+
+test("however many days events say they are of, an erasure lets others in, and takes what they log meanwhile", async () => {
+  const log = await (await createSite()).open();
+  await until(() => log.status().state === "ok");
+  const days = 3000;
+  const ofDay = (n: number, day: number, id: string): ReturnType<typeof login> =>
+    parseEvent({
+      id: uuid(n),
+      time: (10_000 + day) * 86_400_000,
+      type: "auth.login",
+      outcome: "success",
+      actor: { type: "user", id },
+    });
+  for (let at = 0; at < days; at += 1000) {
+    const events = Array.from({ length: 1000 }, (_, n) => ofDay(at + n, at + n, "somebody else"));
+    await log.appendEvents({ writer: "app", events });
+  }
+  const indexes: number[] = [];
+  const append = async (n: number, day: number): Promise<void> => {
+    const [answer] = await log.appendEvents({ writer: "app", events: [ofDay(days + n, day, "u0")] });
+    indexes.push(answer?.index ?? -1);
+  };
+  await append(0, 7);
+  const ended = new AbortController();
+  const erasing = log.disposition.erase({ subject: "u0", ground: "asked", by: "o" }).finally(() => ended.abort());
+  // Of a day that has a tag, of one that has none yet, and of one that nobody's events were of.
+  for (let n = 1; !ended.signal.aborted; n += 1) await append(n, [7, n, days + n][n % 3] ?? 0);
+  const { request } = await erasing;
+  expect(await log.disposition.waitForDestruction(request, 20_000)).toMatchObject({ state: "done" });
+  const { before, scope } = await certificateAt(log, (await log.disposition.destruction(request)).ordered?.[0] ?? 0);
+  const covered = indexes.filter((index) => index < before);
+  expect(covered.length).toBeGreaterThan(1);
+  const counts = "tags" in scope ? scope.tags.map(([, count]) => count) : [];
+  expect(counts.reduce((sum, count) => sum + count, 0)).toBe(covered.length);
+  for (const index of covered)
+    await expect(log.readEvent({ index, reader: "auditor" })).rejects.toMatchObject({ code: "erased" });
 });
 
 describe("what a duty keeps", () => {
