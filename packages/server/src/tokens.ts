@@ -3,8 +3,9 @@
  */
 import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { parseJson } from "@tallystick/events";
-import { writeFileDurably } from "@tallystick/storage";
+import { withFolderLocked, writeFileDurably } from "@tallystick/storage";
 import * as z from "zod";
 import { ServerError } from "./error.ts";
 import { type Scope, type ScopeKind, createMatcher, scopeHash } from "./scope.ts";
@@ -204,16 +205,23 @@ export interface CreatedToken {
 export async function createToken(path: string, input: CreateTokenInput): Promise<CreatedToken> {
   const { log, role, initial = false, now = Date.now() } = input;
   assertScope(input);
-  const before = await readStored(path).catch((error: unknown): StoredTokens => {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return { tokens: [] };
-    throw error;
-  });
   const { id, token, digest } = newToken(role);
-  const { scope, scopeKey } = storedScope(input, before.scopeKey);
   const createdAt = new Date(now).toISOString();
-  const stored = { id, role, log, digest, createdAt, ...(initial ? { initial } : {}), ...scope };
-  await writeTokens(path, { tokens: [...before.tokens, stored], ...(scopeKey === undefined ? {} : { scopeKey }) });
+  await changeTokens(path, async () => {
+    const before = await readStored(path).catch((error: unknown): StoredTokens => {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return { tokens: [] };
+      throw error;
+    });
+    const { scope, scopeKey } = storedScope(input, before.scopeKey);
+    const stored = { id, role, log, digest, createdAt, ...(initial ? { initial } : {}), ...scope };
+    return { tokens: [...before.tokens, stored], ...(scopeKey === undefined ? {} : { scopeKey }) };
+  });
   return { id, token };
+}
+
+/** One process at a time: who read the file before another wrote it would write that one's change away. */
+async function changeTokens(path: string, change: () => Promise<StoredTokens>): Promise<void> {
+  await withFolderLocked(dirname(path), async () => writeTokens(path, await change()));
 }
 
 /** The scope as the file keeps it, and the file's key, which is made where a first scope needs one. */
@@ -233,11 +241,12 @@ function storedScope(
 
 /** Takes a token's rights away; a running server notices within seconds. @throws {ServerError} `token-unknown` */
 export async function revokeToken(path: string, id: string): Promise<void> {
-  const stored = await readStored(path);
-  const left = stored.tokens.filter((token) => token.id !== id);
-  if (left.length === stored.tokens.length)
-    throw new ServerError("token-unknown", `${path}: no token has the id ${id}`);
-  await writeTokens(path, { ...stored, tokens: left });
+  findStored(await readStored(path), id, path);
+  await changeTokens(path, async () => {
+    const stored = await readStored(path);
+    const revoked = findStored(stored, id, path);
+    return { ...stored, tokens: stored.tokens.filter((token) => token !== revoked) };
+  });
 }
 
 export interface RotateTokenInput {
@@ -260,18 +269,27 @@ export async function rotateToken(
 ): Promise<CreatedToken & { readonly replaces: string; readonly expiresAt: string }> {
   if (!Number.isSafeInteger(overlapMs) || overlapMs < 0 || overlapMs > OVERLAP_MAX_MS)
     throw new RangeError(`overlapMs: expected 0 to ${OVERLAP_MAX_MS}, got ${overlapMs}`);
-  const stored = await readStored(path);
-  const old = stored.tokens.find((token) => token.id === oldId);
-  if (old === undefined) throw new ServerError("token-unknown", `${path}: no token has the id ${oldId}`);
-  const { id, token, digest } = newToken(old.role);
-  const end = Math.min(now + overlapMs, old.expiresAt === undefined ? Infinity : Date.parse(old.expiresAt));
-  const expiresAt = new Date(end).toISOString();
-  const made = { ...old, id, digest, createdAt: new Date(now).toISOString() };
-  delete made.expiresAt;
-  delete made.initial;
-  const others = stored.tokens.map((one) => (one === old ? { ...old, expiresAt } : one));
-  await writeTokens(path, { ...stored, tokens: [...others, made] });
+  const found = findStored(await readStored(path), oldId, path);
+  const { id, token, digest } = newToken(found.role);
+  let expiresAt = "";
+  await changeTokens(path, async () => {
+    const stored = await readStored(path);
+    const old = findStored(stored, oldId, path);
+    const end = Math.min(now + overlapMs, old.expiresAt === undefined ? Infinity : Date.parse(old.expiresAt));
+    expiresAt = new Date(end).toISOString();
+    const made = { ...old, id, digest, createdAt: new Date(now).toISOString() };
+    delete made.expiresAt;
+    delete made.initial;
+    const others = stored.tokens.map((one) => (one === old ? { ...old, expiresAt } : one));
+    return { ...stored, tokens: [...others, made] };
+  });
   return { id, token, replaces: oldId, expiresAt };
+}
+
+function findStored({ tokens }: StoredTokens, id: string, path: string): StoredToken {
+  const found = tokens.find((token) => token.id === id);
+  if (found === undefined) throw new ServerError("token-unknown", `${path}: no token has the id ${id}`);
+  return found;
 }
 
 /** Whoever needs more forgot to end it. */

@@ -16,10 +16,11 @@ function options(dir: string, more: Partial<InitServerOptions> = {}): InitServer
   return { dir, name: "app", origin: "log.example/app", witnesses: ["w1", "w2", "w3"].map(witness), ...more };
 }
 
-/** Every file below a folder with its contents. */
+/** Every file below a folder with its contents; none of the lock's, which holds no data. */
 async function filesBelow(dir: string): Promise<Map<string, string>> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const files = entries.filter((entry) => entry.isFile() && entry.parentPath !== join(dir, "lock"));
+  const paths = files.map((entry) => join(entry.parentPath, entry.name));
   return new Map(await Promise.all(paths.map(async (path) => [path, await readFile(path, "utf8")] as const)));
 }
 

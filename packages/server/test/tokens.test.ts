@@ -29,6 +29,22 @@ function change(path: string, from: RegExp, to: string): void {
 }
 
 describe("createToken", () => {
+  test("changes made by several at the same time are all there afterwards", async () => {
+    const path = tokensPath();
+    const first = await createToken(path, { log: "app", role: "auditor" });
+    const other = await createToken(path, { log: "app", role: "writer" });
+    const made = await Promise.all([
+      ...UNSCOPED_ROLES.map(async (role) => createToken(path, { log: "app", role })),
+      createToken(path, { log: "app", role: "reader", subject: "u_1" }),
+      createToken(path, { log: "app", role: "reader", subject: "u_2" }),
+      rotateToken(path, { id: other.id, overlapMs: 60_000 }),
+      revokeToken(path, first.id),
+    ]);
+    const created = made.flatMap((one) => (one === undefined ? [] : [one.id]));
+    const listed = (await listTokens(path)).map(({ id }) => id);
+    expect(listed.toSorted()).toEqual([...created, other.id].toSorted());
+  });
+
   test.each(UNSCOPED_ROLES)("makes a %s's token of 32 random bytes, and keeps its digest only", async (role) => {
     const path = tokensPath();
     const { id, token } = await createToken(path, { log: "app", role });

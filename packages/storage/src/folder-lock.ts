@@ -1,6 +1,7 @@
 /** Folders for one process at a time. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { Level } from "level";
 import { StorageError } from "./error.ts";
 import { errorCodeOf, storageFailure } from "./failure.ts";
@@ -43,6 +44,34 @@ export async function lockFolder(path: string): Promise<FolderLock> {
       await lock.close();
     },
   };
+}
+
+const PATIENT_RETRIES = 100;
+const PATIENT_RETRY_MS = 100;
+
+/**
+ * Runs `work` while this process alone has the folder: for changes that take milliseconds, whose holder lets it go.
+ *
+ * @throws {StorageError} `storage-locked`: somebody held it for all of ten seconds. Then nothing was done.
+ */
+export async function withFolderLocked<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const lock = await lockPatiently(path);
+  try {
+    return await work();
+  } finally {
+    await lock.release();
+  }
+}
+
+async function lockPatiently(path: string): Promise<FolderLock> {
+  for (let retry = 0; ; retry += 1) {
+    try {
+      return await lockFolder(path);
+    } catch (cause) {
+      if (!(cause instanceof StorageError) || cause.code !== "storage-locked" || retry === PATIENT_RETRIES) throw cause;
+      await setTimeout(PATIENT_RETRY_MS);
+    }
+  }
 }
 
 function lockFailure(place: { path: string; folder: string; holderPath: string }, failure: unknown): StorageError {

@@ -3,7 +3,7 @@ export { StorageError, type StorageErrorCode } from "./error.ts";
 export { type ExposedPath, findExposed, type GuardedPath } from "./exposed-files.ts";
 export { type FileSystem, nodeFileSystem } from "./file-system.ts";
 export { fileVersion, readSecretFile, shredFile, syncFolder, writeFileDurably, type WriteOptions } from "./files.ts";
-export { type FolderLock, lockFolder } from "./folder-lock.ts";
+export { type FolderLock, lockFolder, withFolderLocked } from "./folder-lock.ts";
 export { type KeyStoreOptions, openKeyStore } from "./file-key-store.ts";
 export { indexKey, parseIndexKey } from "./index-key.ts";
 export {

@@ -1,16 +1,8 @@
 /** The configuration of a witness: its name and the logs that it cosigns for, in the file `witness.json`. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { type Verifier, equalBytes, originHash, parseVkey, quote, utf8 } from "@tallystick/core";
-import {
-  type FileSystem,
-  type FolderLock,
-  StorageError,
-  lockFolder,
-  nodeFileSystem,
-  writeFileDurably,
-} from "@tallystick/storage";
+import { type FileSystem, nodeFileSystem, withFolderLocked, writeFileDurably } from "@tallystick/storage";
 import { WitnessError, type WitnessErrorCode, messageOf } from "./error.ts";
 import { QPD_MAX } from "./log-list.ts";
 
@@ -107,29 +99,11 @@ export async function changeConfig(
   change: (config: WitnessConfig) => WitnessConfig | Promise<WitnessConfig>,
 ): Promise<WitnessConfig> {
   await readConfig(dir);
-  const lock = await lockPatiently(dir);
-  try {
+  return withFolderLocked(dir, async () => {
     const config = await change(await readConfig(dir));
     await writeConfig(dir, config);
     return config;
-  } finally {
-    await lock.release();
-  }
-}
-
-const LOCK_RETRIES = 20;
-const LOCK_RETRY_MS = 100;
-
-/** Changes take milliseconds: whoever holds the lock will let it go. */
-async function lockPatiently(dir: string): Promise<FolderLock> {
-  for (let retry = 0; ; retry += 1) {
-    try {
-      return await lockFolder(dir);
-    } catch (cause) {
-      if (!(cause instanceof StorageError) || cause.code !== "storage-locked" || retry === LOCK_RETRIES) throw cause;
-      await setTimeout(LOCK_RETRY_MS);
-    }
-  }
+  });
 }
 
 /**
