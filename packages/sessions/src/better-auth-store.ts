@@ -17,6 +17,8 @@ export interface BetterAuthSessionStoreOptions {
    * pool or `{ db, type }` to ask it by.
    */
   readonly now?: DatabaseClock | undefined;
+  /** How long to wait for an answer; 5,000 by default. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** What is needed of better-auth. */
@@ -53,17 +55,19 @@ type Where = Parameters<AuthContext["adapter"]["updateMany"]>[0]["where"];
 /** How far the mark may be behind: it is one row for all, and must not be written with each put. */
 const MARK_INTERVAL_MS = 1000;
 const BEGIN_MS = 10_000;
+const TIMEOUT_MS = 5000;
+const LATE = "better-auth's database did not answer in time";
 const MODEL = "tallystickSession";
 const ENTRY = "entry/";
 const MARK = "mark";
 
 /** Makes the store. Its table is there once better-auth's migration was run. */
 export function createBetterAuthSessionStore(options: BetterAuthSessionStoreOptions = {}): BetterAuthSessionStore {
-  return new BetterAuthStore(options.now);
+  return new BetterAuthStore(options);
 }
 
 class BetterAuthStore implements BetterAuthSessionStore {
-  readonly #now: DatabaseClock | undefined;
+  readonly #options: BetterAuthSessionStoreOptions;
   readonly #begun: PromiseWithResolvers<void> = Promise.withResolvers<void>();
   #database: BetterAuthDatabase | undefined;
   #opened: Promise<Opened> | undefined;
@@ -72,8 +76,8 @@ class BetterAuthStore implements BetterAuthSessionStore {
   readonly #clock: StoreClock = new StoreClock(() => this.#told);
   #closed = false;
 
-  constructor(now: DatabaseClock | undefined) {
-    this.#now = now;
+  constructor(options: BetterAuthSessionStoreOptions) {
+    this.#options = options;
   }
 
   begin(database: BetterAuthDatabase): void {
@@ -121,7 +125,7 @@ class BetterAuthStore implements BetterAuthSessionStore {
   async #open(): Promise<Opened> {
     if (this.#database === undefined) await this.#untilBegun();
     if (this.#closed || this.#database === undefined) throw new Error("this store is closed");
-    this.#opened ??= opened(this.#database, this.#now);
+    this.#opened ??= opened(this.#database, this.#options);
     const mine = this.#opened;
     try {
       return await mine;
@@ -133,15 +137,11 @@ class BetterAuthStore implements BetterAuthSessionStore {
   }
 
   async #untilBegun(): Promise<void> {
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const text = "better-auth did not begin: give this store to tallystickPlugin, as its option store";
-    const timer = setTimeout(() => reject(new Error(text)), BEGIN_MS);
-    timer.unref();
-    try {
-      await Promise.race([this.#begun.promise, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    await within(
+      BEGIN_MS,
+      "better-auth did not begin: give this store to tallystickPlugin, as its option store",
+      this.#begun.promise,
+    );
   }
 }
 
@@ -151,7 +151,10 @@ interface Opened {
 }
 
 /** @throws {Error} The adapter is of another kind, or the database does not do what compare-and-swap stands on. */
-async function opened(database: BetterAuthDatabase, now: DatabaseClock | undefined): Promise<Opened> {
+async function opened(
+  database: BetterAuthDatabase,
+  { now, timeoutMs = TIMEOUT_MS }: BetterAuthSessionStoreOptions,
+): Promise<Opened> {
   const { adapter, options } = database;
   const type: unknown = adapter.options?.["type"];
   if (adapter.id !== "kysely" || (type !== "sqlite" && type !== "postgres")) {
@@ -161,9 +164,9 @@ async function opened(database: BetterAuthDatabase, now: DatabaseClock | undefin
     );
   }
   const clock = now ?? databaseClock(type, options.database);
-  const table = new Table(adapter);
+  const table = new Table(adapter, timeoutMs);
   await assertSwaps(table);
-  return { table, clock };
+  return { table, clock: async () => within(timeoutMs, LATE, Promise.resolve(clock())) };
 }
 
 /** Tries on the real thing what all depends on. A table that somebody made by hand may lack the unique key. */
@@ -187,14 +190,16 @@ async function assertSwaps(table: Table): Promise<void> {
 /** The rows, each found by its key. */
 class Table {
   readonly #adapter: AuthContext["adapter"];
+  readonly #timeoutMs: number;
 
-  constructor(adapter: AuthContext["adapter"]) {
+  constructor(adapter: AuthContext["adapter"], timeoutMs: number) {
     this.#adapter = adapter;
+    this.#timeoutMs = timeoutMs;
   }
 
   async find(key: string): Promise<Row | undefined> {
     const where = [{ field: "key", value: key }];
-    return (await unblocked(async () => this.#adapter.findOne<Row>({ model: MODEL, where }))) ?? undefined;
+    return (await this.#ask(async (adapter) => adapter.findOne<Row>({ model: MODEL, where }))) ?? undefined;
   }
 
   /** Puts the row in place of the one of that version; 0: of none. */
@@ -203,37 +208,59 @@ class Table {
     if (version === 0) return this.#insert(next);
     const { key, ...update } = next;
     const where = whereIs(key, version);
-    return (await unblocked(async () => this.#adapter.updateMany({ model: MODEL, where, update }))) === 1;
+    return (await this.#ask(async (adapter) => adapter.updateMany({ model: MODEL, where, update }))) === 1;
   }
 
   async remove(key: string, version: number): Promise<boolean> {
-    return (
-      (await unblocked(async () => this.#adapter.deleteMany({ model: MODEL, where: whereIs(key, version) }))) === 1
-    );
+    const where = whereIs(key, version);
+    return (await this.#ask(async (adapter) => adapter.deleteMany({ model: MODEL, where }))) === 1;
   }
 
   /** Whatever its version. */
   async clear(key: string): Promise<void> {
-    await unblocked(async () => this.#adapter.deleteMany({ model: MODEL, where: [{ field: "key", value: key }] }));
+    const where = [{ field: "key", value: key }];
+    await this.#ask(async (adapter) => adapter.deleteMany({ model: MODEL, where }));
   }
 
   async due(before: number, limit: number): Promise<string[]> {
     const where: Where = [{ field: "deadline", operator: "lte", value: before }];
     const sortBy = { field: "deadline", direction: "asc" } as const;
-    const ask = { model: MODEL, where, limit, sortBy, select: ["key", "deadline"] };
-    return (await unblocked(async () => this.#adapter.findMany<Row>(ask))).map(({ key }) => key);
+    const what = { model: MODEL, where, limit, sortBy, select: ["key", "deadline"] };
+    return (await this.#ask(async (adapter) => adapter.findMany<Row>(what))).map(({ key }) => key);
   }
 
   /** Databases say in words of their own that a key is there: who is in its place tells, as versions are random. */
   async #insert(row: Row): Promise<boolean> {
     try {
-      await unblocked(async () => this.#adapter.create({ model: MODEL, data: row }));
+      await this.#ask(async (adapter) => adapter.create({ model: MODEL, data: row }));
       return true;
     } catch (error) {
       const found = await this.find(row.key);
       if (found === undefined) throw error;
       return Number(found.version) === row.version;
     }
+  }
+
+  /**
+   * Not for ever: over SQLite better-auth has one connection, and who asks from within a transaction of better-auth's waits for
+   * that to end, as that does for him.
+   */
+  async #ask<Result>(work: (adapter: AuthContext["adapter"]) => Promise<Result>): Promise<Result> {
+    return within(
+      this.#timeoutMs,
+      LATE,
+      unblocked(async () => work(this.#adapter)),
+    );
+  }
+}
+
+async function within<Result>(timeoutMs: number, text: string, work: Promise<Result>): Promise<Result> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(text)), timeoutMs);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

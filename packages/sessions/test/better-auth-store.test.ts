@@ -1,4 +1,5 @@
 /** The store on better-auth's own adapter: the contract over each database, and better-auth with no other store. */
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -99,6 +100,17 @@ describe("better-auth's adapter over SQLite", () => {
     expect(await put).toBe(true);
   });
 
+  test("gives up within a transaction of better-auth's, which has the one connection, and goes on after it", async () => {
+    const store = createBetterAuthSessionStore({ timeoutMs: 300 });
+    const settings = optionsOf(sqliteFile()(), store);
+    await (await getMigrations(settings)).runMigrations();
+    const { adapter } = await betterAuth(settings).$context;
+    await store.put("a", "x", 0);
+    const inside = adapter.transaction(async () => store.get("a"));
+    await expect(inside).rejects.toThrow("better-auth's database did not answer in time");
+    expect((await store.get("a"))?.value).toBe("x");
+  });
+
   test("says what is missing before the migration has run, and goes on once it has", async () => {
     const connect = sqliteFile();
     const store = await opened(connect());
@@ -125,6 +137,13 @@ describe("better-auth's adapter over PostgreSQL", () => {
   });
   afterAll(async () => postgres.close());
 
+  async function serverTime(): Promise<number> {
+    const { rows } = await postgres.query<{ now: string }>(
+      "SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now",
+    );
+    return Number(rows[0]?.now);
+  }
+
   contract(async () => {
     await postgres.exec('DELETE FROM "tallystickSession"');
     return async () => opened(poolOf(postgres));
@@ -141,6 +160,18 @@ describe("better-auth's adapter over PostgreSQL", () => {
     await postgres.query(`UPDATE "tallystickSession" SET value = $1 WHERE key = 'mark'`, [`${ahead}`]);
     const again = await opened(poolOf(postgres));
     expect([await again.now(), await store.now()].every((time) => time >= ahead)).toBe(true);
+  });
+
+  test("S19 asks the server the time by the application's own Kysely too", async () => {
+    const fromBetterAuth = createRequire(createRequire(import.meta.url).resolve("better-auth"));
+    const { Kysely, PostgresDialect } = (await import(fromBetterAuth.resolve("kysely"))) as KyselyModule;
+    const db = new Kysely({ dialect: new PostgresDialect({ pool: poolOf(postgres) }) });
+    const store = await opened({ db, type: "postgres" });
+    await postgres.query(`UPDATE "tallystickSession" SET value = '0' WHERE key = 'mark'`);
+    const before = await serverTime();
+    const now = await store.now();
+    expect(now).toBeGreaterThanOrEqual(Math.floor(before));
+    expect(now).toBeLessThanOrEqual(await serverTime());
   });
 
   test("refuses PostgreSQL that it cannot ask the time, unless it is told whose clock counts", async () => {
@@ -207,6 +238,12 @@ describe("createBetterAuthSessionStore", () => {
     ]);
   });
 });
+
+/** What better-auth brings, as an application would import it. */
+interface KyselyModule {
+  readonly Kysely: new (config: object) => object;
+  readonly PostgresDialect: new (config: object) => object;
+}
 
 interface Instance {
   readonly app: Hono;
