@@ -69,6 +69,11 @@ export class Terminal {
     this.#streams.err.write(`${printable(text)}\n`);
   }
 
+  /** A line beside what was asked for, on stderr, so that `$(…)` takes the answer alone; nothing where JSON was asked for. */
+  aside(text: string): void {
+    if (!this.json) this.trouble(text);
+  }
+
   /** A line on stderr for whoever collects logs. */
   record(value: unknown): void {
     this.#clearBar();

@@ -74,6 +74,9 @@ describe("serve --init, keys and fsck", () => {
     const args = ["keys", "create-token", "--dir", at("s"), "--name", "app", "--role", "auditor"];
     const { token, id } = JSON.parse((await run([...args, "--json"])).out) as { token: string; id: string };
     expect(token).toMatch(TOKEN);
+    const text = await run(args);
+    expect(text.out).toMatch(new RegExp(`^${TOKEN.source}\n$`));
+    expect(text.err).toMatch(/^auditor-[0-9a-f]{8} is its id/);
     for (const shown of [
       await run(["keys", "tokens", "--dir", at("s")]),
       await run(["keys", "tokens", "--dir", at("s"), "--json"]),
@@ -89,7 +92,8 @@ describe("serve --init, keys and fsck", () => {
     await run(init());
     const args = ["keys", "create-token", "--dir", at("s"), "--name", "app", "--role", "reader"];
     const made = await run([...args, "--subject", "u-canary-7731", "--tenant", "acme-canary"]);
-    expect(made.out).toMatch(/^tsk_reader_\S+\nreader-[0-9a-f]{8} is its id, /);
+    expect(made.out).toMatch(/^tsk_reader_\S+\n$/);
+    expect(made.err).toMatch(/^reader-[0-9a-f]{8} is its id, /);
     expect((await run(["keys", "tokens", "--dir", at("s")])).out).toMatch(/^reader-.* of one subject and tenant$/m);
     const listed = await run(["keys", "tokens", "--dir", at("s"), "--json"]);
     expect(JSON.parse(listed.out)).toContainEqual(

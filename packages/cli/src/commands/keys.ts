@@ -105,7 +105,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     const scope = await scopeOf(invocation, role);
     const made = await createToken(layoutOf(folderOf(invocation)).tokens, { log, role, ...scope });
     invocation.terminal.line(made.token);
-    invocation.terminal.line(`${made.id} is its id, by which the log, rotate-token and revoke-token name it`);
+    invocation.terminal.aside(`${made.id} is its id, by which the log, rotate-token and revoke-token name it`);
     invocation.terminal.value(made);
     return EXIT.ok;
   },
