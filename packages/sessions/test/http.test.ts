@@ -323,6 +323,23 @@ describe.each(Object.keys(FRAMEWORKS))("%s", (framework) => {
     expect(uses.map(({ context }) => context?.["critical"])).toEqual([false, true]);
   });
 
+  test("S12 the polls of a page that was left open are told from requests of somebody who is there", async () => {
+    await using scene = await webScene(framework);
+    const browser = await scene.signedIn();
+    scene.at(10 * MINUTE);
+    const poll = async (): Promise<unknown> => browser.get("/app/hello", { "tallystick-activity": "background" });
+    // The first finds that the session is over, and is no use of what has ended.
+    for (let times = 0; times < 4; times += 1) await poll();
+    await browser.get("/app/hello");
+    scene.at(20 * MINUTE);
+    await scene.sessions.sweep();
+    const uses = await scene.reported("session.use_after_expiry");
+    expect(uses.map(({ context }) => [context?.["count"], context?.["background"]])).toEqual([
+      [1, 1],
+      [3, 2],
+    ]);
+  });
+
   test("S13 one session, all others, or all are revoked at the next check", async () => {
     await using scene = await webScene(framework);
     const browsers = [await scene.signedIn(), await scene.signedIn(), await scene.signedIn(), await scene.signedIn()];
