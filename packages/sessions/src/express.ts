@@ -11,7 +11,7 @@ import {
   startOn,
 } from "./http-exchange.ts";
 import { type Refusal, refusalOfError } from "./http-problem.ts";
-import { type NodeRequest, closeWithSession, nodeFacts, setNodeHeaders } from "./node-request.ts";
+import { type NodeRequest, closeWithSession, nodeFacts, setNodeHeaders, setUncached } from "./node-request.ts";
 import {
   type AuditLog,
   type AuditOptions,
@@ -143,6 +143,7 @@ async function guardOnce(
     sendRefusal(response, answer);
     return;
   }
+  setUncached(response);
   setNodeHeaders(response, answer.headers);
   closeWithSession(sessions, answer.session, response);
   next();

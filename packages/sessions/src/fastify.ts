@@ -11,7 +11,7 @@ import {
   startOn,
 } from "./http-exchange.ts";
 import { type HttpHeaders, type Refusal, refusalOfError } from "./http-problem.ts";
-import { closeWithSession, nodeFacts, setNodeHeaders } from "./node-request.ts";
+import { closeWithSession, nodeFacts, setNodeHeaders, setUncached } from "./node-request.ts";
 import {
   type AuditLog,
   type AuditOptions,
@@ -39,6 +39,7 @@ export interface FastifyReplyLike {
   readonly raw: ServerResponse;
   code(status: number): unknown;
   header(name: string, value: string): unknown;
+  hasHeader(name: string): boolean;
   send(payload?: unknown): unknown;
 }
 
@@ -77,6 +78,8 @@ export function guard(sessions: Sessions, options: GuardOptions = {}): FastifyHo
   return async (request, reply) => {
     const answer = await guardRequest(sessions, stateOf(request), options);
     if (!answer.served) return sendRefusal(reply, answer);
+    if (!reply.hasHeader("cache-control")) reply.header("cache-control", "no-store");
+    setUncached(reply.raw);
     setHeaders(reply, answer.headers);
     closeWithSession(sessions, answer.session, reply.raw);
     return undefined;

@@ -63,6 +63,8 @@ export function guard(sessions: Sessions, options: GuardOptions = {}): Middlewar
     if (!answer.served) return refuse(answer);
     await next();
     // Not before: what a handler answers as a Response of its own would lack them.
+    // What a session opens gets into no cache, where it would be shown after the end, unless the application says otherwise.
+    if (!context.res.headers.has("cache-control")) context.header("cache-control", "no-store");
     setHeaders(context, headersAfter(state, answer));
     closeWithSession(sessions, answer.session, context);
     return undefined;

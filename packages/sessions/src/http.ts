@@ -79,7 +79,7 @@ function assertReauth(reauth: NonNullable<GuardOptions["reauth"]>): void {
 export async function guardRequest(
   sessions: Sessions,
   state: RequestState,
-  options: GuardOptions,
+  options: GuardOptions & Pick<CheckOptions, "rotate">,
 ): Promise<GuardAnswer> {
   const { shown, facts, source } = state;
   if (shown === undefined) return { served: false, ...refusal("session-required") };
@@ -89,6 +89,7 @@ export async function guardRequest(
     class: options.class,
     reauth: options.reauth,
     target: options.reauth === undefined ? undefined : targetOf(facts),
+    rotate: options.rotate,
   };
   const answer = await answered(state, async () => sessions.check(shown.token, wish));
   if (answer.served && options.reauth !== undefined) state.need = needOf(options.reauth);

@@ -33,8 +33,15 @@ export function setNodeHeaders(response: ServerResponse, headers: HttpHeaders): 
   }
 }
 
+/** What a session opens gets into no cache, where it would be shown after the end, unless the application says otherwise. */
+export function setUncached(response: ServerResponse): void {
+  if (!response.hasHeader("cache-control")) response.setHeader("cache-control", "no-store");
+}
+
 /** Ends an answer that is an event stream when its session is over. Any other may be finished. */
 export function closeWithSession(sessions: Sessions, session: SessionInfo, response: ServerResponse): void {
+  // Who went away meanwhile is not looked after: nobody would say so again.
+  if (response.destroyed) return;
   const remove = liveConnections(sessions).add({
     session,
     isLive: () => response.headersSent && /^text\/event-stream\b/i.test(String(response.getHeader("content-type"))),

@@ -90,6 +90,8 @@ export interface CheckOptions extends RequestOptions {
   readonly reauth?: { readonly maxAge: Duration; readonly factors?: readonly string[] | undefined } | undefined;
   /** What is asked for, for the entry where that is refused. */
   readonly target?: Target | undefined;
+  /** `false`: the answer cannot take a new token to the client, so that none replaces the old one. `true` by default. */
+  readonly rotate?: boolean | undefined;
 }
 
 export interface ReauthOptions extends RequestOptions {
@@ -330,12 +332,12 @@ class Manager implements Sessions {
   }
 
   async check(credential: Credential, options: CheckOptions = {}): Promise<Checked> {
-    const { class: name, reauth, target, source } = options;
+    const { class: name, reauth, target, source, rotate = true } = options;
     const need =
       reauth === undefined
         ? undefined
         : { maxAgeMs: parseDuration("reauth.maxAge", reauth.maxAge), factors: reauth.factors };
-    return this.#ask(credential, { source, rotates: name !== undefined }, ({ policy }) => {
+    return this.#ask(credential, { source, rotates: rotate && name !== undefined }, ({ policy }) => {
       if (name !== undefined) assertClass({ policy }, name);
       const activity = options.activity ?? policy.activity === "requests";
       return { type: "request", activity, class: name, reauth: need, target };

@@ -39,12 +39,16 @@ export function guardUpgrade(
     const ignore = (): undefined => undefined;
     socket.on("error", ignore);
     const state = new RequestState(nodeFacts(request), settings);
-    const answer = await guardRequest(sessions, state, options).catch((): undefined => undefined);
+    // The answer to a handshake is the library's, so that no new token would get to the browser.
+    const asked = guardRequest(sessions, state, { ...options, rotate: false });
+    const answer = await asked.catch((): undefined => undefined);
     socket.off("error", ignore);
     if (answer?.served !== true) {
       refuse(socket, answer);
       return undefined;
     }
+    // Who went away meanwhile is not looked after: nobody would say so again.
+    if (socket.destroyed) return undefined;
     closeWithSession(sessions, answer.session, socket);
     return answer.session;
   };

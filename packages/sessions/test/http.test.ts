@@ -36,6 +36,13 @@ describe.each(Object.keys(FRAMEWORKS))("%s", (framework) => {
     expect(scene.app.ran).toEqual([]);
   });
 
+  test("S1 what a session opens is in no cache, where it would be shown after the deadline", async () => {
+    await using scene = await webScene(framework);
+    const browser = await scene.signedIn();
+    const answers = [await browser.get("/app/hello"), await browser.get("/app/cached")];
+    expect(answers.map(({ headers }) => headers.get("cache-control"))).toEqual(["no-store", "private, max-age=60"]);
+  });
+
   test("S2 nothing moves the absolute limit", async () => {
     await using scene = await webScene(framework);
     const browser = await scene.signedIn();

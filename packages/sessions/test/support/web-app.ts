@@ -81,6 +81,7 @@ async function startHono({ sessions, log, audit }: AppOptions): Promise<RunningA
     });
     return c.text(text);
   });
+  app.get("/app/cached", (c) => c.text("cached", 200, { "cache-control": "private, max-age=60" }));
   app.get("/app/fails", () => {
     throw new Error("the application's own failure");
   });
@@ -137,6 +138,7 @@ async function startExpress({ sessions, log, audit }: AppOptions): Promise<Runni
     });
     res.send(text);
   });
+  app.get("/app/cached", (_req, res) => void res.setHeader("cache-control", "private, max-age=60").send("cached"));
   app.get("/app/fails", () => {
     throw Object.assign(new Error("the application's own failure"), { status: 500, expose: false });
   });
@@ -195,6 +197,10 @@ async function startFastify({ sessions, log, audit }: AppOptions): Promise<Runni
           return "exported";
         }),
       );
+      guarded.get("/cached", async (_request, reply) => {
+        reply.header("cache-control", "private, max-age=60");
+        return "cached";
+      });
       guarded.get("/fails", async () => {
         throw new Error("the application's own failure");
       });
