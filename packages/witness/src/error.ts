@@ -64,7 +64,9 @@ export class WitnessError extends TallystickError<WitnessErrorCode> {
   override readonly name = "WitnessError";
 }
 
-/** The message of whatever was thrown. */
+/** The message of whatever was thrown. `fetch` says only that it failed: why, its cause tells. */
 export function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  if (!(cause instanceof Error)) return String(cause);
+  const why = cause instanceof TypeError && cause.cause instanceof Error ? cause.cause.message : "";
+  return why === "" ? cause.message : `${cause.message} (${why})`;
 }

@@ -1,5 +1,7 @@
+import { once } from "node:events";
 import { cpSync, rmSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { type AddressInfo, createServer } from "node:net";
+import { describe, expect, test, vi } from "vitest";
 import { type LogConfig, type OpenWitnessOptions, type WitnessLogger, addLog } from "../src/index.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { TestLog, requestBody } from "./test-log.ts";
@@ -44,6 +46,23 @@ function publishing(body: string, status = 200): { asked: string[]; fetch: NonNu
 }
 
 describe("an older copy of the whole folder", () => {
+  test("cannot be noticed where the log is not reached, and then it is said why it was not", async () => {
+    const log = new TestLog({ size: 20 });
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    const url = `https://127.0.0.1:${port}/app`;
+    const dir = await witnessFolder([{ origin: log.origin, vkeys: [log.vkey], url }]);
+    const told: unknown[] = [];
+    const logger: WitnessLogger = { info: () => {}, warn: (...words) => told.push(words), error: () => {} };
+    const witness = await TestWitness.open(dir, { logger, fetch });
+    await vi.waitFor(() => expect(told).toHaveLength(1));
+    const error = expect.stringMatching(/^fetch failed \(connect ECONNREFUSED /);
+    expect(told[0]).toEqual(["could not compare with what the log has published", { origin: log.origin, error }]);
+    await witness.witness.close();
+  });
+
   test("is noticed by a request that bears our own cosignature for a larger size, and then nothing is signed", async () => {
     const { log, older, lines } = await rolledBack();
     const errors: string[] = [];
