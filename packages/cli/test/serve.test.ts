@@ -37,6 +37,13 @@ test("a server none of whose logs opens ends, and says why", async () => {
   const ran = await runHere(["serve", "--dir", dir, "--listen", "127.0.0.1:0"]);
   expect(ran).toMatchObject({ code: 2, err: expect.stringContaining("no log could be opened") });
   expect(ran.out).toContain("app.ed25519.key");
+  // The line of JSON for whoever collects logs has the reason too.
+  const [line = ""] = ran.err.split("\n");
+  expect(JSON.parse(line)).toMatchObject({
+    level: "warn",
+    message: "a log could not be opened",
+    error: expect.stringContaining("app.ed25519.key"),
+  });
 });
 
 test("dev refuses a port that was asked for and is taken", async () => {

@@ -11,6 +11,7 @@ import {
   profileOf,
   wholeNumber,
 } from "../command.ts";
+import { logLine } from "../log-line.ts";
 import { bold } from "../terminal.ts";
 import { untilAborted } from "../wait.ts";
 
@@ -118,8 +119,8 @@ async function serve(invocation: Invocation, dir: string): Promise<ExitCode> {
     startWithoutWitnesses: invocation.flag("start-without-witnesses"),
     confirmClock: invocation.flag("confirm-clock"),
     logger: {
-      info: (message, details) => terminal.record(entryOf("info", message, details)),
-      warn: (message, details) => terminal.record(entryOf("warn", message, details)),
+      info: (message, details) => terminal.record(logLine("info", message, details)),
+      warn: (message, details) => terminal.record(logLine("warn", message, details)),
     },
   });
   for (const { name, log, failure } of served.logs) {
@@ -135,10 +136,4 @@ async function serve(invocation: Invocation, dir: string): Promise<ExitCode> {
   else terminal.trouble("no log could be opened: there is nothing to serve");
   await served.close();
   return isAnyOpen ? EXIT.ok : EXIT.unknown;
-}
-
-type Details = Readonly<Record<string, unknown>>;
-
-function entryOf(level: string, message: string, details: Details = {}): Details {
-  return { ...details, time: new Date().toISOString(), level, message };
 }

@@ -22,6 +22,7 @@ import {
   onlyWord,
   profileOf,
 } from "../command.ts";
+import { type Details, type Level, logLine } from "../log-line.ts";
 import { type Terminal, bold } from "../terminal.ts";
 import { untilAborted } from "../wait.ts";
 import { listenOf } from "./serve.ts";
@@ -165,9 +166,9 @@ const ACTIONS: Readonly<Record<string, Action>> = {
 
 function loggerOf(terminal: Terminal): WitnessLogger {
   const write =
-    (level: string) =>
-    (message: string, details: Readonly<Record<string, unknown>>): void =>
-      terminal.record({ ...details, time: new Date().toISOString(), level, message });
+    (level: Level) =>
+    (message: string, details: Details): void =>
+      terminal.record(logLine(level, message, details));
   return { info: write("info"), warn: write("warn"), error: write("error") };
 }
 
