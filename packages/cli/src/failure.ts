@@ -16,11 +16,21 @@ const ADDRESS_HINT = "--log: the address ends with the log's name, such as /app"
 
 const ROLE_HINT = "another role's token is needed: --token gives it";
 
+const READYZ_HINT = "the log answers, and does not do it now: its /readyz and the server's own log say why";
+
+function runningHint(): string {
+  return `is the log running? ${startLine()} starts one; --log names another`;
+}
+
+function wasAnswered(error: Error): boolean {
+  return error instanceof TallystickError && error.details["status"] !== undefined;
+}
+
 /** What to do next, by code: only where the message cannot say so itself. */
 type WayOut = string | ((error: Error) => string | undefined);
 
 const WAYS_OUT: ReadonlyMap<unknown, WayOut> = new Map<unknown, WayOut>([
-  ["audit-unavailable", () => `is the log running? ${startLine()} starts one; --log names another`],
+  ["audit-unavailable", (error) => (wasAnswered(error) ? READYZ_HINT : runningHint())],
   ["not-found", ADDRESS_HINT],
   ["log-unknown", ADDRESS_HINT],
   ["unauthenticated", "--token, TALLYSTICK_TOKEN or .tallystick/dev.json give the token"],

@@ -41,8 +41,9 @@ export async function requestLog({ url, token, fetch }: Target, request: LogRequ
 
 /** What a log said in place of doing what was asked: in words, and in `details` the problem for programs. */
 export function refusalOf({ status, headers, body }: Exchange): ClientError {
-  const { code, detail, defects, entry, index, certificate } = problemOf(body);
-  const words = typeof detail === "string" ? detail : "without saying why";
+  const { code, title, detail, defects, entry, index, certificate } = problemOf(body);
+  // Of trouble of its own a log tells what it is in general: the rest is in its own log.
+  const words = [detail, title].find((text) => typeof text === "string") ?? "without saying why";
   const details = { status, problem: code, retryAfter: headers.get("retry-after"), defects, entry, index, certificate };
   const kind = status === 429 || status >= 500 ? "audit-unavailable" : "log-refused";
   return new ClientError(kind, `the log answered ${status}${typeof code === "string" ? ` ${code}` : ""}: ${words}`, {

@@ -179,6 +179,15 @@ describe.each(ASKING)("%s", (command) => {
   });
 });
 
+test("a log that answers that it cannot is not asked whether it runs, and what it says in general is shown", async () => {
+  answering(503, '{"code":"keys-unavailable","title":"The log\'s keys are not there"}');
+  const { code, err } = await ask("receipt");
+  expect(code).toBe(2);
+  expect(err).toContain("the log answered 503 keys-unavailable: The log's keys are not there (audit-unavailable)");
+  expect(err).toContain("/readyz");
+  expect(err).not.toContain("is the log running?");
+});
+
 test("a log that asks for a purpose is told one by --purpose, and a forbidden thing hints at no other role", async () => {
   answering(400, '{"code":"purpose-required","detail":"say what it is read for"}');
   expect((await ask("tail")).err).toContain("\n  --purpose says what the contents are read for");
