@@ -328,11 +328,8 @@ export class Draft {
   }): Promise<void> {
     const { writer, publicKey, index, count } = input;
     const { senderKeys, pinFirstSenderKey, storage } = this.#context;
-    const ruled = senderKeys().some(
-      ({ publicKey: known, from = 0, to = Infinity }) =>
-        equalBytes(known, publicKey) && index >= from && index + count <= to,
-    );
-    if (ruled) return;
+    const rules = senderKeys().filter(({ publicKey: known }) => equalBytes(known, publicKey));
+    if (rules.some(({ from = 0, to = Infinity }) => index >= from && index + count <= to)) return;
     const pinned = this.#pinned.get(writer) ?? (await storage.getRow(TABLE.pinned, writer));
     if (pinned !== undefined && equalBytes(pinned, publicKey)) return;
     if (pinned !== undefined || !pinFirstSenderKey || !input.pins) {
@@ -341,7 +338,9 @@ export class Draft {
           ? "this writer is pinned to another key"
           : pinFirstSenderKey
             ? "another writer brought this batch before"
-            : "no rule of this log names it";
+            : rules.length > 0
+              ? `no rule of this log takes it at index ${index}`
+              : "no rule of this log names it";
       throw new LogError("sender-key-unknown", `sender key ${encodeHex(publicKey)}: ${why}`, { details: { writer } });
     }
     this.#pinned.set(writer, publicKey);
