@@ -76,12 +76,13 @@ const STYLE = `
 .tallystick-session[data-view=asking] { border-color: transparent; }
 .tallystick-session :is(h2, p) { margin: .5rem 0; background: none; color: inherit; font: inherit; }
 .tallystick-session h2 { margin-top: 0; font-size: 1.25rem; font-weight: 700; }
+.tallystick-session, .tallystick-session h2 { outline: none; }
 .tallystick-session [role=timer] { font-weight: 600; font-variant-numeric: tabular-nums; }
 .tallystick-session .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .tallystick-session .actions { display: flex; flex-wrap: wrap; gap: .75rem; margin-top: 1.25rem; }
 .tallystick-session button { min-height: 2.75rem; padding: .25rem 1rem; border: 1px solid currentColor; border-radius: .5rem;
   background: Canvas; color: CanvasText; font: inherit; cursor: pointer; }
-.tallystick-session button:first-child { background: CanvasText; color: Canvas; }
+.tallystick-session button:first-child { background: CanvasText; color: Canvas; forced-color-adjust: none; }
 .tallystick-session button:focus-visible { outline: 3px solid LinkText; outline-offset: 2px; }
 [data-tallystick-session=covered] :is(body, body *) { visibility: hidden !important; }
 [data-tallystick-session] body .tallystick-session, [data-tallystick-session] .tallystick-session * { visibility: visible !important; }`;
@@ -187,7 +188,9 @@ class Dialog implements SessionDialog {
         : [[back, () => this.#dialog.close()] as const, [signIn, enter] as const]),
       [signOut, leave],
     ]);
-    return [titled(warning), this.#timer, text(view.offline ? offline : why), this.#said, all];
+    // Where a button leads away from the page, a key meant for that must not press it.
+    const title = titled(warning, view.extendable ? {} : { tabindex: "-1", autofocus: "" });
+    return [title, this.#timer, text(view.offline ? offline : why), this.#said, all];
   }
 
   #count(seconds: number): void {
@@ -225,8 +228,8 @@ function element(name: string, attributes: Readonly<Record<string, string>>, con
   return made;
 }
 
-function titled(content: string): PageElement {
-  return element("h2", { id: "tallystick-session-title" }, content);
+function titled(content: string, attributes: Readonly<Record<string, string>> = {}): PageElement {
+  return element("h2", { id: "tallystick-session-title", ...attributes }, content);
 }
 
 function text(content: string): PageElement {
@@ -245,8 +248,8 @@ function buttons(all: readonly (readonly [label: string, act: () => void])[]): P
 
 function inWords(seconds: number): string {
   const minutes = Math.floor(seconds / 60);
-  const rest = counted(seconds % 60, "second");
-  return minutes === 0 ? rest : `${counted(minutes, "minute")} ${rest}`;
+  if (minutes === 0) return counted(seconds, "second");
+  return `${counted(minutes, "minute")} ${seconds % 60 === 0 ? "" : counted(seconds % 60, "second")}`.trim();
 }
 
 function counted(number: number, unit: string): string {
