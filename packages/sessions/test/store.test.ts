@@ -125,21 +125,7 @@ describe("postgres", () => {
     return async () => openPostgresSessionStore(database);
   });
 
-  test("S19 goes on from its mark where the server's clock was set back", async () => {
-    const ahead = Date.now() + 3_600_000;
-    const store = await openPostgresSessionStore(database);
-    await database.query("UPDATE tallystick_session_store SET mark = $1", [ahead]);
-    const first = await store.now();
-    expect(first).toBe(ahead);
-    const startMs = performance.now();
-    while (performance.now() - startMs < 20) await store.get("a");
-    expect(await store.now()).toBeGreaterThan(first);
-  });
-});
-
-describe("postgres, whose answers overtake each other", () => {
   test("S19 an answer that comes late does not put the clock ahead of the server's", async () => {
-    const database = await PGlite.create();
     const late: (() => void)[] = [];
     let delays = false;
     const store = await openPostgresSessionStore({
@@ -152,10 +138,10 @@ describe("postgres, whose answers overtake each other", () => {
         return answer;
       },
     });
-    for (let round = 0; round < 20; round += 1) {
+    for (let round = 0; round < 10; round += 1) {
       delays = true;
       const first = store.now();
-      await database.query("SELECT pg_sleep(0.002)");
+      await database.query("SELECT pg_sleep(0.02)");
       const second = await store.now();
       late.pop()?.();
       expect(await first).toBe(second);
@@ -165,7 +151,17 @@ describe("postgres, whose answers overtake each other", () => {
       "SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now",
     );
     expect(time).toBeLessThanOrEqual(Number(rows[0]?.now));
-    await database.close();
+  });
+
+  test("S19 goes on from its mark where the server's clock was set back", async () => {
+    const ahead = Date.now() + 3_600_000;
+    const store = await openPostgresSessionStore(database);
+    await database.query("UPDATE tallystick_session_store SET mark = $1", [ahead]);
+    const first = await store.now();
+    expect(first).toBe(ahead);
+    const startMs = performance.now();
+    while (performance.now() - startMs < 20) await store.get("a");
+    expect(await store.now()).toBeGreaterThan(first);
   });
 });
 
