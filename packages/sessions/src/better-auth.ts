@@ -15,7 +15,7 @@ import { type BetterAuthSessionStore, SESSION_STORE_SCHEMA } from "./better-auth
 import { SessionError } from "./error.ts";
 import { activityOf } from "./http.ts";
 import { type RequestFacts, isEncrypted, sourceOf } from "./request-facts.ts";
-import { type AuditOptions, type HttpSettings, resolveAuditOptions } from "./request-state.ts";
+import { type AuditOptions, type HttpSettings, knownSource, resolveAuditOptions } from "./request-state.ts";
 import { removalHeaders, shownToken, tokenHeaders } from "./session-cookie.ts";
 import type { Recorder, Sessions } from "./sessions.ts";
 import { parseToken } from "./token.ts";
@@ -257,7 +257,7 @@ class Plugin {
 
   #requestOf(call: Call): { readonly facts: RequestFacts; readonly source: ReturnType<typeof sourceOf> } {
     const facts = factsOf(call);
-    return { facts, source: sourceOf(facts, this.#settings.trustProxy) };
+    return { facts, source: knownSource(call.request) ?? sourceOf(facts, this.#settings.trustProxy) };
   }
 
   #isEncrypted(facts: RequestFacts): boolean {

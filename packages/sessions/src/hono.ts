@@ -28,6 +28,7 @@ import {
   auditOfRequest,
   auditSettings,
   beginAudit,
+  passOn,
   requestState,
   sessionOfRequest,
 } from "./request-state.ts";
@@ -46,6 +47,8 @@ export function audit(log: AuditLog, options: AuditOptions = {}): MiddlewareHand
   const settings = auditSettings(log, options);
   return async (context, next) => {
     beginAudit(context, factsOf(context), { log, settings });
+    // better-auth is handed no more than this, on which no address is.
+    passOn(context, context.req.raw);
     await next();
   };
 }

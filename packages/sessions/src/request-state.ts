@@ -98,6 +98,16 @@ export function requestState(request: object, factsOf: () => RequestFacts): Requ
   return (stateful[STATE] ??= new RequestState(factsOf()));
 }
 
+/** From where a request came, where {@link passOn} was given the object by which it is known. */
+export function knownSource(request: object | undefined): Source | undefined {
+  return (request as Stateful | undefined)?.[STATE]?.source;
+}
+
+/** Lets {@link knownSource} tell what `audit` knows of a request to whoever is handed no more than `passed`. */
+export function passOn(request: object, passed: object): void {
+  (passed as Stateful)[STATE] = (request as Stateful)[STATE];
+}
+
 /** Begins a request's state with its way to the log. */
 export function beginAudit(
   request: object,

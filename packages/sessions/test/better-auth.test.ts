@@ -2,7 +2,7 @@ import { scryptSync } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import type { SessionsOptions } from "@tallystick/sessions";
 import { type TallystickPluginOptions, tallystickPlugin } from "@tallystick/sessions/better-auth";
-import { guard, sessionOf } from "@tallystick/sessions/hono";
+import { type AuditLog, audit, guard, sessionOf } from "@tallystick/sessions/hono";
 import { betterAuth } from "better-auth";
 import { getMigrations } from "better-auth/db/migration";
 import { twoFactor } from "better-auth/plugins";
@@ -125,6 +125,18 @@ describe("tallystickPlugin", () => {
     await new User(behindProxy).signIn();
     expect(made.log.of("auth.login")[0]?.source).toEqual({ userAgent: "a browser" });
     expect(behindProxy.log.of("auth.login")[0]?.source).toMatchObject({ ip: "203.0.113.9" });
+  });
+
+  test("takes the address of the connection where audit has seen the request", async () => {
+    const made = await world();
+    const app = new Hono();
+    app.use(audit(made.log as unknown as AuditLog));
+    app.route("/", made.app);
+    const body = JSON.stringify({ email: EMAIL, password: "wrong" });
+    const headers = { "content-type": "application/json", origin: URL, "x-forwarded-for": "203.0.113.9" };
+    const env = { incoming: { socket: { remoteAddress: "::ffff:192.0.2.7" } } };
+    await app.request(`${URL}/api/auth/sign-in/email`, { method: "POST", headers, body }, env);
+    expect(made.log.of("auth.login")[0]).toMatchObject({ outcome: "failure", source: { ip: "192.0.2.7" } });
   });
 
   test("logs a failed login with better-auth's reason and what was typed as unverified", async () => {
