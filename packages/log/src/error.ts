@@ -38,6 +38,11 @@ export type LogErrorCode =
   | "subject-refused"
   | "subject-unknown";
 
+/** What went wrong, whatever was thrown. */
+export function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
 /** A failed operation of a log, or one that it had to refuse. */
 export class LogError extends TallystickError<LogErrorCode> {
   override readonly name = "LogError";

@@ -290,9 +290,9 @@ export class LogSecrets {
     return encodeCbor([sealed, person === null ? null : masked(person, pad)]);
   }
 
-  /** What was derived from keys that may be gone now. */
+  /** What was derived from keys that may be gone now, and the ids of persons who may be erased. */
   #forget(): void {
-    for (const cache of [this.#dayKeys, this.#chainTags, this.#sealers]) cache.clear();
+    for (const cache of [this.#dayKeys, this.#chainTags, this.#sealers, this.#references]) cache.clear();
   }
 
   /** What the key store calls a person; `undefined` where it knows nobody yet. Makes no keys. */

@@ -28,7 +28,7 @@ import { Holds } from "./disposition/holds.ts";
 import { Ledger } from "./disposition/ledger.ts";
 import { OwnEntries } from "./disposition/own-entries.ts";
 import { ApprovedRules } from "./disposition/rules-in-force.ts";
-import { LogError } from "./error.ts";
+import { LogError, messageOf } from "./error.ts";
 import { type SignedHead, readHeads } from "./heads.ts";
 import { LogSecrets } from "./keys.ts";
 import { KnownKeys } from "./known-keys.ts";
@@ -368,7 +368,7 @@ class OpenLog implements Log {
       await scrub({ storage, secrets: this.#secrets, size, entriesPerSecond, signal: this.#closing.signal });
     } catch (cause) {
       if (cause instanceof LogError) this.#sequencer.stop(cause);
-      else logger.warn("the scrub ended", { message: cause instanceof Error ? cause.message : String(cause) });
+      else logger.warn("the scrub ended", { message: messageOf(cause) });
     }
   }
 
@@ -380,13 +380,13 @@ class OpenLog implements Log {
       await thinHeads({ storage, now, publishedSize, signal: this.#closing.signal });
     } catch (cause) {
       logger.warn("older heads are not dropped any more", {
-        message: cause instanceof Error ? cause.message : String(cause),
+        message: messageOf(cause),
       });
     }
   }
 
   #failStart(cause: unknown): void {
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     const known = cause instanceof LogError ? cause : undefined;
     // A log that closes, or whose clock is not believed yet, is no failed start.
     if (known?.code === "log-closed" || known?.code === "clock-jumped") return;

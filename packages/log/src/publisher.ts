@@ -19,7 +19,7 @@ import {
 import { type LogStorage, indexKey } from "@tallystick/storage";
 import type { LogClock } from "./clock.ts";
 import { findContradiction, keepEvidence } from "./contradiction.ts";
-import { LogError } from "./error.ts";
+import { LogError, messageOf } from "./error.ts";
 import { type SignedHead, encodeSignedHead } from "./heads.ts";
 import type { LogLogger, WitnessTarget } from "./log-api.ts";
 import { News } from "./news.ts";
@@ -181,7 +181,7 @@ export class Publisher {
   #fail(cause: unknown): void {
     const { sequencer, signal } = this.#options;
     if (signal.aborted) return;
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     sequencer.stop(
       cause instanceof LogError
         ? cause
@@ -323,7 +323,7 @@ export class Publisher {
     this.#publishing = this.#publishing
       .then(async () => this.#publishIfMet(head))
       .catch((cause: unknown) => {
-        const message = cause instanceof Error ? cause.message : String(cause);
+        const message = messageOf(cause);
         this.#options.sequencer.stop(
           new LogError("log-stopped", `a published head could not be stored: ${message}; start the log again`, {
             cause,
@@ -377,7 +377,7 @@ export class Publisher {
     // Overloaded, or a clock or a storage that is not believed: status says that by itself, and the next minute will do.
     const passing = ["log-overloaded", "clock-jumped", "log-closed", "log-rolled-back"];
     if (error instanceof LogError && passing.includes(error.code)) return;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     this.#headTrouble = `the newest head could not be logged as a log.head entry: ${message}`;
     this.#options.logger.warn(this.#headTrouble);
   }

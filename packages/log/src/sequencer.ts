@@ -9,7 +9,7 @@ import { type Blob, type LogStorage, type Row, StorageError } from "@tallystick/
 import type { OwnEvent } from "./candidate.ts";
 import type { LogClock } from "./clock.ts";
 import { type Built, Draft, type DraftContext } from "./draft.ts";
-import { LogError } from "./error.ts";
+import { LogError, messageOf } from "./error.ts";
 import { type OwnStream, encodeIntegratedHead } from "./heads.ts";
 import type { Acknowledgement } from "./log-api.ts";
 import { type RowsBeside, type Submission, SubmissionQueue } from "./queue.ts";
@@ -277,7 +277,7 @@ export class Sequencer {
   }
 
   #fail(cause: unknown, submissions: readonly Submission[]): void {
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     const conflict = cause instanceof StorageError && cause.code === "head-conflict";
     const why = conflict ? "another process writes to this log's storage" : message;
     const error = new LogError("log-stopped", `the log stopped: ${why}; start it again, it recovers by itself`, {

@@ -11,6 +11,7 @@ import {
   parseSignatureLine,
   parseUint,
 } from "@tallystick/core";
+import { messageOf } from "./error.ts";
 import type { WitnessTarget } from "./log-api.ts";
 
 /** Answers are a few signature lines; 16 post-quantum ones fit. */
@@ -161,7 +162,7 @@ async function exchange({
     return { status: response.status, contentType, body: bytes };
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined;
-    return { failure: cause ?? (error instanceof Error ? error.message : String(error)) };
+    return { failure: cause ?? messageOf(error) };
   }
 }
 

@@ -14,7 +14,7 @@ import {
   keyFingerprint,
 } from "@tallystick/events";
 import type { KeyName, LogStorage, Row } from "@tallystick/storage";
-import { LogError } from "../error.ts";
+import { LogError, messageOf } from "../error.ts";
 import { listOf, numberOf } from "../heads.ts";
 import type { LogSecrets } from "../keys.ts";
 import type { EntryState, LogLogger } from "../log-api.ts";
@@ -413,8 +413,4 @@ function certificateOf(record: DestructionRecord, { tags, part = 1, parts = 1, d
     ...(parts === 1 ? {} : { part, parts }),
     ...(done === undefined ? {} : { ordered: ordered[0] ?? 0 }),
   });
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

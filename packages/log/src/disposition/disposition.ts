@@ -4,7 +4,7 @@ import { encodeHex, utf8 } from "@tallystick/core";
 import type { LogStorage } from "@tallystick/storage";
 import type { ChainEnds } from "../chain-ends.ts";
 import type { LogClock } from "../clock.ts";
-import { LogError } from "../error.ts";
+import { LogError, messageOf } from "../error.ts";
 import type { LogSecrets } from "../keys.ts";
 import type { Acknowledgement, EntryState, LogLogger, Reason } from "../log-api.ts";
 import { pause } from "../pause.ts";
@@ -34,8 +34,8 @@ import { Retention } from "./retention.ts";
 import { OwnEntries } from "./own-entries.ts";
 import { Promises } from "./promises.ts";
 import { type ApprovedRules, changedRules } from "./rules-in-force.ts";
-import { assertUuidV7 } from "./uuid-v7.ts";
-import { type PersonTag, Subjects } from "./subjects.ts";
+import { assertUuidV7, lineOf } from "./inputs.ts";
+import { type PersonTag, type PreparedPerson, Subjects, unknownSubject } from "./subjects.ts";
 
 const RUN_INTERVAL_MS = 3_600_000;
 /** After a failure that need not last. */
@@ -99,7 +99,7 @@ export class LogDisposition implements Disposition {
         await options.approved.assertRest(new OwnEntries(options));
         const { index, text } = options.approved.inForce;
         if (index === undefined) await this.#approve({ text });
-        else if (!(await this.#areApproved())) throw changedRules(index);
+        else if (!(await options.sequencer.alone(async () => this.#areApproved()))) throw changedRules(index);
       },
     });
     this.#erasures = new Erasures({
@@ -245,19 +245,19 @@ export class LogDisposition implements Disposition {
   }
 
   async checkRules(text: string): Promise<boolean> {
-    const { digest, index } = this.rules();
-    const held = rulesDigest(utf8(text)) === digest && (await this.#areApproved());
-    await this.#options.sequencer.report({
-      type: "log.check",
-      outcome: held ? "success" : "failure",
-      context: { check: "rules", digest: rulesDigest(utf8(text)), approved: index ?? null, held },
+    // Within a turn: the entry must not stand behind one that approves others.
+    return this.#options.sequencer.alone(async (turn) => {
+      const { digest, index } = this.rules();
+      const held = rulesDigest(utf8(text)) === digest && (await this.#areApproved());
+      const context = { check: "rules", digest: rulesDigest(utf8(text)), approved: index ?? null, held };
+      await turn.reportAll([{ type: "log.check", outcome: held ? "success" : "failure", context }]);
+      return held;
     });
-    return held;
   }
 
   /**
    * Whether the rules in force are those that their entry approved, and those on the disk: whoever can write there can
-   * change them, for the next start.
+   * change them, for the next start. To be asked within a turn: to approve others changes both.
    */
   async #areApproved(): Promise<boolean> {
     const { digest, index } = this.rules();
@@ -277,7 +277,7 @@ export class LogDisposition implements Disposition {
   /** Logs what is new about the rules, and once a day that nothing is, where a file says which they should be. */
   async #compare(text: string, isFile: boolean): Promise<void> {
     const digest = rulesDigest(utf8(text));
-    const areChanged = !(await this.#areApproved());
+    const areChanged = !(await this.#options.sequencer.alone(async () => this.#areApproved()));
     const unapproved = digest === this.rules().digest ? undefined : digest;
     const isNew = unapproved !== this.#unapproved || areChanged !== this.#areChanged;
     const now = this.#options.now();
@@ -326,15 +326,17 @@ export class LogDisposition implements Disposition {
     const { sequencer, holds, now, random } = this.#options;
     if (input.id !== undefined) assertUuidV7("id", input.id);
     const { by, approvedBy, reason, selectors } = input;
-    const name = assertText("case", input.case, CASE_CHARS_MAX);
-    if (reason !== undefined) assertText("reason", reason, REASON_CHARS_MAX);
+    const name = lineOf("case", input.case, CASE_CHARS_MAX);
+    if (reason !== undefined) lineOf("reason", reason, REASON_CHARS_MAX);
     const { subject, class: retentionClass, from, to, operation } = selectors;
     if ([subject, retentionClass, from, to, operation].every((selector) => selector === undefined))
       throw new RangeError("selectors: expected at least one of subject, class, from, to, operation");
-    const person = subject === undefined ? undefined : await this.#personOf(subject);
+    const prepared = subject === undefined ? undefined : await this.#subjects.prepare(subject, sequencer.range.size);
     return sequencer.alone(async (turn) => {
       const known = input.id === undefined ? undefined : await holds.read(input.id);
       if (known !== undefined) return holdOf(known);
+      // Within the turn: before it, an erasure may still have come in between.
+      const person = prepared === undefined ? undefined : await this.#personOf(prepared, turn.size);
       holds.assertRoom();
       const setAt = now();
       const id = input.id ?? newEventId(setAt, random(16));
@@ -375,12 +377,11 @@ export class LogDisposition implements Disposition {
     });
   }
 
-  /** @throws {LogError} `subject-unknown` */
-  async #personOf(subject: string): Promise<string> {
-    const reference = this.#options.secrets.existingReference(subject);
-    const tags = await this.#subjects.tagsOf(subject);
-    if (reference === undefined || tags.length === 0)
-      throw new LogError("subject-unknown", "nothing is held about this subject: no event, or all of them are erased");
+  /** What the key store calls a person about whom something is held. @throws {LogError} `subject-unknown` */
+  async #personOf(prepared: PreparedPerson, size: number): Promise<string> {
+    const reference = this.#options.secrets.existingReference(prepared.id);
+    const tags = await this.#subjects.tagsNow(prepared, size);
+    if (reference === undefined || tags.length === 0) throw unknownSubject();
     return encodeHex(reference);
   }
 
@@ -435,8 +436,7 @@ export class LogDisposition implements Disposition {
     const { sequencer, reader } = this.#options;
     const tags = await this.#subjects.tagsOf(input.subject);
     const kept = await this.#subjects.keptOf(input.subject);
-    if (tags.length + kept.length === 0)
-      throw new LogError("subject-unknown", "nothing is held about this subject: no event, or all of them are erased");
+    if (tags.length + kept.length === 0) throw unknownSubject();
     const indexes = await this.#indexesOf(tags, kept);
     await sequencer.report({
       type: "log.export",
@@ -493,14 +493,4 @@ async function receiptIfReady(reader: LogReader, index: number, leaf: Uint8Array
     if (error instanceof LogError && error.code === "receipt-not-ready") return undefined;
     throw error;
   }
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
-}
-
-function assertText(name: string, text: string, charsMax: number): string {
-  const trimmed = text.trim();
-  if (trimmed.length > 0 && trimmed.length <= charsMax && !/\p{Cc}/u.test(trimmed)) return trimmed;
-  throw new RangeError(`${name}: expected 1 to ${charsMax} characters on one line`);
 }

@@ -14,8 +14,8 @@ import { findErased } from "./erased.ts";
 import type { HoldRecord, Holds } from "./holds.ts";
 import { type DestructionRecord, pendingRecords, readRecord, recordRows } from "./record.ts";
 import { type Resealed, sealAnew, writeResealed } from "./sealing.ts";
-import { type PersonTag, type PreparedPerson, type Subjects, keptRow } from "./subjects.ts";
-import { assertUuidV7 } from "./uuid-v7.ts";
+import { type PersonTag, type PreparedPerson, type Subjects, keptRow, unknownSubject } from "./subjects.ts";
+import { assertUuidV7, lineOf } from "./inputs.ts";
 
 const { keptMax: KEPT_CLASSES_MAX } = CERTIFICATE_LIMITS;
 const GROUND_CHARS_MAX = 1024;
@@ -76,9 +76,7 @@ export class Erasures {
     const { storage, random, now, sequencer } = this.#options;
     const request = input.request ?? newEventId(now(), random(16));
     assertUuidV7("request", request);
-    const ground = input.ground.trim();
-    if (ground.length === 0 || ground.length > GROUND_CHARS_MAX || !isOneLine(ground))
-      throw new RangeError(`ground: expected 1 to ${GROUND_CHARS_MAX} characters on one line`);
+    const ground = lineOf("ground", input.ground, GROUND_CHARS_MAX);
     const wish = { ...input, ground, request };
     const prepared = await this.#prepare(wish.subject);
     const first = await sequencer.alone(async (turn) => {
@@ -181,17 +179,12 @@ export class Erasures {
   async #tagsOf(prepared: PreparedPerson, size: number): Promise<readonly PersonTag[]> {
     const tags = await this.#options.subjects.tagsNow(prepared, size);
     if (tags.length > 0) return tags;
-    const { length: kept } = await this.#options.subjects.keptOf(prepared.id);
-    const text =
-      kept === 0
-        ? "nothing is held about this subject: no event, or all of them are erased"
-        : `nothing more of this subject can be erased: of what was, a duty keeps ${kept}, until their time is over`;
-    throw new LogError("subject-unknown", text, { details: { kept } });
+    throw unknownSubject((await this.#options.subjects.keptOf(prepared.id)).length);
   }
 
   #personOf(subject: string): string {
     const reference = this.#options.secrets.existingReference(subject);
-    if (reference === undefined) throw new LogError("subject-unknown", "nothing is held about this subject");
+    if (reference === undefined) throw unknownSubject();
     return encodeHex(reference);
   }
 
@@ -369,10 +362,6 @@ function keptOf(kept: Kept): [retentionClass: string, count: number][] {
 /** Whether it covers everything of its person. */
 function isOfAll(hold: HoldRecord): boolean {
   return [hold.class, hold.from, hold.to, hold.operation].every((selector) => selector === undefined);
-}
-
-function isOneLine(text: string): boolean {
-  return text.isWellFormed() && !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text);
 }
 
 function heldKey(secrets: LogSecrets, person: string): Uint8Array {

@@ -48,6 +48,11 @@ interface Range {
   readonly to: number;
 }
 
+/** Entries in which nothing may say that others were approved than those up to `last`. */
+interface Unlooked extends Range {
+  readonly last: number | undefined;
+}
+
 export class ApprovedRules {
   readonly #storage: LogStorage;
   /** Whether the rules that hold without having been approved are those of a file. */
@@ -55,7 +60,7 @@ export class ApprovedRules {
   readonly #versions: RulesVersion[];
   #current: Current;
   /** Entries in which rules could stand that no row has. */
-  #unlooked: Range = { from: 0, to: 0 };
+  #unlooked: Unlooked = { from: 0, to: 0, last: undefined };
 
   private constructor(storage: LogStorage, versions: RulesVersion[], current: Current, isProposed: boolean) {
     this.#storage = storage;
@@ -115,26 +120,25 @@ export class ApprovedRules {
     }
     const from = before === undefined ? 0 : before.index + 1;
     const looked = Math.max(Math.min(from, size), size - LOOKED_AT_START);
-    this.#unlooked = { from, to: looked };
-    await this.#assertLast(entries, { from: looked, to: size });
+    const last = before?.index;
+    this.#unlooked = { from, to: looked, last };
+    await this.#assertLast(entries, { from: looked, to: size, last });
   }
 
   /** The rest of {@link assertLogged}: through all entries since the last check that the log itself logged. */
   async assertRest(entries: OwnEntries): Promise<void> {
-    const { from, to } = this.#unlooked;
-    await this.#assertLast(entries, { from, to });
-    this.#unlooked = { from, to: from };
+    await this.#assertLast(entries, this.#unlooked);
+    this.#unlooked = { ...this.#unlooked, to: this.#unlooked.from };
   }
 
-  async #assertLast(entries: OwnEntries, range: Range): Promise<void> {
-    const last = this.#versions.at(-1)?.index;
+  async #assertLast(entries: OwnEntries, { last, ...range }: Unlooked): Promise<void> {
     for await (const { index, event } of entries.backwards(range)) {
       const { check, held, approved } = event.type === "log.check" ? (event.context ?? {}) : {};
-      const isTold = check === "rules" && held === true;
-      if (event.type !== "log.rules" && !isTold) continue;
-      if (event.type === "log.rules" || (approved ?? undefined) !== last) throw changedRules(index);
+      const told = check === "rules" && held === true ? (approved ?? -1) : undefined;
+      if (event.type === "log.rules" || (typeof told === "number" && told > (last ?? -1))) throw changedRules(index);
+      if (told !== (last ?? -1)) continue;
       // Of what was approved before, this entry says that it was the last.
-      this.#unlooked = { from: range.from, to: range.from };
+      this.#unlooked = { from: range.from, to: range.from, last };
       return;
     }
   }

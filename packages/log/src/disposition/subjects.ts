@@ -178,6 +178,15 @@ export class Subjects {
   }
 }
 
+/** @param kept - Entries that a duty keeps of a person who was erased. */
+export function unknownSubject(kept: number = 0): LogError {
+  const text =
+    kept === 0
+      ? "nothing is held about this subject: no event, or all of them are erased"
+      : `nothing more of this subject can be erased: of what was, a duty keeps ${kept}, until their time is over`;
+  return new LogError("subject-unknown", text, { details: { kept } });
+}
+
 /** By index first: what is kept goes with its class-day, whose entries lie side by side. */
 export function keptRow(index: number, person: string): Row {
   return { table: TABLE.kept, key: `${indexKey(index)} ${person}`, value: encodeCbor([]) };

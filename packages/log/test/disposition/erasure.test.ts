@@ -421,8 +421,9 @@ describe("what a duty keeps", () => {
   test("an erasure that ends while that is sealed anew is carried out by the next start", async () => {
     const site = await createSite();
     const storage = new WatchedStorage(site.storage);
-    const log = await site.open({ storage, proposedRules: async () => RULES });
-    await until(() => log.disposition.rules().index !== undefined);
+    const log = await site.open({ storage });
+    await until(() => log.status().state === "ok");
+    await log.disposition.applyRules({ text: RULES, by: "o" });
     const account = { type: "account.create", outcome: "success", actor: { type: "user", id: "u0" } };
     const answers = await log.appendEvents({ writer: "app", events: [event(1, account), login(0)] });
     const [kept = 0, gone = 0] = answers.map(({ index }) => index);

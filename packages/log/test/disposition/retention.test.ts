@@ -171,6 +171,29 @@ describe("a legal hold", () => {
     await expectWhole(site);
   });
 
+  test.each([true, false])(
+    "is of somebody about whom something is held, whoever comes first (the erasure: %s)",
+    async (first) => {
+      const site = await createSite();
+      const log = await openAt(site, START_MS);
+      for (let n = 0; n < 5; n += 1) {
+        await append(log, [login(3 * n)]);
+        const erase = async (): Promise<string> =>
+          log.disposition.erase({ subject: "u0", ground: "g", by: "o" }).then(({ state }) => state);
+        const hold = async (): Promise<string> =>
+          held(log, { subject: "u0" }).then(
+            ({ id }) => id,
+            (error: unknown) => (error as { code: string }).code,
+          );
+        const [one, other] = await Promise.all(first ? [erase(), hold()] : [hold(), erase()]);
+        const [erasure, id] = first ? [one, other] : [other, one];
+        // Never a hold of somebody of whom nothing is left.
+        expect([erasure, id !== "subject-unknown"]).toEqual([erasure, erasure === "held"]);
+        if (erasure === "held") await log.disposition.liftHold({ id, by: "o" });
+      }
+    },
+  );
+
   test.each([
     ["a person", { subject: "u1" }],
     ["an operation", { operation: "op-1" }],

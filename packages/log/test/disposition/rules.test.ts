@@ -150,6 +150,25 @@ describe("rules that hold are those that were approved last", () => {
     await storage.putRows([{ table: TABLE.rules, key: key ?? "", value: new Uint8Array(Buffer.from(text)) }]);
   }
 
+  test("a check that is logged while others are approved names those that it stands behind", async () => {
+    const site = await createSite();
+    const log = await openAt(site, START_MS);
+    for (const text of [SHORT, LONG, SHORT]) {
+      const { disposition } = log;
+      await Promise.all([disposition.checkRules(text), apply(log, text), disposition.checkRules(text)]);
+    }
+    const approved: unknown[] = [];
+    for (let index = 0, last: number | null = null, size = log.size(); index < size; index += 1) {
+      const { event } = await log.readEvent({ index, reader: "auditor" });
+      if (event.type === "log.rules") last = index;
+      if (event.type === "log.check") approved.push([event.context?.["approved"], last]);
+    }
+    expect(approved.length).toBeGreaterThan(5);
+    expect(approved).toEqual(approved.map((pair) => [(pair as unknown[])[1], (pair as unknown[])[1]]));
+    await log.close();
+    await openAt(site, START_MS);
+  });
+
   test("an older one put back in a log that has grown since stops it, before anything is destroyed", async () => {
     const site = await createSite();
     const log = await openAt(site, START_MS);
