@@ -100,12 +100,15 @@ export function requestState(request: object, factsOf: () => RequestFacts): Requ
 
 /** From where a request came, where {@link passOn} was given the object by which it is known. */
 export function knownSource(request: object | undefined): Source | undefined {
-  return (request as Stateful | undefined)?.[STATE]?.source;
+  const stateful: Stateful | undefined = request;
+  return stateful?.[STATE]?.source;
 }
 
 /** Lets {@link knownSource} tell what `audit` knows of a request to whoever is handed no more than `passed`. */
 export function passOn(request: object, passed: object): void {
-  (passed as Stateful)[STATE] = (request as Stateful)[STATE];
+  const { [STATE]: state }: Stateful = request;
+  const stateful: Stateful = passed;
+  if (state !== undefined) stateful[STATE] = state;
 }
 
 /** Begins a request's state with its way to the log. */
