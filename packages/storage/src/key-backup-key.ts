@@ -11,6 +11,7 @@ import { hash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { StorageError } from "./error.ts";
+import { storageFailure } from "./failure.ts";
 import type { FileSystem } from "./file-system.ts";
 import { readFileIfThere, shredFile, syncFolder, writeNewFile } from "./files.ts";
 import { KEY_BYTES, type RandomSource } from "./key-wrap.ts";
@@ -125,7 +126,7 @@ export async function namesIn(folder: string): Promise<string[]> {
     return (await readdir(folder)).toSorted();
   } catch (cause) {
     if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return [];
-    throw cause;
+    throw storageFailure(`could not list ${folder}`, cause);
   }
 }
 

@@ -278,6 +278,14 @@ describe("backups in their folder", () => {
     expect(readdirSync(site.target)).toHaveLength(10);
   });
 
+  test("cannot be where a folder of theirs is none", async () => {
+    const site = new Site();
+    await site.fill(1);
+    writeFileSync(site.target, "");
+    await expectCode("storage-unavailable", () => site.backups().newest());
+    await expectCode("storage-unavailable", () => site.backups().run());
+  });
+
   test("are due at once where there is none that can be read, else an interval after the newest", async () => {
     const site = new Site();
     await site.fill(2);
