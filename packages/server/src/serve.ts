@@ -297,9 +297,14 @@ async function openKeys(path: string, { dir, config }: HostOptions): Promise<Key
   try {
     return await openKeyStore({ path, masterKey });
   } catch (error) {
-    if (error instanceof StorageError && error.code.startsWith("master-key-")) return createUnavailableKeyStore(error);
+    if (error instanceof StorageError && isOfMasterKey(error)) return createUnavailableKeyStore(error);
     throw error;
   }
+}
+
+/** Of a token the PIN's file may be exposed, which shows only when a store is opened. */
+function isOfMasterKey({ code }: StorageError): boolean {
+  return code.startsWith("master-key-") || code === "secret-file-exposed";
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Where a server's master key may lie, and that the log runs the same wherever it does. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { rewrapKeyStore } from "@tallystick/storage";
@@ -131,6 +131,16 @@ describe.skipIf(softHsm === undefined)("a server whose master key is in a token 
     const lines: string[] = [];
     expect(await submit(dir, made.tokens.writer, lines)).toBeGreaterThan(index);
     expect(lines.join("\n")).not.toContain(PIN);
+
+    // Without the PIN, or with one that others may read, heads are served all the same.
+    const pinPath = join(dir, "token.pin");
+    for (const harm of [() => chmodSync(pinPath, 0o644), () => rmSync(pinPath)]) {
+      harm();
+      const served = await serveLogs({ dir });
+      expect(await (await fetch(`${served.url}/readyz`)).text()).toMatch(/keys-unavailable.*token\.pin/);
+      expect((await fetch(`${served.url}/app/checkpoint`)).status).toBe(200);
+      await served.close();
+    }
   });
 });
 

@@ -239,9 +239,12 @@ class Token {
 /** One line feed at the end is an editor's. */
 async function readPin(source: PinSource): Promise<string> {
   if ("file" in source) {
-    const pin = Buffer.from(await readSecretFile(source.file))
-      .toString()
-      .replace(/\n$/, "");
+    const bytes = await readSecretFile(source.file).catch((cause: unknown) => {
+      // Without its PIN a token cannot be used; that nothing is wrong with the store itself makes a difference.
+      if (!(cause instanceof StorageError) || cause.code !== "storage-unavailable") throw cause;
+      throw unavailable(`the PIN is not there: ${cause.message}`, cause);
+    });
+    const pin = Buffer.from(bytes).toString().replace(/\n$/, "");
     if (pin !== "") return pin;
     throw unavailable(`${source.file} does not hold a PIN`);
   }

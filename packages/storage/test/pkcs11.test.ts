@@ -93,7 +93,7 @@ describe.skipIf(softHsm === undefined)("a master key in a token (SoftHSM is need
   test("the PIN may be in a file of its owner, and a new one holds at once", async () => {
     const file = join(folder, "pin");
     const inFile = createPkcs11MasterKey({ ...options, pin: { file } });
-    await expectCode("storage-unavailable", () => inFile.wrap(new Uint8Array(32), context));
+    await expectCode("master-key-unavailable", () => inFile.wrap(new Uint8Array(32), context));
     writeFileSync(file, `${PIN}\n`, { mode: 0o600 });
     expect(await inFile.wrap(new Uint8Array(32), context)).toHaveLength(12 + 32 + 16);
     writeFileSync(file, "");
