@@ -1,6 +1,7 @@
 /** `tally.audit`: an event before something is done and one after it, so that neither the try nor its outcome is missing. */
 import type { Context, EventInput } from "@tallystick/events";
 import { AuditUnavailableError } from "./error.ts";
+import { reasonLine } from "./reason-line.ts";
 import type { Report } from "./report.ts";
 
 /** What is done, without its outcome: that shows. `operation`, which joins both events, is made where it is left out. */
@@ -24,8 +25,12 @@ export type OperationNotes = Partial<Pick<EventInput, "actor" | "subject" | "tar
 export interface OperationRecorder {
   /** Records the attempt. @throws {AuditUnavailableError} the work must not be done. */
   attempt(report: Report): Promise<void>;
-  /** Records the outcome; what goes wrong is told elsewhere, as the work is done. */
-  outcome(report: Report): Promise<void>;
+  /**
+   * Records the outcome; what goes wrong is told elsewhere, as the work is done.
+   *
+   * @param bare - Takes its place where it is none that can be recorded: the same without what the work said.
+   */
+  outcome(report: Report, bare: Report): Promise<void>;
   /** Records, without a wait for a log that is away, that the work was not done. */
   refused(report: Report): Promise<void>;
 }
@@ -56,14 +61,16 @@ export async function runOperation<T>(
     throw error;
   }
   const said = new Said(id);
+  const tell = async (judged: Judged): Promise<void> =>
+    recorder.outcome({ ...known, ...judged, ...said.fields(report.context) }, { ...known, ...judged, ...said.judged });
   let result: T;
   try {
     result = await work(said);
   } catch (error) {
-    await recorder.outcome({ ...known, ...outcomeOfError(error), ...said.fields(report.context) });
+    await tell(outcomeOfError(error));
     throw error;
   }
-  await recorder.outcome({ ...known, ...outcomeOfResult(result), ...said.fields(report.context) });
+  await tell(outcomeOfResult(result));
   return result;
 }
 
@@ -79,11 +86,11 @@ class Said implements Operation {
   }
 
   deny(reason?: string): void {
-    this.#judged = { outcome: "denied", ...(reason === undefined ? {} : { reason }) };
+    this.#judged = { outcome: "denied", ...reasonOf(reason) };
   }
 
   fail(reason?: string): void {
-    this.#judged = { outcome: "failure", ...(reason === undefined ? {} : { reason }) };
+    this.#judged = { outcome: "failure", ...reasonOf(reason) };
   }
 
   note(fields: OperationNotes): void {
@@ -91,11 +98,22 @@ class Said implements Operation {
     this.#notes = { ...this.#notes, ...fields, context: { ...context, ...fields.context } };
   }
 
+  /** What it said of the outcome, if anything. */
+  get judged(): Judged {
+    return this.#judged;
+  }
+
   fields(context: Context | undefined): Partial<Report> {
     const notes = this.#notes.context ?? {};
     const all = { ...context, ...notes };
     return { ...this.#notes, ...this.#judged, context: Object.keys(all).length === 0 ? undefined : all };
   }
+}
+
+/** Messages of errors come here, long ones and such of several lines: no outcome must be lost for them. */
+function reasonOf(reason: string | undefined): Pick<Report, "reason"> {
+  const line = typeof reason === "string" ? reasonLine(reason) : undefined;
+  return line === undefined ? {} : { reason: line };
 }
 
 function outcomeOfError(error: unknown): Judged {
@@ -121,5 +139,12 @@ function outcomeOfStatus(status: unknown): "denied" | "failure" | undefined {
 function fieldsOf(
   value: unknown,
 ): Readonly<Partial<Record<"status" | "statusCode" | "code" | "name" | "headers", unknown>>> {
-  return typeof value === "object" && value !== null ? value : {};
+  if (typeof value !== "object" || value === null) return {};
+  try {
+    const { status, statusCode, code, name, headers } = value as Readonly<Record<string, unknown>>;
+    return { status, statusCode, code, name, headers };
+  } catch {
+    // What the work gives may be anything, and a look at it may fail; the work is done all the same.
+    return {};
+  }
 }

@@ -1,5 +1,6 @@
 /** What an application may do while its events cannot get to the log: the rules of `onOutage`. */
 import { assertOptionNames, typeProblem } from "@tallystick/events";
+import { reasonLine } from "./reason-line.ts";
 import type { Report } from "./report.ts";
 import { ClientError, type ClientErrorCode } from "./error.ts";
 
@@ -76,11 +77,7 @@ export function isOutage(error: unknown): error is ClientError {
   return error instanceof ClientError && OUTAGES.has(error.code);
 }
 
-const REASON_CHARS_MAX = 1000;
-
 /** The reason in TALLYSTICK_BREAK_GLASS on one line, or `undefined` where the glass is whole. */
 export function breakGlassReason(text: string | undefined): string | undefined {
-  const line = text?.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ").trim();
-  if (line === undefined || line === "") return undefined;
-  return line.slice(0, REASON_CHARS_MAX).toWellFormed();
+  return text === undefined ? undefined : reasonLine(text);
 }

@@ -363,8 +363,14 @@ class Client implements Own {
         if (holds(this.#options.outage, report)) await this.#recordHeld(report, options);
         else await this.#record(report, options).catch((error: unknown) => this.#unrecorded(error, isOutage));
       },
-      outcome: async (report: Report) => {
-        await this.#record(report, options).catch((error: unknown) => this.#unrecorded(error, () => true));
+      outcome: async (report: Report, bare: Report) => {
+        const bareInstead = async (error: unknown): Promise<unknown> => {
+          if (isOutage(error)) throw error;
+          this.#report(error);
+          return this.#record(bare, options);
+        };
+        const recorded = this.#record(report, options).catch(bareInstead);
+        await recorded.catch((error: unknown) => this.#unrecorded(error, () => true));
       },
       refused: async (report: Report) => {
         const queued = this.#record(report, { ...options, until: "queued" });

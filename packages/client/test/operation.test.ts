@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { type TallyEvent, decodeEvent } from "@tallystick/events";
-import { AuditUnavailableError, type OperationReport } from "../src/index.ts";
+import { AuditUnavailableError, type Operation, type OperationReport } from "../src/index.ts";
 import { LogDouble } from "./support/log-double.ts";
 import { type Started, login, startClient, until } from "./support/setup.ts";
 
@@ -131,9 +131,36 @@ test("does other work although nothing can be recorded, tells onError and counts
   expect(errors.filter((error) => "code" in error && error.code === "outbox-full")).toHaveLength(2);
 });
 
-test("tells onError of an outcome that is no event, and the work's result passes", async () => {
+test("records the outcome without what no event can bear, tells onError, and the work's result passes", async () => {
   const { client, errors, events } = await start();
-  expect(await client.audit(WRITE, (operation) => (operation.note({ reason: "two\nlines" }), 7))).toBe(7);
+  const noted = (operation: Operation): number => {
+    operation.note({ reason: "two\nlines", context: { at: 1.5 } });
+    operation.deny("quota");
+    return 7;
+  };
+  expect(await client.audit(WRITE, noted)).toBe(7);
   expect(errors).toMatchObject([{ code: "event-invalid" }]);
-  expect(await events()).toHaveLength(1);
+  const [, last, ...rest] = await events();
+  expect(last).toMatchObject({ outcome: "denied", reason: "quota", context: { why: "test" } });
+  expect(rest).toEqual([]);
+});
+
+test("puts a reason on one line and cuts it, so that no outcome is lost for an error's message", async () => {
+  const { client, errors, events } = await start();
+  await client.audit(WRITE, (operation) => operation.fail(`disk full\n  at write\r\n${"x".repeat(5000)}`));
+  await client.audit(WRITE, (operation) => operation.deny("\n"));
+  const [, failed, , denied] = await events();
+  expect(failed?.reason).toBe(`disk full   at write ${"x".repeat(979)}`);
+  expect([denied?.outcome, denied?.reason, errors]).toEqual(["denied", undefined, []]);
+});
+
+test("passes on whatever the work gives, also what cannot be looked at", async () => {
+  const { client, events } = await start();
+  const given = {
+    get status(): number {
+      throw new Error("not yet");
+    },
+  };
+  expect(await client.audit(WRITE, () => given)).toBe(given);
+  expect((await events()).map(({ outcome }) => outcome)).toEqual(["unknown", "success"]);
 });
