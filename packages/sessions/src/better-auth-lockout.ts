@@ -3,6 +3,7 @@
  * is counted: so those that come at the same time, in any instance, all count. better-auth removes rows that have expired.
  */
 import { createHash } from "node:crypto";
+import { assertOptionNames } from "@tallystick/events";
 import type { AuthContext } from "better-auth";
 import { type Duration, parseDuration } from "./duration.ts";
 
@@ -23,7 +24,9 @@ export interface Lockout {
 const MODEL = "verification";
 
 /** @throws {TypeError | RangeError} An option is not what it should be. */
-export function createLockout({ failures = 5, within = "15m" }: LockoutOptions): Lockout {
+export function createLockout(options: LockoutOptions): Lockout {
+  assertOptionNames("lockout", options, { failures: true, within: true });
+  const { failures = 5, within = "15m" } = options;
   const withinMs = parseDuration("lockout.within", within);
   if (!Number.isSafeInteger(failures) || failures < 1 || failures > 1000) {
     throw new RangeError(`lockout.failures: expected a whole number from 1 to 1000, got ${failures}`);

@@ -6,6 +6,7 @@
  * even one that better-auth has in a cookie's cache. Sessions from before this plugin was there have to sign in again.
  */
 import type { Report } from "@tallystick/client";
+import { assertOptionNames } from "@tallystick/events";
 import type { AuthContext, BetterAuthPlugin, GenericEndpointContext } from "better-auth";
 import { APIError, createAuthEndpoint, createAuthMiddleware, getSessionFromCtx } from "better-auth/api";
 import { deleteSessionCookie } from "better-auth/cookies";
@@ -13,9 +14,16 @@ import { type AuthCall, eventsOfCall, factorsOfCall } from "./better-auth-events
 import { type Lockout, type LockoutOptions, createLockout } from "./better-auth-lockout.ts";
 import { type BetterAuthSessionStore, SESSION_STORE_SCHEMA } from "./better-auth-store.ts";
 import { SessionError } from "./error.ts";
-import { activityOf } from "./http.ts";
+import { activityOf, assertSessions } from "./http.ts";
 import { type RequestFacts, isEncrypted, sourceOf } from "./request-facts.ts";
-import { type AuditOptions, type HttpSettings, knownSource, resolveAuditOptions } from "./request-state.ts";
+import {
+  AUDIT_OPTIONS,
+  type AuditOptions,
+  type HttpSettings,
+  assertLog,
+  knownSource,
+  resolveAuditOptions,
+} from "./request-state.ts";
 import { removalHeaders, shownToken, tokenHeaders } from "./session-cookie.ts";
 import type { Recorder, Sessions } from "./sessions.ts";
 import { parseToken } from "./token.ts";
@@ -37,6 +45,13 @@ export interface TallystickPluginOptions extends AuditOptions {
   /** Locks an account after too many failures; off by default, as whoever knows a name can lock its account. */
   readonly lockout?: LockoutOptions | undefined;
 }
+
+const OPTIONS: Readonly<Record<keyof TallystickPluginOptions, true>> = {
+  ...AUDIT_OPTIONS,
+  sessions: true,
+  store: true,
+  lockout: true,
+};
 
 /** What the hooks and the endpoint of better-auth are called with, as far as this plugin looks. */
 type Call = Parameters<Parameters<typeof createAuthMiddleware>[0]>[0];
@@ -99,6 +114,9 @@ class Plugin {
   readonly #before = new WeakMap<AuthContext, Before>();
 
   constructor(tally: Recorder, options: TallystickPluginOptions) {
+    assertLog("tallystickPlugin", tally);
+    assertOptionNames("", options, OPTIONS);
+    if (options.sessions !== undefined) assertSessions("sessions", options.sessions);
     this.#tally = tally;
     this.#sessions = options.sessions;
     this.#settings = resolveAuditOptions(options);

@@ -44,13 +44,17 @@ export const AUDIT_OPTIONS: Readonly<Record<keyof AuditOptions, true>> = { trust
 
 /** What `audit(log, options)` goes by. @throws {TypeError | RangeError} */
 export function auditSettings(log: AuditLog, options: AuditOptions): HttpSettings {
-  if (typeof (log as Partial<AuditLog> | undefined)?.record !== "function") {
-    throw new TypeError(
-      `audit: expected what createTallystick gives, got ${log === undefined ? "nothing" : typeof log}`,
-    );
-  }
+  assertLog("audit", log);
   assertOptionNames("", options, AUDIT_OPTIONS);
   return resolveAuditOptions(options);
+}
+
+/** @throws {TypeError} Said where it is given, not at the first request. */
+export function assertLog(name: string, log: { readonly record: unknown }): void {
+  if (typeof (log as Partial<AuditLog> | undefined)?.record === "function") return;
+  throw new TypeError(
+    `${name}: expected what createTallystick gives, got ${log === undefined ? "nothing" : typeof log}`,
+  );
 }
 
 /** @throws {TypeError | RangeError} */

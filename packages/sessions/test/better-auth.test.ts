@@ -313,6 +313,19 @@ describe("tallystickPlugin", () => {
     expect(await response.json()).toMatchObject({ code: "SESSION_STATE_UNAVAILABLE" });
   });
 
+  test.each([
+    [{ sesions: {} }, "sesions: no option has this name: did you mean sessions?"],
+    [{ sessions: {} }, "sessions: expected what createSessions gives, got object"],
+    [{ lockout: { failure: 3 } }, "lockout.failure: no option has this name: did you mean failures?"],
+    [{ lockout: true }, "lockout: expected an object with failures, within, got boolean"],
+  ])("refuses %j", (options, message) => {
+    const { log } = scene();
+    expect(() => tallystickPlugin(log, options as object)).toThrow(message);
+    expect(() => tallystickPlugin(undefined as never)).toThrow(
+      "tallystickPlugin: expected what createTallystick gives",
+    );
+  });
+
   test("has to be the last of all plugins", async () => {
     const { log, sessions } = scene();
     const auth = betterAuth({
