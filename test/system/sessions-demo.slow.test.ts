@@ -168,8 +168,9 @@ async function signIn(page: Page, email: string, password: string, said: string)
   await page.fill("#sign-in [name=email]", email);
   await page.fill("#sign-in [name=password]", password);
   await page.click("#sign-in button");
-  await page.waitForFunction(`document.getElementById("message").textContent.startsWith(${JSON.stringify(said)}) &&
-    document.getElementById("message").textContent !== "…"`);
+  const message = async (): Promise<string | null> => page.textContent("#message");
+  await expect.poll(message, { timeout: MINUTE_MS, interval: 20 }).not.toBe("…");
+  expect(await message()).toMatch(said === "" ? /^$/ : new RegExp(`^${said}`));
 }
 
 interface Line {

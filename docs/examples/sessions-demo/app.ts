@@ -34,6 +34,15 @@ export interface Demo {
 /** Who is there from the beginning. */
 export const ANN = { email: "ann@example.org", password: "correct horse", name: "Ann" };
 
+const PAGE = [
+  ["/", "page.html", "text/html; charset=utf-8"],
+  ["/page.css", "page.css", "text/css"],
+  ["/page.js", "page.js", "text/javascript"],
+] as const;
+
+/** Nothing of another origin, and nothing inline; the way back after signing out leads to the server. */
+const PAGE_HEADERS = { "content-security-policy": "default-src 'self'", "cache-control": "no-store" };
+
 export async function createDemo({ tally, store, database, url, secret }: DemoOptions): Promise<Demo> {
   const sessions = createSessions(tally, {
     store,
@@ -58,7 +67,12 @@ export async function createDemo({ tally, store, database, url, secret }: DemoOp
   const app = new Hono();
   app.use(audit(tally));
   app.onError(problems);
-  app.get("/", async (context) => context.html(await readFile(new URL("page.html", import.meta.url), "utf8")));
+  for (const [path, file, type] of PAGE) {
+    const headers = { "content-type": type, ...PAGE_HEADERS };
+    app.get(path, async (context) =>
+      context.body(await readFile(new URL(file, import.meta.url), "utf8"), 200, headers),
+    );
+  }
   app.get("/tallystick/:file", async (context) => {
     return context.body(await browserModule(context.req.param("file")), 200, { "content-type": "text/javascript" });
   });
