@@ -6,6 +6,8 @@ export async function bundleForBrowser(entry: string): Promise<string> {
   const built = await build({
     configFile: false,
     logLevel: "silent",
+    // As an application's bundle has it.
+    define: { "process.env.NODE_ENV": '"production"' },
     resolve: { conditions: ["ws-source"] },
     // A library's bundle keeps its white space unless the output is asked for it too: an application's has none.
     build: {
