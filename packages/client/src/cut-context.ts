@@ -1,6 +1,6 @@
 /** Cutting context that is too long: what it begins with stays, a mark says how long it was, and nothing is lost in silence. */
 import { utf8 } from "@tallystick/core";
-import type { Context, ContextValue } from "@tallystick/events";
+import { CONTEXT_LIMITS, type Context, type ContextValue } from "@tallystick/events";
 
 /** The name of the mark: `{"_cut": {"bytes": 20480}}`, the length of the whole in JSON. */
 export const CUT_MARK = "_cut";
@@ -13,16 +13,16 @@ export function cutContext(context: Context | undefined, bytesMax: number): Cont
   const bytes = jsonBytes(context);
   if (context === undefined || bytes === undefined || bytes <= bytesMax) return context;
   const room = { left: bytesMax - MARK_BYTES };
-  return { ...cutMap(context, room), [CUT_MARK]: { bytes } };
+  return { ...cutMap(context, room, CONTEXT_LIMITS.membersMax - 1), [CUT_MARK]: { bytes } };
 }
 
 interface Room {
   left: number;
 }
 
-function cutMap(map: Context, room: Room): Context {
+function cutMap(map: Context, room: Room, membersMax: number = CONTEXT_LIMITS.membersMax): Context {
   const kept: Record<string, ContextValue> = {};
-  for (const [key, value] of Object.entries(map)) {
+  for (const [key, value] of Object.entries(map).slice(0, membersMax)) {
     // Quotes, colon and comma.
     room.left -= (jsonBytes(key) ?? 0) + 2;
     const cut = cutValue(value, room);
@@ -35,7 +35,7 @@ function cutMap(map: Context, room: Room): Context {
 /** What of a value there is room for; `undefined` for nothing. */
 function cutValue(value: ContextValue, room: Room): ContextValue | undefined {
   const bytes = jsonBytes(value) ?? Infinity;
-  if (bytes + 1 <= room.left) {
+  if (bytes + 1 <= room.left && hasRightCounts(value)) {
     room.left -= bytes + 1;
     return value;
   }
@@ -51,12 +51,20 @@ function cutValue(value: ContextValue, room: Room): ContextValue | undefined {
 
 function cutList(values: readonly ContextValue[], room: Room): ContextValue[] {
   const kept: ContextValue[] = [];
-  for (const value of values) {
+  for (const value of values.slice(0, CONTEXT_LIMITS.listMax)) {
     const cut = cutValue(value, room);
     if (cut === undefined) break;
     kept.push(cut);
   }
   return kept;
+}
+
+/** Whether nothing in it has more entries than an event takes. */
+function hasRightCounts(value: ContextValue): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  const values: readonly ContextValue[] = Object.values(value);
+  const max = Array.isArray(value) ? CONTEXT_LIMITS.listMax : CONTEXT_LIMITS.membersMax;
+  return values.length <= max && values.every(hasRightCounts);
 }
 
 /** The longest beginning of a text that fits with an ellipsis; no half of a surrogate pair. */

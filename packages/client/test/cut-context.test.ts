@@ -1,5 +1,6 @@
 import { assert, dictionary, integer, jsonValue, property, string } from "fast-check";
 import { expect, test } from "vitest";
+import { parseEvent } from "@tallystick/events";
 import { CUT_MARK, cutContext } from "../src/cut-context.ts";
 
 function bytesOf(value: unknown): number {
@@ -30,6 +31,27 @@ test("cuts lists and objects inside, and no surrogate pair in half", () => {
   const faces = cutContext({ face: context.face }, 700)?.["face"] as string;
   expect(faces.isWellFormed()).toBe(true);
   expect(faces).toMatch(/^(😀)+…$/u);
+});
+
+test("keeps no more entries than an event takes, wherever they are", () => {
+  const members = (count: number): Record<string, number> =>
+    Object.fromEntries(Array.from({ length: count }, (_, at) => [`k${at}`, at]));
+  const ids = Array.from({ length: 5000 }, (_, at) => at % 10);
+  for (const context of [
+    { ids },
+    members(3000),
+    { inner: members(300), few: ids.slice(0, 1500), text: "x".repeat(9000) },
+  ]) {
+    const cut = cutContext(context, 8192);
+    expect(cut).toHaveProperty(CUT_MARK, { bytes: bytesOf(context) });
+    const event = {
+      id: "0198c5d2-7c3a-7f4e-9d1b-2f6a8e0c4b7d",
+      time: 1_760_000_000_000,
+      type: "app.other",
+      context: cut,
+    };
+    expect(parseEvent(event).context).toEqual(cut);
+  }
 });
 
 test("leaves alone what is no JSON: reading it strictly says what is wrong", () => {

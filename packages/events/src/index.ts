@@ -86,7 +86,7 @@ export {
   catalogueEntry,
   typeProblem,
 } from "./catalogue.ts";
-export type { Context, ContextValue } from "./context.ts";
+export { CONTEXT_LIMITS, type Context, type ContextValue } from "./context.ts";
 export type { EventDefect } from "./defects.ts";
 export {
   type Actor,
