@@ -67,6 +67,21 @@ describe("rotate-token", () => {
 });
 
 describe("rotate-log", () => {
+  test("leaves keys of which show tells the old one of each type, until it is retired", async () => {
+    const idsOf = (out: string, age: string): string[] =>
+      [...out.matchAll(/^\S+ {2}(?:Ed25519|ML-DSA-44) ([0-9a-f]{8})(.*)$/gm)].flatMap(([, id = "", words]) =>
+        words === age ? [id] : [],
+      );
+    const before = idsOf((await keys("show")).out, "");
+    expect(before).toHaveLength(2);
+    await keys("rotate-log");
+    const { out } = await keys("show");
+    expect(idsOf(out, "  the old one")).toEqual(before);
+    const made = idsOf(out, "  the new one");
+    for (const id of before) expect((await keys("rotate-log", "--retire", id)).code).toBe(0);
+    expect(idsOf((await keys("show")).out, "")).toEqual(made);
+  });
+
   test("says what to do next, and refuses to begin a second rotation or to retire what has no successor", async () => {
     const made = await keys("rotate-log");
     expect(made.code).toBe(0);

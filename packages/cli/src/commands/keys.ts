@@ -73,7 +73,8 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   show: async (invocation) => {
     const dir = folderOf(invocation);
     const keys = (await isThere(join(dir, "witness.json"))) ? [await witnessKeys(dir)] : (await readServer(dir)).logs;
-    for (const { name, vkeys } of keys) for (const vkey of vkeys) showKey(invocation, name, vkey);
+    for (const { name, vkeys } of keys)
+      for (const vkey of vkeys) showKey(invocation, { name, vkey, age: ageOf(vkey, vkeys) });
     invocation.terminal.value(keys.map(({ name, vkeys }) => ({ name, keys: vkeys.map(describe) })));
     return EXIT.ok;
   },
@@ -153,9 +154,20 @@ function describe(vkey: string): { vkey: string; keyId: string; type: number; fi
   return { vkey, keyId: formatKeyId(keyId), type, fingerprint: formatFingerprint(vkey) };
 }
 
-function showKey({ terminal }: Invocation, name: string, vkey: string): void {
+/** While one key replaces another both are there, the old one of a type first: which one is to be retired has to be seen. */
+function ageOf(vkey: string, vkeys: readonly string[]): string {
+  const { type } = parseVkey(vkey);
+  const [first, second] = vkeys.filter((other) => parseVkey(other).type === type);
+  if (second === undefined) return "";
+  return vkey === first ? "  the old one" : "  the new one";
+}
+
+function showKey(
+  { terminal }: Invocation,
+  { name, vkey, age }: { readonly name: string; readonly vkey: string; readonly age: string },
+): void {
   const { keyId, type, fingerprint } = describe(vkey);
-  terminal.line(bold(name), `  ${type === 6 ? "ML-DSA-44" : "Ed25519"} ${keyId}`);
+  terminal.line(bold(name), `  ${type === 6 ? "ML-DSA-44" : "Ed25519"} ${keyId}${age}`);
   terminal.line(`  ${vkey}`);
   terminal.line(`  fingerprint ${fingerprint}`);
 }
