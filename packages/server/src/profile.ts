@@ -94,7 +94,7 @@ function quorumNone({ name, policy }: LogFacts): readonly UnmetPoint[] {
     {
       point: "quorum-none",
       message: `log ${name} publishes heads that no witness has cosigned: its policy says quorum none`,
-      remedy: `give policies/${name}.txt a group of witnesses and a quorum (docs/reference/config.md)`,
+      remedy: `give policies/${name}.txt a group of witnesses and a quorum (docs/guides/run-a-log.md)`,
     },
   ];
 }
