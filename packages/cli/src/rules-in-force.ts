@@ -40,6 +40,18 @@ export async function rulesInForce(target: Target, signal: AbortSignal): Promise
   return { ...rulesNamed(path, text), index };
 }
 
+/**
+ * Rules that were approved once, by the digest in their `log.rules` entry.
+ *
+ * @throws {ClientError} `log-answer-malformed`: also where they are others. @throws {LogError} `rules-malformed`
+ */
+export async function rulesApproved(target: Target, digest: string, signal: AbortSignal): Promise<RulesFile> {
+  const answer = objectOf(jsonOf(await requestLog(target, { path: `v1/rules/${digest}`, signal })), "rules");
+  const text = textOf(answer["text"], "rules: text");
+  if (rulesDigest(Buffer.from(text)) !== digest) throw malformed("rules: the text is not that of the digest");
+  return rulesNamed(`the rules of digest ${digest}`, text);
+}
+
 /** @throws {LogError} `rules-malformed` */
 export function rulesNamed(path: string, text: string): RulesFile {
   return { path, text, digest: rulesDigest(Buffer.from(text)), rules: parseRules(text, { where: path }) };

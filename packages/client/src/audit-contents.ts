@@ -15,6 +15,8 @@ import {
   HOLD_CLASS,
   type Leaf,
   type LeafAudit,
+  type PromisedDays,
+  RULES_TYPE,
   type TallyEvent,
   computeCommitment,
   coversLeaf,
@@ -42,8 +44,13 @@ export interface ErasedContents {
 /** Fetches the opening of an entry; `undefined` where the log shows nothing and says nothing of an erasure. */
 export type OpeningOf = (index: number) => Promise<Uint8Array | ErasedContents | undefined>;
 
+/** Fetches what rules promise that were approved once, by the digest in their `log.rules` entry; `undefined` where the log does not show them. */
+export type PromisedBy = (digest: string) => Promise<PromisedDays | undefined>;
+
 export interface ContentsAuditOptions {
   readonly openingOf: OpeningOf;
+  /** Without it nothing is said of what was destroyed before its time. */
+  readonly promisedBy?: PromisedBy | undefined;
   readonly leaves: LeafAudit;
   readonly size: number;
   /** Whether only the log's own entries are opened: then nothing is said of the others. */
@@ -135,6 +142,7 @@ export class ContentsAudit {
       compareWithContents(leaf, event);
       this.opened += 1;
       if (event.type === CERTIFICATE_TYPE) this.#certificate(index, leaf, event);
+      if (event.type === RULES_TYPE) this.certificates.rules(leaf, event);
       return event;
     } catch (error) {
       if (!(error instanceof TallystickError)) throw error;
@@ -202,9 +210,12 @@ export class ContentsAudit {
 
   /** Call once, after the last entry. @param now - The auditor's clock, in ms since 1970. */
   async finish(now: number | undefined): Promise<void> {
-    const { loggedAt } = this.#options.leaves;
-    for (const found of this.certificates.finish({ loggedAt, ...(now === undefined ? {} : { now }) }))
-      this.#options.add(found);
+    const { leaves, promisedBy } = this.#options;
+    const promised = new Map<string, PromisedDays | undefined>();
+    for (const digest of promisedBy === undefined ? [] : this.certificates.rulesNeeded)
+      promised.set(digest, await promisedBy?.(digest));
+    const times = { loggedAt: leaves.loggedAt, ...(now === undefined ? {} : { now }) };
+    for (const found of this.certificates.finish(times, (digest) => promised.get(digest))) this.#options.add(found);
     for (const [index, foreseen] of this.#foreseen) this.#settle(index, foreseen);
     for (const [at, waiting] of this.#waiting.entries()) {
       const { index, leaf, named } = waiting;

@@ -28,7 +28,7 @@ import {
   decodeLeaf,
   finding,
 } from "@tallystick/events";
-import { ContentsAudit, type OpeningOf } from "./audit-contents.ts";
+import { ContentsAudit, type OpeningOf, type PromisedBy } from "./audit-contents.ts";
 import { ClientError } from "./error.ts";
 import type { LogReader } from "./log-reader.ts";
 import {
@@ -58,6 +58,8 @@ export interface AuditOptions {
   readonly senderKeys?: readonly Uint8Array[];
   /** Fetches openings, to check contents too: every entry opens, or a certificate of an erasure covers it. */
   readonly openingOf?: OpeningOf;
+  /** Fetches what rules promised, to check with the contents that nothing was destroyed before its time. */
+  readonly promisedBy?: PromisedBy;
   /** Open the log's own entries only (class `log`): what certificates say is checked, and no other contents. */
   readonly ownEntriesOnly?: boolean;
   /** Ms since 1970: cosignatures from the future do not count, and the head's age shows. */
@@ -196,10 +198,12 @@ class LogAudit {
     this.#options = options;
     this.#size = size;
     this.leaves = new LeafAudit(origin);
-    const { openingOf, ownEntriesOnly: ownOnly = false } = options;
+    const { openingOf, promisedBy, ownEntriesOnly: ownOnly = false } = options;
     const add = (found: Finding): void => this.add(found);
     this.contents =
-      openingOf === undefined ? undefined : new ContentsAudit({ openingOf, ownOnly, leaves: this.leaves, size, add });
+      openingOf === undefined
+        ? undefined
+        : new ContentsAudit({ openingOf, promisedBy, ownOnly, leaves: this.leaves, size, add });
     this.#heads = (options.heads ?? [])
       .map((note) => verifyHead(options, note).checkpoint)
       .filter((head) => head.origin === origin)

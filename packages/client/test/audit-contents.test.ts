@@ -1,6 +1,6 @@
 /** The audit rule: every entry opens, or a certificate of an erasure covers it. */
 import { encodeHex, parsePolicy, sha256, utf8 } from "@tallystick/core";
-import { type Certificate, type Finding, LeafAudit, decodeLeaf } from "@tallystick/events";
+import { type Certificate, type Finding, LeafAudit, type PromisedDays, decodeLeaf } from "@tallystick/events";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type AuditOptions, type AuditReport, auditLog, createHttpLogReader } from "../src/verify.ts";
 import { ContentsAudit } from "../src/audit-contents.ts";
@@ -266,6 +266,46 @@ describe("the audit names", () => {
     log.gone.set(late, { certificate: ordered });
     await log.certify(doneOf(order, ordered));
     expect(codes(await audit())).toEqual([`contents-destroyed ${late}`]);
+  });
+
+  test.each<[string, number, number | undefined, boolean]>([
+    ["before", 5, 5, true],
+    ["when", 6, 5, false],
+    ["by rules that the log does not show, before", 5, undefined, false],
+  ])("what is destroyed %s its promised time is over (day %i)", async (_, day, promised, isFound) => {
+    const digest = "ab".repeat(32);
+    await log.say({ type: "log.rules", context: { digest } });
+    const last = await log.report({
+      type: "session.activity",
+      actor: { type: "user", id: "bob" },
+      session: { id: "ab".repeat(32) },
+    });
+    log.now = (DAY + day) * DAY_MS;
+    const scope = { classDay: { class: "session", day: DAY, first: 6, last, count: 3 } };
+    const order = orderOf(log, scope, { ground: "retention" });
+    const ordered = await log.certify(order);
+    log.erase([6, 7, last], ordered);
+    await log.certify(doneOf(order, ordered));
+    const asked: string[] = [];
+    const promisedBy = async (rules: string): Promise<PromisedDays | undefined> => {
+      asked.push(rules);
+      return promised === undefined ? undefined : (name) => (name === "session" ? promised : 0);
+    };
+    for (const ownEntriesOnly of [false, true])
+      expect(codes(await audit({ promisedBy, ownEntriesOnly }))).toEqual(
+        isFound ? [`erasure-before-promise ${ordered}`] : [],
+      );
+    expect(asked).toEqual([digest, digest]);
+    expect(codes(await audit())).toEqual([]);
+  });
+
+  test("what was logged before rules that promise it more is not promised it, nor what stands behind others", async () => {
+    await log.say({ type: "log.rules", context: { digest: "ab".repeat(32) } });
+    await log.say({ type: "log.rules", context: { digest: "cd".repeat(32) } });
+    const { order, ordered } = await expireSessions();
+    await log.certify(doneOf(order, ordered));
+    const promisedBy = async (): Promise<PromisedDays> => () => 5;
+    expect(codes(await audit({ promisedBy }))).toEqual([]);
   });
 
   test("a key that two erasures list", async () => {

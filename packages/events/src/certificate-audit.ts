@@ -68,6 +68,14 @@ export class Certificates {
   }
 }
 
+/** For how many days rules promise to keep a class. */
+export type PromisedDays = (retentionClass: string) => number;
+
+/** The type of the event that says which rules hold from there on. */
+export const RULES_TYPE = "log.rules";
+
+const DIGEST = /^[0-9a-f]{64}$/;
+
 /** The entries of a class-day so far. */
 interface ClassDayEnd {
   readonly first: number;
@@ -76,6 +84,8 @@ interface ClassDayEnd {
   opened: number;
   /** Of which nobody knows whether they open. */
   unknown: number;
+  /** Digests of the rules under which they were logged, as far as they are known. */
+  readonly under: Set<string>;
 }
 
 /** Whether an entry opens, does not, or was not asked for. */
@@ -110,6 +120,8 @@ export class CertificateAudit {
   readonly #orders = new Map<string, Order>();
   /** Fingerprint of a key to the request that lists it. */
   readonly #keys = new Map<string, string>();
+  /** The digest of the rules that hold; `undefined` where that is not known. */
+  #rules: string | undefined;
 
   /** @param chainOf - The chain of a person's tag, as replayed up to now: `LeafAudit.personChain`. */
   constructor(chainOf: (tag: Uint8Array) => ChainEnd | undefined) {
@@ -127,7 +139,13 @@ export class CertificateAudit {
     const key = classDayKey({ class: leaf.class, day: dayOf(leaf.loggedAt) });
     let end = this.#classDays.get(key);
     if (end === undefined)
-      this.#classDays.set(key, (end = { first: index, last: index, count: 0, opened: 0, unknown: 0 }));
+      this.#classDays.set(
+        key,
+        (end = { first: index, last: index, count: 0, opened: 0, unknown: 0, under: new Set() }),
+      );
+    if (this.#rules !== undefined) end.under.add(this.#rules);
+    // It may say that other rules hold.
+    if (shown !== "open" && isOwn(leaf)) this.#rules = undefined;
     end.last = index;
     end.count += 1;
     if (shown === "open") end.opened += 1;
@@ -144,6 +162,25 @@ export class CertificateAudit {
     }
   }
 
+  /** Takes the `log.rules` event of a leaf: the entries behind it are logged under these rules. */
+  rules(leaf: Leaf, { context }: TallyEvent): void {
+    const digest = context?.["digest"];
+    if (isOwn(leaf)) this.#rules = typeof digest === "string" && DIGEST.test(digest) ? digest : undefined;
+  }
+
+  /** Digests of the rules under which entries were logged whose class-day is destroyed: what they promised has to be over. */
+  get rulesNeeded(): ReadonlySet<string> {
+    const needed = new Set<string>();
+    for (const { certificate } of this.#orders.values())
+      for (const digest of this.#rulesUnder(certificate.scope)) needed.add(digest);
+    return needed;
+  }
+
+  #rulesUnder(scope: CertificateScope): ReadonlySet<string> {
+    const end = "classDay" in scope ? this.#classDays.get(classDayKey(scope.classDay)) : undefined;
+    return end?.under ?? new Set();
+  }
+
   /** Takes the `log.erasure` event of a leaf, and says what does not fit. What does not read covers nothing. */
   certificate(index: number, leaf: Leaf, event: TallyEvent): Finding[] {
     let certificate: Certificate;
@@ -154,7 +191,7 @@ export class CertificateAudit {
       return [finding("certificate-malformed", index, error.message)];
     }
     // What the log says of itself stands in a signed stream: anybody else's word erases nothing.
-    if (leaf.sequence === null || leaf.class !== "log") {
+    if (!isOwn(leaf)) {
       const text =
         "a certificate of an erasure, and not of class log in a signed stream, as what the log says of itself is";
       return [finding("certificate-malformed", index, text)];
@@ -229,14 +266,19 @@ export class CertificateAudit {
    *
    * @param times.loggedAt - Of the last leaf, in ms since 1970.
    * @param times.now - The auditor's clock, in ms since 1970.
+   * @param promisedBy - What rules promised, by their digest; `undefined` where that is not known.
    */
-  finish(times: { readonly loggedAt: number; readonly now?: number }): Finding[] {
+  finish(
+    times: { readonly loggedAt: number; readonly now?: number },
+    promisedBy: (digest: string) => PromisedDays | undefined = () => undefined,
+  ): Finding[] {
     const found = [...this.#orders.values()].flatMap((order) => {
       const defects = [
         ...comparePartsOf(order),
         ...this.#compareClassDay(order),
         ...this.#compareOpened(order),
         ...compareTimes(order, times),
+        ...this.#comparePromise(order, promisedBy),
       ];
       const { request } = order.certificate;
       return defects.map(({ code, message }) => finding(code, order.index, `erasure ${request}: ${message}`));
@@ -305,6 +347,23 @@ export class CertificateAudit {
     return [{ code: "certificate-scope-wrong", message }];
   }
 
+  /** Nobody shortens what was promised when an entry was logged. */
+  #comparePromise(
+    { loggedAt, certificate: { scope } }: Order,
+    promisedBy: (digest: string) => PromisedDays | undefined,
+  ): Defect[] {
+    if (!("classDay" in scope)) return [];
+    const { class: retentionClass, day } = scope.classDay;
+    const promised = Math.max(
+      0,
+      ...[...this.#rulesUnder(scope)].map((digest) => promisedBy(digest)?.(retentionClass) ?? 0),
+    );
+    if (promised === 0 || (day + 1 + promised) * DAY_MS <= loggedAt) return [];
+    const ordered = new Date(loggedAt).toISOString().slice(0, 10);
+    const message = `entries of class ${retentionClass}, day ${day}, were logged under rules that promise ${promised} days, and destroyed on ${ordered}`;
+    return [{ code: "erasure-before-promise", message }];
+  }
+
   /** What a hold kept is of many classes; which of their entries, leaves do not tell. All were logged on that day. */
   #compareHeld({ day, first, last, count }: CertifiedClassDay): Defect[] {
     const ends = [...this.#classDays].filter(([key]) => key.endsWith(` ${day}`)).map(([, end]) => end);
@@ -329,6 +388,11 @@ export class CertificateAudit {
     const message = `${opened} of its entries open, and ${most} were to be kept: keys were not destroyed, or came back`;
     return [{ code: "erased-contents-open", message }];
   }
+}
+
+/** What the log says of itself stands in a signed stream under its class. */
+function isOwn({ sequence, class: retentionClass }: Leaf): boolean {
+  return sequence !== null && retentionClass === "log";
 }
 
 interface Defect {

@@ -26,7 +26,14 @@ export {
   parseCertificate,
   personTag,
 } from "./certificate.ts";
-export { CertificateAudit, Certificates, HOLD_CLASS, type Shown } from "./certificate-audit.ts";
+export {
+  CertificateAudit,
+  Certificates,
+  HOLD_CLASS,
+  type PromisedDays,
+  RULES_TYPE,
+  type Shown,
+} from "./certificate-audit.ts";
 export { type Claim, claimOfLeaf, encodeClaim } from "./claim.ts";
 export { COMMITMENT_BYTES, SALT_BYTES, computeCommitment, verifyOpening } from "./commitment.ts";
 export {

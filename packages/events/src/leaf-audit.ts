@@ -32,6 +32,7 @@ export type FindingCode =
   | "contents-destroyed"
   | "contents-mismatch"
   | "erased-contents-open"
+  | "erasure-before-promise"
   | "erasure-not-done"
   | "erasure-not-ordered"
   | "head-not-in-history"

@@ -5,6 +5,7 @@ import {
   FORK_FORMAT,
   HEAD_AGE_WARN_MS,
   type OpeningOf,
+  type PromisedBy,
   auditLog,
   createHttpLogReader,
   parseForkEvidence,
@@ -20,12 +21,14 @@ import {
   quote,
 } from "@tallystick/core";
 import { parseEvidence } from "@tallystick/events";
+import { ruleOf } from "@tallystick/log";
 import type { SessionReplayReport } from "@tallystick/sessions/replay";
 import { parseFile, readBounded } from "../bounded-file.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
 import { openingIn } from "../log-answer.ts";
 import { requestLog } from "../log-request.ts";
 import { PURPOSE_OPTION, withPurpose } from "../purpose.ts";
+import { rulesApproved } from "../rules-in-force.ts";
 import { SessionsAudit, momentOf } from "../sessions-audit.ts";
 import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
 import { bold } from "../terminal.ts";
@@ -108,7 +111,13 @@ export const auditCommand: Command = {
       now: Date.now(),
       signal: invocation.signal,
       onProgress: (done, total) => invocation.terminal.progress("audit", done, total),
-      ...(opensAll || ownEntriesOnly ? { openingOf: openingReader(target, invocation), ownEntriesOnly } : {}),
+      ...(opensAll || ownEntriesOnly
+        ? {
+            openingOf: openingReader(target, invocation),
+            promisedBy: promiseReader(target, invocation),
+            ownEntriesOnly,
+          }
+        : {}),
       ...(sessions === undefined ? {} : { onEntry: (entry) => sessions.follow(entry) }),
     });
     const foreign = heads.map(originOf).find((origin) => origin !== report.origin);
@@ -167,6 +176,21 @@ function openingReader(target: Target, invocation: Invocation): OpeningOf {
       const { status, problem, certificate } = error.details;
       if (status === 410) return isIndex(certificate) ? { certificate } : {};
       // It says itself that it has no contents there.
+      if (status === 404 || problem === "log-corrupt") return undefined;
+      throw error;
+    }
+  };
+}
+
+/** What rules promised that were approved once. A log that does not have them any more says so itself. */
+function promiseReader(target: Target, { signal }: Invocation): PromisedBy {
+  return async (digest) => {
+    try {
+      const { rules } = await rulesApproved(target, digest, signal);
+      return (retentionClass) => ruleOf(rules, retentionClass).atLeastDays;
+    } catch (error) {
+      if (!(error instanceof TallystickError)) throw error;
+      const { status, problem } = error.details;
       if (status === 404 || problem === "log-corrupt") return undefined;
       throw error;
     }

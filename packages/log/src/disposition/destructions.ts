@@ -333,6 +333,8 @@ export class Destructions {
       context: { alert: "key-store-rolled-back", keys: back.length, requests: requests.slice(0, TAGS_OF_PART_MAX) },
     } as const;
     await reporter.reportAll([alert]);
+    const { alert: code, ...more } = alert.context;
+    this.#options.logger.warn(alert.reason, { code, ...more });
     await this.#options.secrets.destroy(back.map(({ name }) => name));
     return back.length;
   }

@@ -3,7 +3,7 @@
  * open is damage, unless a certificate of an erasure covers its entry. Certificates stand behind what they cover, so that
  * is settled at the end.
  */
-import { TallystickError, encodeHex, equalBytes } from "@tallystick/core";
+import { TallystickError, decodeUtf8, encodeHex, equalBytes } from "@tallystick/core";
 import {
   CERTIFICATE_TYPE,
   CertificateAudit,
@@ -11,6 +11,8 @@ import {
   type Finding,
   HOLD_CLASS,
   type Leaf,
+  type PromisedDays,
+  RULES_TYPE,
   type TallyEvent,
   dayOf,
   decodeCbor,
@@ -28,6 +30,8 @@ import { listOf, numberOf } from "../heads.ts";
 import { type Contents, type LogSecrets, decodeSealedRow } from "../keys.ts";
 import { type LostRange, lostRangesOf } from "../lost-keys.ts";
 import { TABLE } from "../rows.ts";
+import { parseRules } from "../rules/parse-rules.ts";
+import { type Rules, ruleOf, rulesDigest } from "../rules/rules.ts";
 import { IndexSet } from "./index-set.ts";
 import type { DamagedReader, Stored } from "./reader.ts";
 import type { Findings, FsckCode } from "./report.ts";
@@ -95,6 +99,7 @@ export class ContentsCheck {
     this.opened += 1;
     this.#lost.push(...lostRangesOf(event));
     if (event.type === CERTIFICATE_TYPE) this.#checkCertificate(index, leaf, event, isReplayed);
+    if (event.type === RULES_TYPE) this.#certificates.rules(leaf, event);
     return event;
   }
 
@@ -109,8 +114,14 @@ export class ContentsCheck {
    * @param loggedAt - Of the last leaf; `undefined` where leaves could not be replayed to the end.
    */
   async finish(loggedAt: number | undefined): Promise<void> {
-    if (loggedAt !== undefined && this.#secrets !== undefined)
-      for (const found of this.#certificates.finish({ loggedAt })) this.#addAudited(found);
+    if (loggedAt !== undefined && this.#secrets !== undefined) {
+      const rules = await this.#readRules();
+      const promisedBy = (digest: string): PromisedDays | undefined => {
+        const known = rules.get(digest);
+        return known && ((name) => ruleOf(known, name).atLeastDays);
+      };
+      for (const found of this.#certificates.finish({ loggedAt }, promisedBy)) this.#addAudited(found);
+    }
     let group: number[] = [];
     for (const index of this.#doubted) {
       group.push(index);
@@ -119,6 +130,19 @@ export class ContentsCheck {
       group = [];
     }
     await this.#settle(group);
+  }
+
+  /** Rules that were ever approved, by digest. What is wrong with their rows is told with these. */
+  async #readRules(): Promise<ReadonlyMap<string, Rules>> {
+    const rules = new Map<string, Rules>();
+    for await (const { value } of this.#reader.scan(TABLE.rules)) {
+      try {
+        rules.set(rulesDigest(value), parseRules(decodeUtf8(value), { where: "rules" }));
+      } catch (error) {
+        if (!(error instanceof TallystickError)) throw error;
+      }
+    }
+    return rules;
   }
 
   async #settle(indexes: readonly number[]): Promise<void> {

@@ -111,6 +111,7 @@ const REMEDIES: Readonly<Record<FsckCode, string>> = {
   "contents-mismatch": LOGGED,
   "erased-contents-open": CERTIFICATE,
   "erased-row-mismatch": REBUILD,
+  "erasure-before-promise": CERTIFICATE,
   "erasure-not-done": CERTIFICATE,
   "erasure-not-ordered": CERTIFICATE,
   "head-malformed": RESTORE,

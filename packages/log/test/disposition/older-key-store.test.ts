@@ -149,7 +149,9 @@ describe("a copy of the key store from before a destruction", () => {
     expect(await drill.keysBack()).toBe(2);
     expect(drill.keyStore?.state("class-day", `auth ${dayOf(START_MS)}`)).toBe("live");
     await drill.keyStore?.close();
-    const log = await drill.start(LATER_MS);
+    const told: unknown[] = [];
+    const logger = { info: () => {}, warn: (message: string, details?: unknown) => void told.push([message, details]) };
+    const log = await drill.start(LATER_MS, { logger });
     const over = new AbortController();
     const attempts = (async () => {
       const codes = new Set<string | undefined>();
@@ -161,6 +163,11 @@ describe("a copy of the key store from before a destruction", () => {
     over.abort();
     expect(await attempts).toEqual(new Set(["erased"]));
     expect(more).toEqual([]);
+    // Whoever runs the server hears of it without reading entries.
+    expect(told).toContainEqual([
+      expect.stringContaining("an older copy was put back"),
+      expect.objectContaining({ code: "key-store-rolled-back", keys: 2 }),
+    ]);
     expect(alert).toMatchObject({ outcome: "failure", context: { alert: "key-store-rolled-back", keys: 2 } });
     await drill.stop();
     const [before, again] = [log.size(), await drill.start(LATER_MS)];

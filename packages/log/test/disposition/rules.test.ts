@@ -1,8 +1,9 @@
 /** Rules as the log itself keeps them, and what they promised: whoever can write to the disk changes nothing unnoticed. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { dayOf } from "@tallystick/events";
 import { type LogStorage, indexKey } from "@tallystick/storage";
 import { classDayKey, decodeClassDay, encodeClassDay } from "../../src/disposition/ledger.ts";
+import { Promises } from "../../src/disposition/promises.ts";
 import { approvedRow } from "../../src/disposition/rules-in-force.ts";
 import { type Log, type LogOptions, type RepairReport, fsckLog, repairLog } from "../../src/index.ts";
 import { TABLE } from "../../src/rows.ts";
@@ -217,6 +218,20 @@ describe("a promise that was made shorter on the disk", () => {
     const again = await openAt(site, site.clock.nowMs, { proposedRules: async () => SHORT });
     await again.disposition.runRetention();
     expect(await opens(again, auth)).toBe(false);
+  });
+
+  test("destroyed all the same by a log whose code was changed too, is named by fsck", async () => {
+    const { site } = await shortened({ atLeastDays: 0 });
+    const code = Object.getOwnPropertyDescriptor(Promises.prototype, "beyond") ?? {};
+    onTestFinished(() => void Object.defineProperty(Promises.prototype, "beyond", code));
+    Object.defineProperty(Promises.prototype, "beyond", { ...code, value: async () => undefined });
+    const late = await openAt(site, START_MS + 3 * DAY_MS, { proposedRules: async () => SHORT });
+    await late.disposition.runRetention();
+    const [found] = await late.disposition.destructions();
+    expect(found?.scope).toMatchObject({ class: "auth", day: TODAY });
+    await late.disposition.waitForDestruction(found?.request ?? "", 20_000);
+    await late.close();
+    expect(await codesOf(site)).toEqual(["erasure-before-promise"]);
   });
 
   test("rules that held while nothing of the class was logged promised it nothing", async () => {
