@@ -223,6 +223,31 @@ const OPTIONS: Readonly<Record<keyof SessionsOptions, true>> = {
   onError: true,
 };
 
+/** Whoever has no token asks for nothing: that there is none is for the caller to say. */
+function assertCredential(credential: unknown): void {
+  if (typeof credential === "string") return;
+  if (typeof (credential as { readonly id?: unknown } | null | undefined)?.id === "string") return;
+  throw new TypeError(
+    `credential: expected a token or { id }, got ${credential === null ? "null" : typeof credential}`,
+  );
+}
+
+function assertUser(user: unknown): void {
+  if (typeof user === "string") return;
+  throw new TypeError(`user: expected the user's id, got ${JSON.stringify(user)}`);
+}
+
+/** The replay knows no other. */
+function assertEndReason(reason: unknown): void {
+  if (reason === "logout" || reason === "revoked") return;
+  throw new TypeError(`reason: expected logout or revoked, got ${JSON.stringify(reason)}`);
+}
+
+function assertFactors(factors: unknown): void {
+  if (factors === undefined || Array.isArray(factors)) return;
+  throw new TypeError(`factors: expected a list such as ["password"], got ${JSON.stringify(factors)}`);
+}
+
 function assertStore(store: SessionStore): void {
   const methods = ["now", "get", "put", "due", "close"] as const;
   const missing = methods.find((name) => typeof (store as Partial<SessionStore>)[name] !== "function");
@@ -295,6 +320,8 @@ class Manager implements Sessions {
   }
 
   async start(options: StartOptions): Promise<Started> {
+    assertUser((options as Partial<StartOptions> | undefined)?.user);
+    assertFactors(options.factors);
     const { user, tenant, source } = options;
     const id = options.id ?? createSessionId();
     if (!isSessionId(id)) throw new TypeError(`id: expected 8 to 128 of A-Z a-z 0-9 _ -, got ${JSON.stringify(id)}`);
@@ -353,6 +380,7 @@ class Manager implements Sessions {
   }
 
   async reauth(credential: Credential, { factors, success = true, source }: ReauthOptions): Promise<Checked> {
+    assertFactors(factors);
     return this.#ask(credential, { source, rotates: success }, () => ({ type: "reauth", factors, success }));
   }
 
@@ -361,10 +389,12 @@ class Manager implements Sessions {
   }
 
   async end(credential: Credential, { reason = "logout", by, source }: EndOptions = {}): Promise<Checked> {
+    assertEndReason(reason);
     return this.#ask(credential, { source }, () => ({ type: "end", reason, by }));
   }
 
   async list(user: string): Promise<SessionInfo[]> {
+    assertUser(user);
     const [ids, now] = await Promise.all([this.#users.ids(user), this.#store.now(), this.#prepare()]);
     const kept = await Promise.all(ids.map(async (id) => this.#read(id)));
     return kept
@@ -374,7 +404,9 @@ class Manager implements Sessions {
   }
 
   async endAll(user: string, options: EndAllOptions = {}): Promise<number> {
+    assertUser(user);
     const { except, reason = "revoked", by, source } = options;
+    assertEndReason(reason);
     await this.#prepare();
     const ids = (await this.#users.ids(user)).filter((id) => id !== except);
     const wish: Wish = { type: "end", reason, by };
@@ -501,6 +533,7 @@ class Manager implements Sessions {
     { source, rotates = false }: { source: Source | undefined; rotates?: boolean },
     wishOf: (inForce: PolicyInForce) => Wish,
   ): Promise<Checked> {
+    assertCredential(credential);
     await this.#prepare();
     const shown = typeof credential === "string" ? parseToken(credential) : { id: credential.id, hash: undefined };
     if (shown === undefined) return { kind: "unknown" };

@@ -1,6 +1,6 @@
 /** A misspelt option would leave a laxer default in force, unseen: each is refused where it is given. */
 import { describe, expect, onTestFinished, test } from "vitest";
-import { createMemorySessionStore, createSessions } from "@tallystick/sessions";
+import { type Sessions, createMemorySessionStore, createSessions } from "@tallystick/sessions";
 import * as express from "@tallystick/sessions/express";
 import * as fastify from "@tallystick/sessions/fastify";
 import * as hono from "@tallystick/sessions/hono";
@@ -27,6 +27,39 @@ describe("createSessions", () => {
   test("other limits are as strictly read", async () => {
     const { sessions } = scene();
     await expect(sessions.setLimits({ idel: "5m" } as object)).rejects.toThrow("did you mean idle?");
+  });
+});
+
+describe("a call", () => {
+  test.each<[string, (sessions: Sessions) => Promise<unknown>, string]>([
+    [
+      "check",
+      (sessions) => sessions.check(undefined as never),
+      "credential: expected a token or { id }, got undefined",
+    ],
+    ["extend", (sessions) => sessions.extend(null as never), "credential: expected a token or { id }, got null"],
+    ["look", (sessions) => sessions.look({} as never), "credential: expected a token or { id }, got object"],
+    ["start", (sessions) => sessions.start(undefined as never), "user: expected the user's id, got undefined"],
+    ["start", (sessions) => sessions.start({ usr: "u1" } as never), "user: expected the user's id, got undefined"],
+    [
+      "start",
+      (sessions) => sessions.start({ user: "u1", factors: "otp" } as never),
+      "factors: expected a list such as",
+    ],
+    ["reauth", (sessions) => sessions.reauth("t", { factors: "otp" } as never), "factors: expected a list such as"],
+    [
+      "end",
+      (sessions) => sessions.end("t", { reason: "bye" } as never),
+      'reason: expected logout or revoked, got "bye"',
+    ],
+    ["list", (sessions) => sessions.list(undefined as never), "user: expected the user's id, got undefined"],
+    ["endAll", (sessions) => sessions.endAll(7 as never), "user: expected the user's id, got 7"],
+  ])("%s says what it expected, and nothing is in the log", async (_name, call, message) => {
+    const { sessions, log } = scene();
+    await expect(call(sessions)).rejects.toThrow(message);
+    await expect(call(sessions)).rejects.toBeInstanceOf(TypeError);
+    await sessions.flush();
+    expect(log.of()).toEqual([]);
   });
 });
 
