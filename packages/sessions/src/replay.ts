@@ -53,8 +53,15 @@ interface Open extends Place {
   isUnreadable: boolean;
 }
 
-type Ended = EndedChain & Place;
+interface Ended extends EndedChain, Place {
+  /** Numbers that were passed over after the end, and the index of the entry behind each. */
+  missing?: Map<number, number>;
+  /** Some of what came after the end cannot be read, so that holes are none. */
+  isUnreadable?: boolean;
+}
 
+/** Of each session that ended: entries that may still come after a later one. */
+const MISSING_MAX = 64;
 /** How many open sessions are looked at to find one that can be let go. */
 const LOOKED_AT_MAX = 1000;
 
@@ -108,6 +115,12 @@ export class SessionReplay {
   /** Call once, after the last entry. */
   finish(): SessionReplayReport {
     for (const [session, open] of this.#open) this.#close(session, open);
+    for (const [session, { missing, isUnreadable = false }] of this.#ended) {
+      const [first] = missing ?? [];
+      if (first === undefined || isUnreadable) continue;
+      const text = `entry ${first[0]} of its chain, before this one, is missing`;
+      this.#findings.find("R8", first[1], session, text);
+    }
     this.#users.finish();
     const { findings, findingsTotal, notes, notesTotal } = this.#findings;
     return { findings, findingsTotal, notes, notesTotal, counts: { ...this.#counts } };
@@ -203,6 +216,7 @@ export class SessionReplay {
   #afterEnd(ended: Ended, session: string, { index, leaf: { loggedAt }, event }: LoggedEntry): void {
     if (event === undefined) {
       this.#counts.unreadable += 1;
+      ended.isUnreadable = true;
       return;
     }
     const entry = chainEntryOf(index, loggedAt, event);
@@ -213,11 +227,16 @@ export class SessionReplay {
   #entryAfterEnd(ended: Ended, session: string, entry: ChainEntry): void {
     const { index, type, n } = entry;
     this.#count(entry);
-    if (n < ended.next) {
+    if (n < ended.next && ended.missing?.delete(n) !== true) {
       this.#findings.find("R8", index, session, `${type}: its chain has another entry of number ${n}`);
       return;
     }
-    ended.next = n + 1;
+    // Of two that instances tell, the later may be logged first.
+    for (let next = ended.next; next < n && n - ended.next <= MISSING_MAX; next += 1) {
+      ended.missing ??= new Map();
+      if (ended.missing.size < MISSING_MAX) ended.missing.set(next, index);
+    }
+    ended.next = Math.max(ended.next, n + 1);
     if (type !== "session.use_after_expiry") this.#findAfterEnd(ended, session, index, type);
   }
 

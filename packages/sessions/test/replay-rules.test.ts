@@ -129,6 +129,27 @@ describe("R1, an accepted event at or after the deadline", () => {
   });
 });
 
+describe("uses after the end", () => {
+  const used = (n: number, at: number): TallyEvent =>
+    event(
+      "session.use_after_expiry",
+      at,
+      { n, endedAt: T0 + 30 * MINUTE, count: 1, critical: false },
+      { outcome: "denied" },
+    );
+  const ended = [announce(POLICY), start(), timeout(1, 30 * MINUTE, 0)];
+
+  test("may be logged in another order, as other entries may", () => {
+    expect(named([...ended, used(4, 3 * HOUR), used(2, HOUR), used(3, 2 * HOUR)])).toEqual([]);
+  });
+
+  test("R8 are named where there are two of a number, or one is missing", () => {
+    expect(named([...ended, used(2, HOUR), used(2, 2 * HOUR)])).toEqual(["R8 4"]);
+    expect(named([...ended, used(3, 2 * HOUR), used(2, HOUR), used(2, HOUR + 1)])).toEqual(["R8 5"]);
+    expect(named([...ended, used(2, HOUR), used(4, 3 * HOUR)])).toEqual(["R8 4"]);
+  });
+});
+
 describe("R2, no end", () => {
   const later = (at: number): TallyEvent => read(at, { session: undefined });
 
