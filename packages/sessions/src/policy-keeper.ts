@@ -8,11 +8,19 @@ import { REPORT_MS } from "./kept-session.ts";
 import { type PolicyInForce, type SessionPolicy, formatPolicy, hashPolicy, parsePolicyDocument } from "./policy.ts";
 import type { SessionStore, StoredEntry } from "./store.ts";
 
+interface Announced {
+  readonly document: string;
+  readonly since: number;
+  readonly eventId: string;
+}
+
 interface KeptPolicy {
   readonly document: string;
   readonly since: number;
   /** The event that announces it, while the log may not have it. */
   readonly eventId: string | null;
+  /** Documents before it that the log may not have either: sessions began under them. The earliest first. */
+  readonly earlier?: readonly Announced[];
   /** When somebody else may announce it: whoever put it in force had time enough. */
   readonly retryAt: number;
 }
@@ -25,6 +33,8 @@ export interface PutPolicy {
 }
 
 const KEY = "policy";
+/** More are not set while the log takes nothing, but by somebody who goes round in circles. */
+const EARLIER_MAX = 64;
 
 export class PolicyKeeper {
   readonly #store: SessionStore;
@@ -38,11 +48,13 @@ export class PolicyKeeper {
   async put(policy: SessionPolicy): Promise<PutPolicy> {
     const document = formatPolicy(policy);
     return compareAndSwap<PutPolicy>(this.#store, KEY, async (entry) => {
-      if (entry !== undefined && parse(entry.value).document === document) return { done: { before: "same" } };
+      const replaced = entry === undefined ? undefined : parse(entry.value);
+      if (replaced?.document === document) return { done: { before: "same" } };
       const since = await this.#store.now();
       const eventId = newEventId(since, randomBytes(16));
-      const kept: KeptPolicy = { document, since, eventId, retryAt: since + REPORT_MS };
-      const before = entry === undefined ? "none" : "other";
+      const earlier = replaced === undefined ? [] : unannounced(replaced);
+      const kept: KeptPolicy = { document, since, eventId, earlier, retryAt: since + REPORT_MS };
+      const before = replaced === undefined ? "none" : "other";
       return { value: JSON.stringify(kept), result: { before, event: announcement({ ...kept, eventId }) } };
     });
   }
@@ -56,12 +68,12 @@ export class PolicyKeeper {
   async overdue(): Promise<Report | undefined> {
     return compareAndSwap<Report | undefined>(this.#store, KEY, async (entry) => {
       const kept = parse(entry?.value);
-      const { eventId } = kept;
-      if (eventId === null) return { done: undefined };
+      const [first] = unannounced(kept);
+      if (first === undefined) return { done: undefined };
       const now = await this.#store.now();
       if (now < kept.retryAt) return { done: undefined };
-      const claimed = { ...kept, eventId, retryAt: now + REPORT_MS };
-      return { value: JSON.stringify(claimed), result: announcement(claimed) };
+      const claimed: KeptPolicy = { ...kept, retryAt: now + REPORT_MS };
+      return { value: JSON.stringify(claimed), result: announcement(first) };
     });
   }
 
@@ -69,8 +81,18 @@ export class PolicyKeeper {
   async announced(eventId: string): Promise<void> {
     await compareAndSwap(this.#store, KEY, async (entry) => {
       const kept = parse(entry?.value);
-      if (kept.eventId !== eventId) return { done: undefined };
-      return { value: JSON.stringify({ ...kept, eventId: null }), result: undefined };
+      const { earlier = [] } = kept;
+      const left = earlier.filter((each) => each.eventId !== eventId);
+      if (kept.eventId !== eventId && left.length === earlier.length) return { done: undefined };
+      // Where others wait, the next is told at the next sweep.
+      const retryAt = left.length === 0 ? kept.retryAt : await this.#store.now();
+      const told: KeptPolicy = {
+        ...kept,
+        earlier: left,
+        eventId: kept.eventId === eventId ? null : kept.eventId,
+        retryAt,
+      };
+      return { value: JSON.stringify(told), result: undefined };
     });
   }
 
@@ -85,7 +107,13 @@ export class PolicyKeeper {
   }
 }
 
-function announcement({ eventId, document, since }: KeptPolicy & { readonly eventId: string }): Report {
+/** What the log may not have, the earliest first. */
+function unannounced({ earlier = [], document, since, eventId }: KeptPolicy): Announced[] {
+  const all = eventId === null ? earlier : [...earlier, { document, since, eventId }];
+  return all.slice(-EARLIER_MAX);
+}
+
+function announcement({ eventId, document, since }: Announced): Report {
   const context = { hash: hashPolicy(document), document, since };
   return { id: eventId, time: since, type: "session.policy", outcome: "success", context };
 }

@@ -1,9 +1,9 @@
 /** Sessions over stores that are slow, stuck, wrong or overfull, and what many do at one moment. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { type SessionStore, createMemorySessionStore } from "@tallystick/sessions";
+import { type SessionStore, createMemorySessionStore, parsePolicyDocument } from "@tallystick/sessions";
 import { rejectionCode } from "../../../test/support/errors.ts";
-import { HOUR, T0, USUAL } from "./support/policies.ts";
+import { HOUR, MINUTE, T0, USUAL } from "./support/policies.ts";
 import { scene } from "./support/setup.ts";
 
 /** A store of which some of the methods do more. */
@@ -98,3 +98,24 @@ test.each([Number.NaN, Infinity, -1, "1769850000000"])(
     }
   },
 );
+
+test("S4 limits that were replaced before the log had them are announced all the same", async () => {
+  const { sessions, log, pass } = scene({ ...USUAL, idle: "30m" });
+  await sessions.limits();
+  await sessions.flush();
+  log.down = true;
+  for (const idle of ["20m", "10m", "5m"] as const) {
+    await sessions.setLimits({ ...USUAL, idle });
+    await sessions.flush();
+    pass(1000);
+  }
+  log.down = false;
+  for (let times = 0; times < 4; times += 1) {
+    pass(20_000);
+    await sessions.sweep();
+    await sessions.flush();
+  }
+  const announced = log.of("session.policy").map(({ context }) => context?.["document"]);
+  const idles = announced.map((document) => typeof document === "string" && parsePolicyDocument(document).idleMs);
+  expect(idles).toEqual([30 * MINUTE, 20 * MINUTE, 10 * MINUTE, 5 * MINUTE]);
+});
