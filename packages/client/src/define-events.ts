@@ -1,5 +1,12 @@
 /** An application's own types of events, with fields that are typed and checked. Nothing is registered anywhere. */
-import { type ContextValue, EVENT_TYPE_PATTERN, EventError, catalogueEntry, typeProblem } from "@tallystick/events";
+import {
+  type ContextValue,
+  EVENT_TYPE_PATTERN,
+  EventError,
+  assertOptionNames,
+  catalogueEntry,
+  typeProblem,
+} from "@tallystick/events";
 import type { Report } from "./report.ts";
 
 /** What zod, valibot, arktype and others have in common. standardschema.dev, version 1. */
@@ -67,6 +74,7 @@ export function defineEvents<const Definitions extends Readonly<Record<string, E
 ): DefinedEvents<Definitions> {
   const made = Object.entries(definitions).map(([type, definition]) => {
     assertOwnType(type);
+    assertDefinition(type, definition);
     return [type, Object.assign((report: AnyReport) => reportOf(type, definition, report), { type })] as const;
   });
   return Object.fromEntries(made) as unknown as DefinedEvents<Definitions>;
@@ -74,7 +82,9 @@ export function defineEvents<const Definitions extends Readonly<Record<string, E
 
 type AnyReport = Omit<Report, "type"> & { readonly target?: string; readonly fields?: unknown };
 
-function reportOf(type: string, definition: EventDefinition, { target, fields, ...report }: AnyReport): Report {
+function reportOf(type: string, definition: EventDefinition, given: AnyReport): Report {
+  assertPlaces(type, definition, given);
+  const { target, fields, ...report } = given;
   const targets = definition.target === undefined ? report.targets : targetsOf(type, definition.target, target);
   const context = definition.fields === undefined ? undefined : checkedFields(type, definition.fields, fields);
   return {
@@ -84,6 +94,21 @@ function reportOf(type: string, definition: EventDefinition, { target, fields, .
     ...(context === undefined ? {} : { context }),
     ...(definition.retention === undefined ? {} : { retention: definition.retention }),
   };
+}
+
+/** What the definition has no place for would be lost without a word. */
+function assertPlaces(type: string, definition: EventDefinition, given: AnyReport): void {
+  const stray =
+    definition.fields === undefined
+      ? { path: "fields", why: `${type} defines no fields`, value: given.fields }
+      : { path: "context", why: `${type} has its fields there`, value: given.context };
+  const strayTarget =
+    definition.target === undefined
+      ? { path: "target", why: `${type} defines none: list targets`, value: given.target }
+      : { path: "targets", why: `${type} has a target`, value: given.targets };
+  const defects = [stray, strayTarget].filter(({ value }) => value !== undefined);
+  if (defects.length === 0) return;
+  throw invalid(defects.map(({ path, why }) => ({ path, expected: `expected nothing, as ${why}`, got: "a value" })));
 }
 
 function targetsOf(type: string, targetType: string, id: string | undefined): Report["targets"] {
@@ -126,6 +151,13 @@ function invalid(defects: readonly FieldDefect[]): EventError {
   const told = defects.map((defect) => ({ ...defect, message: defect.expected }));
   const text = told.map(({ path, message }) => `${path}: ${message}`).join("; ");
   return new EventError("event-invalid", text, { details: { defects: told } });
+}
+
+function assertDefinition(type: string, definition: EventDefinition): void {
+  assertOptionNames(type, definition, { target: true, fields: true, retention: true });
+  const { fields } = definition;
+  if (fields === undefined || typeof (fields as Partial<FieldsSchema>)["~standard"]?.validate === "function") return;
+  throw new TypeError(`${type}.fields: expected a schema, of zod or any other Standard Schema, got ${typeof fields}`);
 }
 
 function assertOwnType(type: string): void {

@@ -46,7 +46,7 @@ test("the types ask for what the definition asks for", () => {
   expectTypeOf<Refund["target"]>().toEqualTypeOf<string>();
   expectTypeOf<Refund>().not.toHaveProperty("targets");
   // @ts-expect-error -- no fields are defined
-  events["invoice.viewed"]({ actor, fields: { cents: 1 } });
+  expect(() => events["invoice.viewed"]({ actor, fields: { cents: 1 } })).toThrow("invoice.viewed defines no fields");
 });
 
 test("refuses fields that are not as defined, with their paths, before anything is recorded", async () => {
@@ -84,4 +84,28 @@ test("says where a schema is not of an object, or takes its time", () => {
   });
   expect(() => odd["a.text"]({ fields: "x" })).toThrow("expected the schema of an object");
   expect(() => odd["a.later"]({ fields: {} })).toThrow("expected a schema that validates at once");
+});
+
+test.each([
+  [{ tagret: "invoice" }, "a.thing.tagret: no option has this name: did you mean target?"],
+  [{ fields: { cents: 1 } }, "a.thing.fields: expected a schema, of zod or any other Standard Schema, got object"],
+  ["invoice", "a.thing: expected an object with target, fields, retention, got string"],
+])("refuses the definition %j", (definition, words) => {
+  const define = (): unknown => defineEvents({ "a.thing": definition as object });
+  expect(define).toThrow(TypeError);
+  expect(define).toThrow(words);
+});
+
+test("refuses what a definition has no place for, as it would be lost", () => {
+  const plain = defineEvents({ "a.thing": {} });
+  expect(() => plain["a.thing"]({ fields: { cents: 1 } } as object)).toThrow(
+    "fields: expected nothing, as a.thing defines no fields",
+  );
+  expect(() => plain["a.thing"]({ target: "i_7" } as object)).toThrow(
+    "target: expected nothing, as a.thing defines none",
+  );
+  const refund = { target: "i_7", fields: { cents: 1 } };
+  const create = events["invoice.refund"];
+  expect(() => create({ ...refund, context: { why: "x" } } as never)).toThrow("context: expected nothing");
+  expect(() => create({ ...refund, targets: [] } as never)).toThrow("targets: expected nothing");
 });
