@@ -198,7 +198,8 @@ function approves(
 ): boolean {
   const { previous, previousIndex } = context;
   if (type !== "log.rules" || context["digest"] !== digest) return false;
-  return previous === (before?.digest ?? null) && previousIndex === before?.index;
+  // Entries of older versions of this program have no index.
+  return previous === (before?.digest ?? null) && (previousIndex === undefined || previousIndex === before?.index);
 }
 
 /** @throws {LogError} `log-corrupt` */
