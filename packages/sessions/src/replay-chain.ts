@@ -224,9 +224,10 @@ export class SessionChain {
     }
   }
 
-  #knowsPolicy({ event }: ChainEntry): boolean {
+  /** Not by the hash alone: limits may come into force a second time, and that be logged later than what was decided by them. */
+  #knowsPolicy({ event, at }: ChainEntry): boolean {
     const hash = textIn(event, "policy");
-    return hash === undefined || this.#context.policies.has(hash);
+    return hash === undefined || this.#context.policies.around(at).some((each) => each.hash === hash);
   }
 
   #take(entry: ChainEntry): void {

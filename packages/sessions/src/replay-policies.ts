@@ -30,10 +30,6 @@ export class ReplayPolicies {
     }
   }
 
-  has(hash: string): boolean {
-    return this.#policies.some((each) => each.hash === hash);
-  }
-
   /** The document of that hash, as it came into force last before `at`. */
   named(hash: string, at: number): PolicyInForce | undefined {
     return this.#policies.findLast((each) => each.hash === hash && each.since <= at);

@@ -226,6 +226,18 @@ describe("what takes long", () => {
 });
 
 describe("R4, limits laxer than those in force", () => {
+  test("is none where limits came into force a second time, and that was logged after what was decided by them", () => {
+    const strict = inForce({ ...USUAL, idle: "10m" }, T0 - 2 * HOUR);
+    const [first, again] = [
+      { ...POLICY, since: T0 - 3 * HOUR },
+      { ...POLICY, since: T0 - HOUR },
+    ];
+    const session = [start(), activity(1, 20 * MINUTE, 0), logout(2, 21 * MINUTE, 20 * MINUTE)];
+    expect(named([announce(first), announce(strict), ...session, announce(again)])).toEqual([]);
+    expect(named([announce(first), announce(strict), announce(again), ...session])).toEqual([]);
+    expect(named([announce(first), announce(strict), ...session])).toContain("R4 2");
+  });
+
   const tight = inForce({ ...USUAL, idle: "10m" }, T0 + HOUR);
   const alive = [20, 40, 58].map((minutes, at) => activity(at + 1, minutes * MINUTE, ([0, 20, 40][at] ?? 0) * MINUTE));
 
