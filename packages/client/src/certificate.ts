@@ -5,11 +5,14 @@
  */
 import type { Policy, TlogProof } from "@tallystick/core";
 import {
+  CERTIFICATE_LIMITS,
   CERTIFICATE_TYPE,
   type Certificate,
   EventError,
   type Evidence,
+  HOLD_CLASS,
   coversLeaf,
+  dayOf,
   parseCertificate,
 } from "@tallystick/events";
 import { ClientError } from "./error.ts";
@@ -18,7 +21,10 @@ import { type VerifiedReceipt, verifyReceipt } from "./receipt.ts";
 export interface ErasureInput {
   /** The receipt of the entry whose contents are gone. */
   readonly proof: string | Uint8Array | TlogProof;
-  /** Evidence of the certificate's entries: of `done`, and of `ordered` where that one alone has the entry's tag. */
+  /**
+   * Evidence of the certificate's entries: of `done`, and of `ordered` where that one alone has the entry's tag; of what a
+   * hold kept longer also that of the hold's own.
+   */
   readonly certificates: readonly Evidence[];
   readonly policy: Policy;
   /** Ms since 1970: cosignatures from the future do not count. */
@@ -39,7 +45,9 @@ export interface VerifiedErasure {
   readonly covering: VerifiedCertificate;
   /** The one that says that the keys are destroyed; `undefined` where no such was given. */
   readonly done: VerifiedCertificate | undefined;
-  /** Some entries of this class were kept, for a hold or a duty: whether this one was, no certificate tells. */
+  /** Of a hold that certainly kept this entry, and was lifted: what it kept is destroyed too. */
+  readonly lifted: VerifiedCertificate | undefined;
+  /** Some entries of this class were kept, for a hold or a duty: whether this one is, none of these certificates tells. */
   readonly mayBeKept: boolean;
 }
 
@@ -60,11 +68,13 @@ export function verifyErasure({ proof, certificates, ...under }: ErasureInput): 
     refuse(`it is of log ${foreign.receipt.origin}, the entry of ${receipt.origin}`);
   }
   const coverings = verified.filter(({ certificate }) => coversLeaf(certificate, receipt.index, receipt.leaf));
+  const lifted = verified.find(({ certificate }) => endsHoldOn(certificate, receipt));
   const erasures = coverings.map((covering) => ({
     receipt,
     covering,
     done: verified.find(({ certificate }) => isEndOf(certificate, covering)),
-    mayBeKept: (covering.certificate.kept ?? []).some(([kept]) => kept === receipt.leaf.class),
+    lifted,
+    mayBeKept: lifted === undefined && keepsSomeOf(covering.certificate, receipt.leaf.class),
   }));
   const whole = erasures.find(({ done, mayBeKept }) => done !== undefined && !mayBeKept);
   const erasure = whole ?? erasures.find(({ done }) => done !== undefined) ?? erasures[0];
@@ -113,6 +123,24 @@ function isEndOf(end: Certificate, { certificate, receipt }: VerifiedCertificate
   if (end.keys.join() !== certificate.keys.join()) return false;
   // The parts of an order are entries next to each other.
   return certificate.state === "done" || end.ordered === receipt.index - (certificate.part ?? 1) + 1;
+}
+
+/** Whether some entries of the class were sealed anew before the keys went. */
+function keepsSomeOf({ kept = [] }: Certificate, retentionClass: string): boolean {
+  // Of more classes than it may name, the smallest stand together.
+  const isOpenEnded = kept.length === CERTIFICATE_LIMITS.keptMax;
+  return kept.some(([name]) => name === retentionClass || (isOpenEnded && name === "other"));
+}
+
+/**
+ * Whether it says that what a hold kept is destroyed, and this entry was among it. It tells the first and the last of them, and
+ * how many: of those between them it is certain only where there is no gap.
+ */
+function endsHoldOn(end: Certificate, { index, leaf }: VerifiedReceipt): boolean {
+  if (end.state !== "done" || !("classDay" in end.scope) || (end.kept ?? []).length > 0) return false;
+  const { class: name, day, first, last, count } = end.scope.classDay;
+  if (!HOLD_CLASS.test(name) || day !== dayOf(leaf.loggedAt)) return false;
+  return index === first || index === last || (first < index && index < last && count === last - first + 1);
 }
 
 function refuse(message: string, cause?: EventError): never {

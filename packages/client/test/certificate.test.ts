@@ -91,6 +91,53 @@ describe("verifyErasure", () => {
     expect(verify(0, [ordered, end])).toMatchObject({ mayBeKept: true, done: { receipt: { index: end } } });
   });
 
+  test("is content where the hold that kept the entry was lifted, and certainly kept it", async () => {
+    log.now = START + DAY_MS;
+    const held = { class: "hold-0123abcd", day: DAY, first: 0, last: 2, count: 2 };
+    const scope = { classDay: { class: "auth", day: DAY, first: 0, last: 2, count: 3 } };
+    const all = {
+      ...orderOf(log, scope, { request: requestOf(3), keys: ["0".repeat(64)] }),
+      kept: [["auth", 2] as const],
+    };
+    const end = await log.certify(doneOf(all, await log.certify(all)));
+    let key = 0;
+    async function lifted(classDay: typeof held, more: Partial<Certificate> = {}): Promise<readonly [number, number]> {
+      key += 1;
+      const keys = [String(key).repeat(64)];
+      const lift = { ...orderOf(log, { classDay }, { request: requestOf(3 + key), keys }), ...more };
+      const at = await log.certify(lift);
+      return [at, await log.certify(doneOf(lift, at))];
+    }
+    const [orderedOnly, both] = await lifted(held);
+    for (const index of [0, 2])
+      expect(verify(index, [end, both])).toMatchObject({
+        mayBeKept: false,
+        covering: { receipt: { index: end } },
+        lifted: { receipt: { index: both } },
+      });
+    // One of two between the first and the last, another day, an order alone, one that keeps some of it for another hold.
+    expect(verify(1, [end, both])).toMatchObject({ mayBeKept: true, lifted: undefined });
+    expect(verify(0, [end, orderedOnly])).toMatchObject({ mayBeKept: true });
+    const [, otherDay] = await lifted({ ...held, day: DAY + 1 });
+    expect(verify(0, [end, otherDay])).toMatchObject({ mayBeKept: true });
+    const [, keeping] = await lifted(held, { kept: [["auth", 1]] });
+    expect(verify(0, [end, keeping])).toMatchObject({ mayBeKept: true });
+    const [, whole] = await lifted({ ...held, count: 3 });
+    expect(verify(1, [end, whole])).toMatchObject({ mayBeKept: false });
+    // It covers nothing by itself.
+    expect(refusal(() => verify(0, [both]))).toContain("does not cover index 0");
+  });
+
+  test("does not say that an entry was not kept, where more classes were than a certificate names", async () => {
+    log.now = START + DAY_MS;
+    const names = Array.from({ length: 63 }, (_, at) => [`class${String(at)}`, 1] as const);
+    const tags = [log.chainOf(log.tagOf("bob"))];
+    const more = { request: requestOf(3), keys: ["0".repeat(64)] };
+    const all = { ...orderOf(log, { tags }, more), kept: [...names, ["other", 2] as const] };
+    const end = await log.certify(doneOf(all, await log.certify(all)));
+    expect(verify(1, [end])).toMatchObject({ mayBeKept: true });
+  });
+
   test("refuses a certificate that does not cover the entry: another person's, or one from before it", async () => {
     expect(refusal(() => verify(1, [done]))).toContain(`certificate: that of index ${done} does not cover index 1`);
     const late = await log.login("anna");

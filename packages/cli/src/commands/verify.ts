@@ -151,8 +151,8 @@ const WITHOUT_QUORUM =
   "  refused at step quorum: the log alone says so, without the witnesses that the policy asks for";
 
 function showErasure({ terminal }: Invocation, erasure: VerifiedErasure, policy: Policy): ExitCode {
-  const { receipt, covering, done } = erasure;
-  const receipts = [receipt, covering.receipt, ...(done === undefined ? [] : [done.receipt])];
+  const { receipt, covering, done, lifted } = erasure;
+  const receipts = [receipt, ...[covering, done, lifted].flatMap((each) => (each === undefined ? [] : [each.receipt]))];
   const isWitnessed = receipts.every(({ quorumMet, quorumNone }) => quorumMet && !quorumNone);
   const doubt = doubtOf(erasure);
   const verdict = doubt !== undefined ? "CANNOT TELL" : isWitnessed ? "ERASED" : "LOG-ONLY";
@@ -160,6 +160,10 @@ function showErasure({ terminal }: Invocation, erasure: VerifiedErasure, policy:
   terminal.line(bold(verdict), `  the contents of index ${receipt.index}, under the certificate of index ${of.index}`);
   for (const line of describeReceipt(receipt, policy)) terminal.line(line);
   for (const line of describeCertificate(certificate)) terminal.line(line);
+  if (lifted !== undefined)
+    terminal.line(
+      `  hold     what a legal hold kept of it is destroyed under the certificate of index ${lifted.receipt.index}`,
+    );
   for (const { index, quorumMet } of receipts) if (!quorumMet) terminal.line(`${WITHOUT_QUORUM} (index ${index})`);
   if (doubt !== undefined) terminal.line(`  unknown  ${doubt}`);
   terminal.line("  not shown: that nobody kept a copy, or a receipt with its opening");
@@ -167,7 +171,14 @@ function showErasure({ terminal }: Invocation, erasure: VerifiedErasure, policy:
   terminal.value({
     verdict: doubt === undefined ? verdict : "UNKNOWN",
     ...valueOf(receipt),
-    certificate: { index: of.index, covering: covering.receipt.index, request, ground, state },
+    certificate: {
+      index: of.index,
+      covering: covering.receipt.index,
+      ...(lifted === undefined ? {} : { lifted: lifted.receipt.index }),
+      request,
+      ground,
+      state,
+    },
   });
   return verdict === "ERASED" ? EXIT.ok : EXIT.unknown;
 }
@@ -177,7 +188,7 @@ function doubtOf({ done, mayBeKept, receipt }: VerifiedErasure): string | undefi
   if (done === undefined)
     return "it was ordered; give the evidence of the entry that says it is done as one more --certificate";
   if (!mayBeKept) return undefined;
-  return `some entries of class ${receipt.leaf.class} were kept, for a hold or a duty; the log tells whether this one was`;
+  return `some entries of class ${receipt.leaf.class} were kept, for a hold or a duty: the log tells whether this one was; where a hold that kept it was lifted, give the evidence of the certificate that says so as one more --certificate`;
 }
 
 function valueOf(receipt: VerifiedReceipt): object {
