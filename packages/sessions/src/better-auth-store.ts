@@ -7,7 +7,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import type { AuthContext, BetterAuthPlugin } from "better-auth";
 import { type DatabaseClock, databaseClock } from "./better-auth-clock.ts";
-import { unblocked } from "./sqlite-busy.ts";
+import { unblocked } from "./database-busy.ts";
 import { StoreClock } from "./store-clock.ts";
 import type { SessionStore, StoredEntry } from "./store.ts";
 

@@ -1,4 +1,5 @@
 /** Session states in PostgreSQL: for any number of machines. The server's clock counts. */
+import { unblocked } from "./database-busy.ts";
 import { StoreClock } from "./store-clock.ts";
 import type { SessionStore, StoredEntry } from "./store.ts";
 
@@ -17,6 +18,9 @@ const TRIES_MAX = 5;
 
 const NOW = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
+/** To make what is there already needs the right to make it: PostgreSQL looks at that first. */
+const THERE = `SELECT count(to_regclass(name)) = 4 AS there FROM unnest(ARRAY['tallystick_session_entry',
+  'tallystick_session_deadline', 'tallystick_session_version', 'tallystick_session_store']) AS name`;
 const SCHEMA: readonly string[] = [
   `CREATE TABLE IF NOT EXISTS tallystick_session_entry (
     key text PRIMARY KEY, value text NOT NULL, version bigint NOT NULL, deadline bigint)`,
@@ -24,8 +28,8 @@ const SCHEMA: readonly string[] = [
     WHERE deadline IS NOT NULL`,
   "CREATE SEQUENCE IF NOT EXISTS tallystick_session_version",
   "CREATE TABLE IF NOT EXISTS tallystick_session_store (one int PRIMARY KEY CHECK (one = 1), mark bigint NOT NULL)",
-  "INSERT INTO tallystick_session_store VALUES (1, 0) ON CONFLICT DO NOTHING",
 ];
+const FIRST_MARK = "INSERT INTO tallystick_session_store VALUES (1, 0) ON CONFLICT DO NOTHING";
 
 /** Whoever else writes the mark now does it for all. */
 const MARK = `UPDATE tallystick_session_store SET mark = $1::bigint WHERE one IN
@@ -37,12 +41,15 @@ const UPDATE = `UPDATE tallystick_session_entry SET value = $2, version = nextva
 const DELETE = "DELETE FROM tallystick_session_entry WHERE key = $1 AND version = $2 RETURNING 1";
 
 /**
- * Opens the store over a client that the application opened, and closes; makes its tables where there are none.
+ * Opens the store over a client that the application opened, and closes; makes its tables where there are none. Where they
+ * are, a role that may read and write them is enough.
  *
  * Text with a NUL character is refused by PostgreSQL, and is in nothing that sessions put there.
  */
 export async function openPostgresSessionStore(client: PostgresQueries): Promise<SessionStore> {
-  for (const statement of SCHEMA) await made(client, statement);
+  const { rows } = await client.query(THERE);
+  if ((rows[0] as Row | undefined)?.["there"] !== true) for (const statement of SCHEMA) await made(client, statement);
+  await unblocked(async () => client.query(FIRST_MARK));
   return new PostgresSessionStore(client);
 }
 
@@ -94,7 +101,7 @@ class PostgresSessionStore implements SessionStore {
 
   async #query(text: string, values: unknown[] = []): Promise<readonly Row[]> {
     if (this.#closed) throw new Error("this store is closed");
-    return (await this.#client.query(text, values)).rows as readonly Row[];
+    return (await unblocked(async () => this.#client.query(text, values))).rows as readonly Row[];
   }
 }
 

@@ -1,6 +1,6 @@
 /** Session states in one SQLite file, by Node's own SQLite: for one process or several on one machine. */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { unblocked } from "./sqlite-busy.ts";
+import { unblocked } from "./database-busy.ts";
 import { StoreClock } from "./store-clock.ts";
 import type { SessionStore, StoredEntry } from "./store.ts";
 

@@ -1,14 +1,12 @@
-/** Every store does what the contract says, each against the real thing. */
+/** Every store does what the contract says, each against the real thing; PostgreSQL in postgres.test.ts. */
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { PGlite } from "@electric-sql/pglite";
 import { createClient } from "@redis/client";
 import { Level } from "level";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createMemorySessionStore } from "@tallystick/sessions";
 import { openLevelSessionStore } from "@tallystick/sessions/level";
-import { openPostgresSessionStore } from "@tallystick/sessions/postgres";
 import { type RedisCommands, createRedisSessionStore } from "@tallystick/sessions/redis";
 import { openSqliteSessionStore } from "@tallystick/sessions/sqlite";
 import { type OpenStore, sessionStoreContract } from "@tallystick/sessions/store-contract";
@@ -109,59 +107,6 @@ describe("level", () => {
       "x",
       ["a"],
     ]);
-  });
-});
-
-describe("postgres", () => {
-  let database: PGlite;
-  // It takes seconds to begin: one for all, emptied.
-  beforeAll(async () => {
-    database = await PGlite.create();
-  });
-  afterAll(async () => database.close());
-
-  contract(async () => {
-    await database.exec("DROP TABLE IF EXISTS tallystick_session_entry, tallystick_session_store");
-    return async () => openPostgresSessionStore(database);
-  });
-
-  test("S19 an answer that comes late does not put the clock ahead of the server's", async () => {
-    const late: (() => void)[] = [];
-    let delays = false;
-    const store = await openPostgresSessionStore({
-      async query(text, values) {
-        const held = delays ? Promise.withResolvers<void>() : undefined;
-        delays = false;
-        const answer = await database.query(text, values);
-        if (held !== undefined) late.push(held.resolve);
-        await held?.promise;
-        return answer;
-      },
-    });
-    for (let round = 0; round < 10; round += 1) {
-      delays = true;
-      const first = store.now();
-      await database.query("SELECT pg_sleep(0.02)");
-      const second = await store.now();
-      late.pop()?.();
-      expect(await first).toBe(second);
-    }
-    const time = await store.now();
-    const { rows } = await database.query<{ now: number }>(
-      "SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now",
-    );
-    expect(time).toBeLessThanOrEqual(Number(rows[0]?.now));
-  });
-
-  test("S19 goes on from its mark where the server's clock was set back", async () => {
-    const ahead = Date.now() + 3_600_000;
-    const store = await openPostgresSessionStore(database);
-    await database.query("UPDATE tallystick_session_store SET mark = $1", [ahead]);
-    const first = await store.now();
-    expect(first).toBe(ahead);
-    const startMs = performance.now();
-    while (performance.now() - startMs < 20) await store.get("a");
-    expect(await store.now()).toBeGreaterThan(first);
   });
 });
 
