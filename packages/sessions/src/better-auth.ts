@@ -13,6 +13,7 @@ import { deleteSessionCookie } from "better-auth/cookies";
 import { type AuthCall, eventsOfCall, factorsOfCall } from "./better-auth-events.ts";
 import { type Lockout, type LockoutOptions, createLockout } from "./better-auth-lockout.ts";
 import { type BetterAuthSessionStore, SESSION_STORE_SCHEMA } from "./better-auth-store.ts";
+import { sessionById } from "./credential.ts";
 import { SessionError } from "./error.ts";
 import { activityOf, assertSessions } from "./http.ts";
 import { type RequestFacts, isEncrypted, sourceOf } from "./request-facts.ts";
@@ -170,7 +171,7 @@ class Plugin {
     const by = call?.context.session?.user.id;
     const isLogout = call?.path === "/sign-out";
     await this.#sessions.end(
-      { id },
+      sessionById(id),
       isLogout || by === undefined
         ? { reason: isLogout ? "logout" : "revoked" }
         : { reason: "revoked", by: { type: "user", id: by } },
@@ -198,7 +199,7 @@ class Plugin {
     const { facts, source } = this.#requestOf(call);
     const token = shownToken(facts, this.#settings.cookie, this.#isEncrypted(facts))?.token;
     // Only whoever shows the token gets the one that takes its place.
-    const credential = token !== undefined && parseToken(token)?.id === id ? token : { id };
+    const credential = token !== undefined && parseToken(token)?.id === id ? token : sessionById(id);
     const checked = await unlessDown(async () => this.#sessions?.reauth(credential, { factors, success, source }));
     if (checked?.token !== undefined) this.#giveToken(call, checked.token);
   }
@@ -210,7 +211,7 @@ class Plugin {
     const { facts, source } = this.#requestOf(call);
     const activity = activityOf(facts, IN_BACKGROUND.has(call.path) ? false : undefined);
     const { id, token } = session.session;
-    const checked = await unlessDown(async () => this.#sessions?.check({ id }, { activity, source }));
+    const checked = await unlessDown(async () => this.#sessions?.check(sessionById(id), { activity, source }));
     if (checked?.kind === "ok") return true;
     await this.#remove(call, token);
     return false;

@@ -1,6 +1,7 @@
 /** Sessions that provably ended: limits, the decision, stores, and the manager that enforces and reports. */
 import "./tally-sessions.ts";
 
+export { type Credential, type SessionById, sessionById } from "./credential.ts";
 export * from "./decide.ts";
 export { type Duration, parseDuration } from "./duration.ts";
 export type { SessionEntry, SessionEntryType } from "./entry.ts";

@@ -4,6 +4,7 @@
  * All of a manager's are looked after together, every two seconds while there are any, so that each is closed within five
  * of the deadline, or of whatever else ended the session. To look is no use of the session: of that nothing is reported.
  */
+import { sessionById } from "./credential.ts";
 import type { SessionInfo, Sessions } from "./sessions.ts";
 
 const LOOK_INTERVAL_MS = 2000;
@@ -81,7 +82,7 @@ export class LiveConnections {
     const late = new Promise<CloseReason>((resolve) => {
       timer = setTimeout(resolve, ANSWER_MS, "session-state-unavailable");
     });
-    const asked = this.#sessions.look({ id }).then(
+    const asked = this.#sessions.look(sessionById(id)).then(
       ({ kind }): CloseReason | undefined => (kind === "ok" ? undefined : "session-expired"),
       (): CloseReason => "session-state-unavailable",
     );

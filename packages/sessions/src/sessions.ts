@@ -3,6 +3,7 @@ import { createHmac, hash, randomBytes } from "node:crypto";
 import type { Report } from "@tallystick/client";
 import { type Target, assertOptionNames, newEventId, parseEvent } from "@tallystick/events";
 import { type Change, compareAndSwap, compareAndSwapWith } from "./compare-and-swap.ts";
+import { type Credential, parseCredential } from "./credential.ts";
 import {
   type Alive,
   type Decision,
@@ -38,7 +39,7 @@ import {
 import { sessionEvent } from "./session-event.ts";
 import { type SessionState, deadlineOf } from "./state.ts";
 import type { SessionStore } from "./store.ts";
-import { type NewToken, createSessionId, createToken, isSessionId, parseToken } from "./token.ts";
+import { type NewToken, createSessionId, createToken, isSessionId } from "./token.ts";
 import { type PlaceState, RESERVATION_MS, UserSessions } from "./user-sessions.ts";
 
 /** What reports events: a `Tallystick`. */
@@ -61,9 +62,6 @@ export interface SessionsOptions extends SessionPolicyOptions {
   /** Told of what goes wrong in the background; by default a process warning. */
   readonly onError?: ((error: Error) => void) | undefined;
 }
-
-/** Whose session: the token that came with a request, or the id, by a caller who has made sure himself. */
-export type Credential = string | { readonly id: string };
 
 export interface StartOptions {
   /** The user's stable id. */
@@ -222,15 +220,6 @@ const OPTIONS: Readonly<Record<keyof SessionsOptions, true>> = {
   keepEnded: true,
   onError: true,
 };
-
-/** Whoever has no token asks for nothing: that there is none is for the caller to say. */
-function assertCredential(credential: unknown): void {
-  if (typeof credential === "string") return;
-  if (typeof (credential as { readonly id?: unknown } | null | undefined)?.id === "string") return;
-  throw new TypeError(
-    `credential: expected a token or { id }, got ${credential === null ? "null" : typeof credential}`,
-  );
-}
 
 function assertUser(user: unknown): void {
   if (typeof user === "string") return;
@@ -533,9 +522,8 @@ class Manager implements Sessions {
     { source, rotates = false }: { source: Source | undefined; rotates?: boolean },
     wishOf: (inForce: PolicyInForce) => Wish,
   ): Promise<Checked> {
-    assertCredential(credential);
+    const shown = parseCredential(credential);
     await this.#prepare();
-    const shown = typeof credential === "string" ? parseToken(credential) : { id: credential.id, hash: undefined };
     if (shown === undefined) return { kind: "unknown" };
     const next = rotates && shown.hash !== undefined ? createToken(shown.id) : undefined;
     const outcome = await this.#change(shown.id, wishOf, { source, token: shown.hash, next });

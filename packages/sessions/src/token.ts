@@ -20,8 +20,9 @@ export function createSessionId(): string {
   return randomBytes(16).toString("base64url");
 }
 
-export function isSessionId(id: string): boolean {
-  return ID.test(id);
+/** A text only: what a request brought may be a list, which a pattern takes for its one element. */
+export function isSessionId(id: unknown): boolean {
+  return typeof id === "string" && ID.test(id);
 }
 
 /** A token with 256 random bits. */

@@ -1,6 +1,6 @@
 /** What sessions promise, through real HTTP: each case with Hono, Express and Fastify. */
 import { describe, expect, test } from "vitest";
-import { createMemorySessionStore, createSessions } from "@tallystick/sessions";
+import { createMemorySessionStore, createSessions, sessionById } from "@tallystick/sessions";
 import { HOUR, MINUTE } from "./support/policies.ts";
 import { FRAMEWORKS } from "./support/web-app.ts";
 import { LIMITS, refusalOf, remainingOf, webScene } from "./support/web-scene.ts";
@@ -354,7 +354,7 @@ describe.each(Object.keys(FRAMEWORKS))("%s", (framework) => {
       Promise.all(browsers.map(async (browser) => (await browser.get("/app/hello")).status));
     const ids = (await scene.sessions.list("u1")).map(({ id }) => id);
     expect(await status()).toEqual([200, 200, 200, 200]);
-    await scene.sessions.end({ id: ids[1] ?? "" }, { reason: "revoked", by: { type: "user", id: "admin" } });
+    await scene.sessions.end(sessionById(ids[1] ?? ""), { reason: "revoked", by: { type: "user", id: "admin" } });
     expect(await status()).toEqual([200, 401, 200, 200]);
     expect(await scene.sessions.endAll("u1", { except: ids[0] ?? "" })).toBe(2);
     expect(await status()).toEqual([200, 401, 401, 401]);

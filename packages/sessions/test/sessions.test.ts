@@ -10,6 +10,7 @@ import {
   createMemorySessionStore,
   createSessions,
   parsePolicyDocument,
+  sessionById,
 } from "@tallystick/sessions";
 import type { KeptSession } from "../src/kept-session.ts";
 import { rejectionCode } from "../../../test/support/errors.ts";
@@ -104,7 +105,47 @@ describe("start", () => {
     const { sessions } = scene();
     await sessions.start({ ...USER, id: "their-own-id" });
     expect(await rejectionCode(sessions.start({ ...USER, id: "their-own-id" }))).toBe("RangeError");
-    expect(left(await sessions.check({ id: "their-own-id" }))).toBe(1800);
+    expect(left(await sessions.check(sessionById("their-own-id")))).toBe(1800);
+  });
+
+  test("what a request brings as JSON opens no session without its token", async () => {
+    const { sessions, log } = scene();
+    const { session } = await sessions.start({ ...USER, id: "their-own-id" });
+    await sessions.flush();
+    const before = log.types();
+    const byId = sessionById(session.id);
+    const bodies: unknown[] = [
+      JSON.parse(`{"id":"${session.id}"}`),
+      JSON.parse(`["${session.id}"]`),
+      JSON.parse(`{"#id":"${session.id}","id":"${session.id}"}`),
+      structuredClone(byId),
+      Object.create(byId),
+      Object.assign(Object.create(Object.getPrototypeOf(byId) as object) as object, { id: session.id }),
+    ];
+    for (const body of bodies) {
+      const credential = body as string;
+      const asked = [
+        sessions.check(credential),
+        sessions.look(credential),
+        sessions.extend(credential),
+        sessions.reauth(credential, { factors: [] }),
+        sessions.confirmWarning(credential),
+        sessions.end(credential),
+      ];
+      for (const each of asked) await expect(each).rejects.toThrow(TypeError);
+    }
+    await sessions.flush();
+    expect(log.types()).toEqual(before);
+    expect(left(await sessions.check(byId))).toBe(1800);
+  });
+
+  test("an id that no session can have is unknown, and what is no text is no id", async () => {
+    const { sessions } = scene();
+    for (const id of ["", "1", "a b c d e f", "../policy", "a".repeat(200)]) {
+      expect(await sessions.check(sessionById(id))).toEqual({ kind: "unknown" });
+    }
+    expect(() => sessionById({ id: "their-own-id" } as never)).toThrow("id: expected the id of a session, got object");
+    await expect(sessions.start({ ...USER, id: ["their-own-id"] as never })).rejects.toThrow("id: expected 8 to 128");
   });
 
   test.each(["", "x", "a.b", `${"a".repeat(22)}.${"b".repeat(43)}`, "'; --", "a".repeat(10_000)])(
@@ -331,7 +372,7 @@ test("S11 timeout, logout, revocation and activity at once leave one end", async
     const verdicts = await Promise.all([
       other.sweep(),
       sessions.end(token),
-      other.end({ id: session.id }, { reason: "revoked", by: { type: "user", id: "admin" } }),
+      other.end(sessionById(session.id), { reason: "revoked", by: { type: "user", id: "admin" } }),
       sessions.check(token),
       other.extend(token),
       other.endAll("u1"),
@@ -382,7 +423,7 @@ test("S13 one, the others or all are revoked, at the next check in every instanc
   const stranger = await sessions.start({ user: "u2" });
   const tokens = [a.token, b.token, c.token, stranger.token];
   const other = another();
-  await sessions.end({ id: b.session.id }, { reason: "revoked", by: { type: "user", id: "u1" } });
+  await sessions.end(sessionById(b.session.id), { reason: "revoked", by: { type: "user", id: "u1" } });
   expect(await kinds(other, tokens)).toEqual(["ok", "ended", "ok", "ok"]);
   expect((await other.list("u1")).map(({ id }) => id)).toEqual([a.session.id, c.session.id]);
   expect(await sessions.endAll("u1", { except: a.session.id })).toBe(1);
@@ -402,9 +443,9 @@ describe("look", () => {
     const { sessions, log, pass } = scene();
     const { token, session } = await sessions.start(USER);
     pass(29 * MINUTE);
-    expect([left(await sessions.look(token)), left(await sessions.look({ id: session.id }))]).toEqual([60, 60]);
+    expect([left(await sessions.look(token)), left(await sessions.look(sessionById(session.id)))]).toEqual([60, 60]);
     pass(MINUTE);
-    expect([left(await sessions.look(token)), left(await sessions.look({ id: session.id }))]).toEqual([
+    expect([left(await sessions.look(token)), left(await sessions.look(sessionById(session.id)))]).toEqual([
       "expired",
       "expired",
     ]);
@@ -567,7 +608,7 @@ describe("S20 outage", () => {
     await sessions.flush();
     log.down = false;
     pass(21_000);
-    await sessions.end({ id: session.id });
+    await sessions.end(sessionById(session.id));
     await sessions.flush();
     pass(21_000);
     await sessions.sweep();

@@ -35,10 +35,14 @@ describe("a call", () => {
     [
       "check",
       (sessions) => sessions.check(undefined as never),
-      "credential: expected a token or { id }, got undefined",
+      "credential: expected a token or sessionById(id), got undefined",
     ],
-    ["extend", (sessions) => sessions.extend(null as never), "credential: expected a token or { id }, got null"],
-    ["look", (sessions) => sessions.look({} as never), "credential: expected a token or { id }, got object"],
+    [
+      "extend",
+      (sessions) => sessions.extend(null as never),
+      "credential: expected a token or sessionById(id), got null",
+    ],
+    ["look", (sessions) => sessions.look({} as never), "credential: expected a token or sessionById(id), got object"],
     ["start", (sessions) => sessions.start(undefined as never), "user: expected the user's id, got undefined"],
     ["start", (sessions) => sessions.start({ usr: "u1" } as never), "user: expected the user's id, got undefined"],
     [
