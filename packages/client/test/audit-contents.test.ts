@@ -380,6 +380,21 @@ describe("the audit names", () => {
     expect(codes(await audit())).toEqual([`certificate-malformed ${ordered}`, "contents-destroyed 0"]);
   });
 
+  test("a day of the log's own entries, whatever certificate names it: who read what is there for ever", async () => {
+    const read = await log.say({ type: "log.read", actor: { type: "credential", id: "auditor-1" } });
+    log.now = START + DAY_MS;
+    const classDay = { class: "log", day: DAY, first: read, last: read, count: 1 };
+    const order = orderOf(log, { classDay }, { ground: "retention" });
+    const ordered = await log.certify(order);
+    log.erase([read], ordered);
+    await log.certify(doneOf(order, ordered));
+    for (const named of [{ certificate: ordered }, undefined]) {
+      log.gone.set(read, named);
+      for (const ownEntriesOnly of [false, true])
+        expect(codes(await audit({ ownEntriesOnly }))).toEqual([`contents-destroyed ${read}`]);
+    }
+  });
+
   test("a certificate that is filed under another class than the log's own", async () => {
     const tag = log.chainOf(log.tagOf("anna"));
     const ordered = await log.certify(orderOf(log, { tags: [tag] }), { retention: "short" });

@@ -10,6 +10,7 @@ import {
   type Certificate,
   type CertificateScope,
   type CertifiedClassDay,
+  isForEver,
   parseCertificate,
   personTag,
 } from "./certificate.ts";
@@ -53,6 +54,7 @@ export class Certificates {
 
   /** Index of a certificate that covers all of a class and a day, this leaf's. */
   coveringDay(leaf: Pick<Leaf, "class" | "loggedAt">): number | undefined {
+    if (isForEver(leaf)) return undefined;
     return this.#classDays.get(classDayKey({ class: leaf.class, day: dayOf(leaf.loggedAt) }));
   }
 

@@ -128,9 +128,11 @@ export function parseCertificate(event: Pick<TallyEvent, "type" | "context">): C
 
 /**
  * Whether a certificate covers the leaf at `index`: of its class and day, or of its person's tag and below `before`. The
- * person's tag is the subject's, else the actor's: the event is sealed under that person's key.
+ * person's tag is the subject's, else the actor's: the event is sealed under that person's key. None covers what the log
+ * says of itself.
  */
 export function coversLeaf({ scope, before }: Certificate, index: number, leaf: Leaf): boolean {
+  if (isForEver(leaf)) return false;
   if ("classDay" in scope) return scope.classDay.class === leaf.class && scope.classDay.day === dayOf(leaf.loggedAt);
   const wanted = personTag(leaf);
   if (wanted === undefined || index >= before) return false;
@@ -143,7 +145,12 @@ export function coversLeaf({ scope, before }: Certificate, index: number, leaf: 
  * nobody's to erase: else whoever read could have the record of it destroyed.
  */
 export function personTag(leaf: Pick<Leaf, "class" | "subject" | "actor">): Uint8Array | undefined {
-  return leaf.class === "log" ? undefined : (leaf.subject ?? leaf.actor)?.tag;
+  return isForEver(leaf) ? undefined : (leaf.subject ?? leaf.actor)?.tag;
+}
+
+/** Of the class that no rules let end: it says who read, erased and held what, and by which rules. */
+export function isForEver(leaf: Pick<Leaf, "class">): boolean {
+  return leaf.class === "log";
 }
 
 const FIELDS = [

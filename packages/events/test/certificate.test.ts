@@ -211,8 +211,10 @@ describe("coversLeaf", () => {
     expect(coversLeaf(ofPerson, 7, leafOf({}))).toBe(false);
   });
 
-  test("what the log says of itself is covered by no person's certificate: the record of reads stays", () => {
+  test("what the log says of itself is covered by no certificate, a person's or a day's: the record of reads stays", () => {
     expect(coversLeaf(ofPerson, 7, leafOf({ class: "log", actor: chain(TAG) }))).toBe(false);
+    const ofLog = { ...ofDay, scope: { classDay: { class: "log", day: DAY, first: 7, last: 7, count: 1 } } };
+    expect(coversLeaf(ofLog, 7, leafOf({ class: "log" }))).toBe(false);
   });
 });
 
