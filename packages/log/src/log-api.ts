@@ -230,8 +230,32 @@ export interface DeniedRead {
   readonly reader: string;
   /** What it asked for. */
   readonly kind: "event" | "tail" | "export";
-  readonly index?: number;
+  /** Of the entries, where some were named. */
+  readonly indexes?: readonly number[];
 }
+
+export interface OpeningsInput {
+  /** The first index. */
+  readonly from: number;
+  /** How many entries at most; 256 by default, and never more. */
+  readonly limit?: number;
+  readonly reader: string;
+  readonly purpose?: string;
+  readonly filter?: ReadFilter;
+}
+
+/** Why the contents of one entry cannot be had. */
+export type UnreadCode = "erased" | "key-lost" | "log-corrupt";
+
+/** The contents of one of many entries, or why they are not given. */
+export type ReadOpening =
+  | { readonly index: number; readonly opening: Uint8Array }
+  | {
+      readonly index: number;
+      readonly code: UnreadCode | "forbidden";
+      /** Of `erased`: index of the `log.erasure` entry. */
+      readonly certificate?: number;
+    };
 
 /**
  * A log. All methods may be called at any time, side by side.
@@ -302,6 +326,14 @@ export interface Log {
     readonly purpose?: string;
     readonly filter?: ReadFilter;
   }): Promise<ReadEvent>;
+  /**
+   * The openings of entries that stand behind each other, from `from` on: at least one, and fewer than were asked for at
+   * the log's end and where they reach 1 MiB. That they were read is one entry, durably, before they are given.
+   *
+   * @throws {LogError} `index-unknown`; `forbidden`: the filter admits nothing of all that; and where nothing can be
+   *   appended, why
+   */
+  readOpenings(input: OpeningsInput): Promise<readonly ReadOpening[]>;
   /**
    * Records a read that was denied elsewhere: at most one entry for each reader and minute, with a count. Never throws.
    */

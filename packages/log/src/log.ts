@@ -43,10 +43,13 @@ import type {
   LogCounters,
   LogOptions,
   LogStatus,
+  OpeningsInput,
   PublishedCheckpoint,
   ReadEvent,
   ReadFilter,
+  ReadOpening,
   Reason,
+  SenderKeyRule,
   TailItem,
   TailOptions,
 } from "./log-api.ts";
@@ -54,6 +57,7 @@ import { findLostKeys, restoredEntries } from "./lost-keys.ts";
 import { News } from "./news.ts";
 import { type ResolvedOptions, assertOptions, resolveOptions } from "./options.ts";
 import { ruleOf } from "./rules/rules.ts";
+import { Openings, unreadCode } from "./openings.ts";
 import { Published } from "./published.ts";
 import { Publisher } from "./publisher.ts";
 import { LogReader } from "./reader.ts";
@@ -136,8 +140,11 @@ class OpenLog implements Log {
   readonly #publisher: Publisher;
   readonly #reader: LogReader;
   readonly #reads: Reads;
+  readonly #openings: Openings;
   readonly #tails: Tails;
   readonly #knownKeys: KnownKeys;
+  /** Whose signed batches are taken from any writer: as the configuration says, and the rules in force. */
+  readonly #senderKeys: () => readonly SenderKeyRule[];
   /** Of commits and of published heads. */
   readonly #news = new News();
   readonly #closing = new AbortController();
@@ -151,7 +158,7 @@ class OpenLog implements Log {
   #thinning: Promise<void> = Promise.resolve();
 
   constructor(parts: Parts) {
-    const { options, policy, secrets, heads, state } = parts;
+    const { options, policy, secrets, heads, state, approved } = parts;
     const { origin, policyText, storage, keys, now } = options;
     this.#options = options;
     this.#policy = policy;
@@ -169,6 +176,7 @@ class OpenLog implements Log {
     });
     this.#formerKey = formerKey(state.own.publicKey, ed25519PublicKey(keys.senderSeed));
     this.#warnOfKeys(heads.signed.head);
+    this.#senderKeys = () => [...options.senderKeys, ...approved.senderKeys];
     this.#published = new Published(policy.quorum === "none" ? "published" : "witnessed", heads.published.head);
     this.#sequencer = this.#makeSequencer(parts);
     this.#publisher = new Publisher({
@@ -188,6 +196,7 @@ class OpenLog implements Log {
     const size = (): number => this.size();
     this.#reader = new LogReader({ storage, secrets, policy, published: this.#published, size, now });
     this.#reads = new Reads({ report: async (event) => this.#sequencer.report(event) });
+    this.#openings = new Openings({ reader: this.#reader, reads: this.#reads, size });
     this.#tails = new Tails({
       reader: this.#reader,
       reads: this.#reads,
@@ -204,6 +213,7 @@ class OpenLog implements Log {
       reader: this.#reader,
       clock: this.#clock,
       awaited: policy.quorum === "none" ? "published" : "witnessed",
+      reportSenderKeys: async () => this.#reportSenderKeys(),
       signal: this.#closing.signal,
     });
     const { keysMissing } = parts;
@@ -227,7 +237,7 @@ class OpenLog implements Log {
   }
 
   #makeSequencer({ state, chainEnds, approved }: Parts): Sequencer {
-    const { storage, random, origin, keys, senderKeys, pinFirstSenderKey, logger, ...limits } = this.#options;
+    const { storage, random, origin, keys, pinFirstSenderKey, logger, ...limits } = this.#options;
     const { senderSeed } = keys;
     const publicKey = ed25519PublicKey(senderSeed);
     // Another sender key begins another stream: the numbers of one are signed by one key.
@@ -242,7 +252,7 @@ class OpenLog implements Log {
         random,
         origin,
         senderSeed,
-        senderKeys: () => [...senderKeys, ...approved.senderKeys],
+        senderKeys: this.#senderKeys,
         ledger: new Ledger({
           storage,
           atLeastDays: (retentionClass) => ruleOf(approved.rules, retentionClass).atLeastDays,
@@ -344,15 +354,24 @@ class OpenLog implements Log {
   }
 
   async #reportOwnKeys(): Promise<void> {
-    const { keys, senderKeys } = this.#options;
-    const signers = keys.signers.map(({ vkey, keyId }) => ({ id: formatKeyId(keyId), facts: { vkey } }));
-    await this.reportKeys("checkpoint", signers);
-    const senders = senderKeys.map(({ publicKey, from, to }) => {
-      const id = encodeHex(publicKey);
-      const validity = { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
-      return { id: `${id}:${from ?? 0}`, facts: { publicKey: id, ...validity } };
-    });
-    await this.reportKeys("sender", senders);
+    const { signers } = this.#options.keys;
+    const own = signers.map(({ vkey, keyId }) => ({ id: formatKeyId(keyId), facts: { vkey } }));
+    await this.reportKeys("checkpoint", own);
+    await this.#reportSenderKeys();
+  }
+
+  /** Those of the configuration, and those of the rules in force. */
+  async #reportSenderKeys(): Promise<void> {
+    const known = new Map<string, KnownKey & { readonly to: number }>();
+    for (const { publicKey, from = 0, to = Infinity } of this.#senderKeys()) {
+      const key = encodeHex(publicKey);
+      const id = `${key}:${from}`;
+      // Where both name it, it is taken for as long as either says.
+      const end = Math.max(to, known.get(id)?.to ?? 0);
+      const validity = { ...(from === 0 ? {} : { from }), ...(end === Infinity ? {} : { to: end }) };
+      known.set(id, { id, facts: { publicKey: key, ...validity }, to: end });
+    }
+    await this.reportKeys("sender", [...known.values()]);
   }
 
   async reportKeys(kind: KnownKeyKind, keys: readonly KnownKey[]): Promise<void> {
@@ -535,16 +554,23 @@ class OpenLog implements Log {
     const leaf = await this.#reader.leaf(index);
     const [opened] = await Promise.allSettled([this.#reader.open(index, leaf)]);
     if (filter !== undefined && !isAdmitted(filter, opened)) {
-      await this.recordDenied({ reader, kind: "event", index });
+      await this.recordDenied({ reader, kind: "event", indexes: [index] });
       throw new LogError("forbidden", "this is not among what the token's scope admits", { details: { index } });
     }
     // That somebody looked at who read what is no read of anybody's contents; to log it would make a log grow by its audits.
     const isRecord = opened.status === "fulfilled" && opened.value.event.type === "log.read";
-    if (!isRecord) await this.#reads.recordRead({ index, reader, purpose });
-    this.#counters.reads += 1;
+    const failed = opened.status === "fulfilled" ? {} : { codes: [unreadCode(opened.reason) ?? "unavailable"] };
+    if (!isRecord) await this.#reads.recordRead({ place: { indexes: [index] }, count: 1, reader, purpose, ...failed });
     if (opened.status === "rejected") throw opened.reason as Error;
+    this.#counters.reads += 1;
     const { opening, event } = opened.value;
     return { index, leaf, opening, event, state: this.stateOf(index) };
+  }
+
+  async readOpenings(input: OpeningsInput): Promise<readonly ReadOpening[]> {
+    const entries = await this.#openings.read(input);
+    this.#counters.reads += entries.filter((entry) => "opening" in entry).length;
+    return entries;
   }
 
   async recordDenied(denied: DeniedRead): Promise<void> {

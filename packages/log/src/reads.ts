@@ -24,6 +24,9 @@ export interface RecordedRead {
   readonly purpose: string | undefined;
 }
 
+/** Which entries: each of some, or all from one index on to before another. */
+export type ReadPlace = { readonly indexes: readonly number[] } | { readonly from: number; readonly to: number };
+
 /** What was denied to a reader since the last entry about it. */
 interface Denied {
   count: number;
@@ -42,9 +45,18 @@ export class Reads {
     this.#options = options;
   }
 
-  /** What is not recorded is not given: this throws where nothing can be appended. */
-  async recordRead({ index, ...who }: RecordedRead & { readonly index: number }): Promise<void> {
-    await this.#options.report(readEvent(who, { indexes: [index], count: 1 }));
+  /**
+   * What is not recorded is not given: this throws where nothing can be appended.
+   *
+   * @param read - `count`: of the entries that are given; or, where nothing is, of those that are not, and `codes` say why.
+   */
+  async recordRead(
+    read: RecordedRead & { readonly place: ReadPlace; readonly count: number; readonly codes?: readonly string[] },
+  ): Promise<void> {
+    const { place, count, codes = [], ...who } = read;
+    const context = "indexes" in place ? { indexes: [...place.indexes], count } : { ...place, count };
+    if (codes.length === 0) await this.#options.report(readEvent(who, context));
+    else await this.#options.report({ ...readEvent(who, { ...context, codes: [...codes] }), outcome: "failure" });
   }
 
   /** As {@link recordRead}, of whatever a tail gives within the next hour. `filter` names what it leaves out. */
@@ -61,12 +73,12 @@ export class Reads {
    *
    * Never throws: nothing was given. Dying within that minute loses the count of its later ones.
    */
-  async recordDenied({ reader, kind, index }: DeniedRead): Promise<void> {
+  async recordDenied({ reader, kind, indexes }: DeniedRead): Promise<void> {
     const waiting = this.#denied.get(reader)?.since;
     const denied = waiting ?? { count: 0, indexes: new Set(), kinds: new Set() };
-    denied.count += 1;
+    denied.count += indexes?.length ?? 1;
     denied.kinds.add(kind);
-    if (index !== undefined && denied.indexes.size < DENIED_INDEXES_MAX) denied.indexes.add(index);
+    for (const index of indexes ?? []) if (denied.indexes.size < DENIED_INDEXES_MAX) denied.indexes.add(index);
     if (waiting !== undefined) return;
     this.#wait(reader);
     await this.#reportDenied(reader, denied);

@@ -137,6 +137,36 @@ describe("the log's own keys", () => {
     ]);
     await after.appendEvents({ writer: "app", events: [login(1)] });
   });
+
+  test("sender keys of the rules are noted as those of the configuration are, once, also after a start", async () => {
+    const site = await createSite();
+    const [a, b] = [seed("a"), seed("b")];
+    const [aHex = "", bHex = ""] = [a, b].map((key) => Buffer.from(key).toString("hex"));
+    const rules = (...keys: readonly string[]): string =>
+      `version: 1\nclasses: {}\nother: { keep: 1y }\nsenderKeys: [${keys.join(", ")}]\n`;
+    const configured = { senderKeys: [{ publicKey: a, to: 1000 }] };
+    const log = await running(await site.open(configured));
+    const apply = async (text: string): Promise<unknown> => log.disposition.applyRules({ text, by: "officer-1" });
+    await apply(rules(`{ publicKey: ${aHex} }`, `{ publicKey: ${bHex}, from: 7 }`));
+    await apply(rules(`{ publicKey: ${bHex}, from: 7, to: 9 }`));
+    const expected = [
+      // Named by both, it is good for as long as either says.
+      { change: "replaced", key: "sender", publicKey: aHex },
+      { change: "added", key: "sender", publicKey: bHex, from: 7 },
+      { change: "replaced", key: "sender", publicKey: aHex, to: 1000 },
+      { change: "replaced", key: "sender", publicKey: bHex, from: 7, to: 9 },
+    ];
+    expect(await noted(site, log)).toEqual(expected);
+    await log.close();
+    const again = await running(await site.open(configured));
+    await again.disposition.applyRules({ text: rules(), by: "officer-1" });
+    expect(await noted(site, again)).toEqual([
+      ...expected,
+      { change: "retired", key: "sender", publicKey: bHex, from: 7, to: 9 },
+    ]);
+    await again.close();
+    await expectWhole(site);
+  });
 });
 
 /** The methods of a storage as properties, to replace some of them. */

@@ -65,6 +65,8 @@ export interface DispositionOptions {
   readonly finalOn: (now: number) => string;
   /** The rules as their file says now; `undefined` where there is none. */
   readonly proposedRules: () => Promise<string | undefined>;
+  /** Notes whose batches are taken under other rules. @throws {LogError} Where nothing can be appended. */
+  readonly reportSenderKeys: () => Promise<void>;
   readonly signal: AbortSignal;
   readonly logger: LogLogger;
 }
@@ -234,14 +236,17 @@ export class LogDisposition implements Disposition {
   }
 
   async #approve(input: Partial<Ordered> & { readonly text: string }): Promise<Acknowledgement> {
-    const { approved, sequencer } = this.#options;
-    return sequencer.alone(async (turn) => {
+    const { approved, sequencer, reportSenderKeys } = this.#options;
+    const answer = await sequencer.alone(async (turn) => {
       const approval = approved.approve(input);
-      const [answer] = await turn.reportAll([approval.event], ([index = 0]) => approval.rows(index));
-      if (answer === undefined) throw new LogError("log-stopped", "the rules could not be logged");
-      approval.took(answer.index);
-      return answer;
+      const [taken] = await turn.reportAll([approval.event], ([index = 0]) => approval.rows(index));
+      if (taken === undefined) throw new LogError("log-stopped", "the rules could not be logged");
+      approval.took(taken.index);
+      return taken;
     });
+    // The rules hold all the same; what could not be noted now, the next start notes.
+    await reportSenderKeys().catch((cause: unknown) => this.#warn(cause));
+    return answer;
   }
 
   async checkRules(text: string): Promise<boolean> {

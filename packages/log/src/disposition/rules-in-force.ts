@@ -1,9 +1,10 @@
 /** The rules that hold, and those that did: what was approved, as the log itself keeps it. docs/reference/rules.md */
 import { decodeHex, decodeUtf8, utf8 } from "@tallystick/core";
-import type { TallyEvent } from "@tallystick/events";
+import { type TallyEvent, decodeCbor } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey, parseIndexKey } from "@tallystick/storage";
 import type { OwnEvent } from "../candidate.ts";
 import { LogError } from "../error.ts";
+import { bytesOf, listOf, numberOf } from "../heads.ts";
 import type { SenderKeyRule } from "../log-api.ts";
 import { TABLE } from "../rows.ts";
 import { defaultRulesText } from "../rules/default-rules.ts";
@@ -23,6 +24,20 @@ export interface Approved {
 
 export function approvedRow({ index, text }: Approved): Row {
   return { table: TABLE.rules, key: indexKey(index), value: utf8(text) };
+}
+
+/** Where the text of the last version was, before that of each was kept. */
+const OLDER_KEY = "current";
+
+/**
+ * The row of an older version of this program: CBOR of the index and the text. `undefined`: it is none.
+ *
+ * @throws {LogError | EventError} It is damaged.
+ */
+export function olderRow(key: string, value: Uint8Array): Approved | undefined {
+  if (key !== OLDER_KEY) return undefined;
+  const [index, text] = listOf(decodeCbor(value), "rules");
+  return { index: numberOf(index, "rules index"), text: decodeUtf8(bytesOf(text, "rules text")) };
 }
 
 /** Rules that held from one `log.rules` entry to the next. */
@@ -75,6 +90,7 @@ export class ApprovedRules {
    * @throws {LogError} `rules-malformed`: what is proposed; `log-corrupt`: what was approved.
    */
   static async open(storage: LogStorage, proposed: string | undefined): Promise<ApprovedRules> {
+    await takeOver(storage);
     const versions: RulesVersion[] = [];
     let current = currentOf(proposed ?? defaultRulesText, undefined);
     for await (const { key, value } of storage.scanRows(TABLE.rules)) {
@@ -198,8 +214,23 @@ function approves(
 ): boolean {
   const { previous, previousIndex } = context;
   if (type !== "log.rules" || context["digest"] !== digest) return false;
-  // Entries of older versions of this program have no index.
+  // Entries of older versions of this program have no index, and of what was approved before them no text was kept.
+  if (previousIndex === undefined && before === undefined) return true;
   return previous === (before?.digest ?? null) && (previousIndex === undefined || previousIndex === before?.index);
+}
+
+/** Puts the row of an older version of this program where it belongs. @throws {LogError} `log-corrupt` */
+async function takeOver(storage: LogStorage): Promise<void> {
+  const value = await storage.getRow(TABLE.rules, OLDER_KEY);
+  if (value === undefined) return;
+  let older: Approved | undefined;
+  try {
+    older = olderRow(OLDER_KEY, value);
+  } catch (cause) {
+    throw noneOf(OLDER_KEY, cause);
+  }
+  if (older !== undefined)
+    await storage.putRows([approvedRow(older), { table: TABLE.rules, key: OLDER_KEY, value: null }]);
 }
 
 /** @throws {LogError} `log-corrupt` */
@@ -208,9 +239,14 @@ function storedText(key: string, value: Uint8Array): string {
     parseIndexKey(key);
     return decodeUtf8(value);
   } catch (cause) {
-    const text = `the row ${JSON.stringify(key)} of table rules is none: run fsck --repair`;
-    throw new LogError("log-corrupt", text, { cause });
+    throw noneOf(key, cause);
   }
+}
+
+function noneOf(key: string, cause: unknown): LogError {
+  return new LogError("log-corrupt", `the row ${JSON.stringify(key)} of table rules is none: run fsck --repair`, {
+    cause,
+  });
 }
 
 export function changedRules(index: number): LogError {

@@ -20,7 +20,7 @@ import {
   parseClassDayKey,
 } from "../disposition/ledger.ts";
 import { type DestructionRecord, type DoomedKey, decodeRecord, isPending, recordRow } from "../disposition/record.ts";
-import { approvedRow } from "../disposition/rules-in-force.ts";
+import { approvedRow, olderRow } from "../disposition/rules-in-force.ts";
 import { keptRow, parseKeptKey } from "../disposition/subjects.ts";
 import { type LogSecrets, classDayName } from "../keys.ts";
 import { lostRow } from "../lost-keys.ts";
@@ -101,7 +101,7 @@ export class DispositionRows {
     const altered = new Set<string>();
     for await (const { key, value } of reader.scan(TABLE.rules)) {
       const index = decoded(() => parseIndexKey(key));
-      const text = decoded(() => decodeUtf8(value));
+      const text = decoded(() => olderRow(key, value)?.text ?? decodeUtf8(value));
       if (text !== undefined) texts.push(text);
       if (index !== undefined && text !== undefined && this.#isUnread(index)) this.#noteRules(text, index);
       else if (index === undefined || !missing.has(key)) {

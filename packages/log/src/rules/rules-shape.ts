@@ -1,5 +1,5 @@
 /** What a file of rules looks like: the shape from which its parser and its JSON Schema come. */
-import { CLASS_PATTERN } from "@tallystick/events";
+import { CLASS_PATTERN, HOLD_CLASS } from "@tallystick/events";
 import { defaultClasses, defaultOther, logClassRule } from "./default-rules.ts";
 import type { Place } from "./defects.ts";
 import { days, daysOrForEver, formatDays } from "./duration.ts";
@@ -116,8 +116,14 @@ const logClass: Shape<ClassRule> = refined(
   ({ keep, ...more }) => ({ keepDays: keep, atLeastDays: 0, erase: "on-request", ...more }),
 );
 
+/** A retention class that events may be of: those of holds are the log's. */
+const CLASS_NAMES = {
+  pattern: `^(?!${HOLD_CLASS.source.slice(1)})${CLASS_PATTERN.source.slice(1)}`,
+  expected: "a retention class: 1 to 32 of a-z, 0-9 and -, and not hold- with 8 hex digits",
+};
+
 const classes: Shape<ReadonlyMap<string, ClassRule>> = named({
-  names: { pattern: CLASS_PATTERN.source, expected: "a retention class: 1 to 32 of a-z, 0-9 and -" },
+  names: CLASS_NAMES,
   value: classRule,
   special: { [LOG_CLASS]: logClass },
   max: CLASSES_MAX,

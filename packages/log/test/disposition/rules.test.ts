@@ -1,6 +1,6 @@
 /** Rules as the log itself keeps them, and what they promised: whoever can write to the disk changes nothing unnoticed. */
 import { describe, expect, onTestFinished, test } from "vitest";
-import { dayOf } from "@tallystick/events";
+import { dayOf, encodeCbor } from "@tallystick/events";
 import { type LogStorage, indexKey } from "@tallystick/storage";
 import { classDayKey, decodeClassDay, encodeClassDay } from "../../src/disposition/ledger.ts";
 import { Promises } from "../../src/disposition/promises.ts";
@@ -66,6 +66,30 @@ test("the rules of a file are the first entry behind the start of the log's stre
   const index = await until(() => log.status().state !== "starting").then(async () => append(log, 1));
   expect(log.disposition.rules().index).toBeLessThan(index);
   expect(await promiseOf(site.storage)).toBe(10);
+});
+
+test("the row of an older version of this program, which had the last text alone, is taken over; fsck finds its text", async () => {
+  const site = await createSite();
+  const log = await openAt(site, START_MS);
+  const { index = -1 } = log.disposition.rules();
+  await log.close();
+  const older = encodeCbor([index, new Uint8Array(Buffer.from(LONG))]);
+  const toOlder = async (): Promise<void> =>
+    site.storage.putRows([
+      { table: TABLE.rules, key: indexKey(index), value: null },
+      { table: TABLE.rules, key: "current", value: older },
+    ]);
+  const rows = [{ key: indexKey(index), value: new Uint8Array(Buffer.from(LONG)) }];
+  await toOlder();
+  const again = await openAt(site, START_MS, { proposedRules: async () => undefined });
+  expect(again.disposition.rules()).toMatchObject({ index, text: LONG });
+  await again.close();
+  expect(await rulesRows(site.storage)).toEqual(rows);
+  await toOlder();
+  expect(await codesOf(site)).toEqual(["rules-row-mismatch", "rules-row-mismatch"]);
+  await repair(site);
+  expect(await rulesRows(site.storage)).toEqual(rows);
+  await expectWhole(site);
 });
 
 test("every version that was approved is kept, under the index of its entry, and found by its digest", async () => {

@@ -164,7 +164,7 @@ twoPersons: [rules, rule]
       'line 1, column 10: version: expected 1; got the number "2"',
       "line 2, column 1: clases: is no key here: did you mean classes?",
       'line 4, column 28: classes.auth.erase: expected on-request, at-expiry; got "never"',
-      "line 5, column 3: classes.Auth: expected a retention class: 1 to 32 of a-z, 0-9 and - as key",
+      "line 5, column 3: classes.Auth: expected a retention class: 1 to 32 of a-z, 0-9 and -, and not hold- with 8 hex digits as key",
       'line 6, column 16: classes.log.keep: expected for-ever alone; got "1y"',
       "line 7, column 6: classes.a: expected keep, which is missing",
       "line 7, column 8: classes.a.kep: is no key here: did you mean keep?",
@@ -180,6 +180,13 @@ twoPersons: [rules, rule]
       'rules.yaml: line 1, column 10: version: expected 1; got the number "2" (and 13 more)',
     );
     expect(refusalOf(text)).toMatchObject({ code: "rules-malformed", details: { line: 1, column: 10 } });
+  });
+
+  test("refuses the class of a hold, which is the log's own, and takes what only begins like it", () => {
+    const text = "version: 1\nclasses:\n  hold-0123abcd: { keep: 1y }\n  hold-0123abcde: { keep: 1y }\n";
+    expect(defectsOf(text)).toEqual([
+      "line 3, column 3: classes.hold-0123abcd: expected a retention class: 1 to 32 of a-z, 0-9 and -, and not hold- with 8 hex digits as key",
+    ]);
   });
 
   test("names a key by what others call it", () => {
