@@ -1,6 +1,7 @@
 /** An event that may become a leaf: validated, encoded, committed to; everything but its place. */
 import { ed25519PublicKey, ed25519Sign, encodeHex } from "@tallystick/core";
 import {
+  HOLD_CLASS,
   EventError,
   type Opening,
   type TallyEvent,
@@ -24,7 +25,6 @@ import {
   verifyBatch,
   writerStreamId,
 } from "@tallystick/events";
-import { isHoldClass } from "./disposition/holds.ts";
 import { LogError } from "./error.ts";
 import { idKey, keySender, writerSender } from "./rows.ts";
 import { LOG_CLASS } from "./rules/rules.ts";
@@ -121,7 +121,7 @@ export function unsignedCandidate(
 /** In the log's own class contents would stay for ever, in a hold's until that one is lifted, whatever the rules say. */
 function refuseClass(event: TallyEvent, entry?: number): void {
   const name = retentionClass(event);
-  if (name !== LOG_CLASS && !isHoldClass(name)) return;
+  if (name !== LOG_CLASS && !HOLD_CLASS.test(name)) return;
   const where = entry === undefined ? "" : `entry ${entry}: `;
   throw new LogError("event-refused", `${where}class ${name} is for what the log itself keeps: give it another`, {
     details: { type: event.type, ...(entry === undefined ? {} : { entry }) },

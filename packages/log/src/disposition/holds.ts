@@ -19,14 +19,10 @@ export interface HoldRecord extends Omit<Hold, "ofPerson"> {
   readonly person?: string;
 }
 
-/** The class under whose keys entries are sealed anew that only this hold keeps. */
+/** The class under whose keys entries are sealed anew that only this hold keeps: a `HOLD_CLASS`. */
 export function holdClass({ id }: Pick<HoldRecord, "id">): string {
   // The random part of an id: its start is its time, which many have in common.
   return `${HOLD_CLASS_PREFIX}${id.slice(-8)}`;
-}
-
-export function isHoldClass(retentionClass: string): boolean {
-  return /^hold-[0-9a-f]{8}$/.test(retentionClass);
 }
 
 export function holdRow(record: HoldRecord): Row {

@@ -1,11 +1,10 @@
 /** For how long contents were promised to be kept, by the rules under which they were logged. */
-import { decodeLeaf, dayOf } from "@tallystick/events";
+import { HOLD_CLASS, decodeLeaf, dayOf } from "@tallystick/events";
 import { type LogStorage, indexKey } from "@tallystick/storage";
 import { firstSince } from "../lost-keys.ts";
 import { TABLE } from "../rows.ts";
 import { ruleOf } from "../rules/rules.ts";
 import { DAY_MS } from "./day.ts";
-import { isHoldClass } from "./holds.ts";
 import type { ApprovedRules } from "./rules-in-force.ts";
 
 /** Entries that are read in one go. */
@@ -40,7 +39,7 @@ export class Promises {
   async beyond({ class: retentionClass, day, atLeastDays }: PromisedClassDay): Promise<number | undefined> {
     const { storage, approved, size } = this.#options;
     // What a hold keeps was promised nothing.
-    if (isHoldClass(retentionClass)) return undefined;
+    if (HOLD_CLASS.test(retentionClass)) return undefined;
     const end = size();
     const held = approved.versions
       .map(({ index, rules }, at, all) => {

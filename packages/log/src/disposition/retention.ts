@@ -1,5 +1,5 @@
 /** Retention: the keys of class-days whose time is over are destroyed, and their sealed events removed from the disk. */
-import { decodeLeaf, decodeSealed, newEventId } from "@tallystick/events";
+import { HOLD_CLASS, decodeLeaf, decodeSealed, newEventId } from "@tallystick/events";
 import { type LogStorage, indexKey } from "@tallystick/storage";
 import type { LogClock } from "../clock.ts";
 import { LogError } from "../error.ts";
@@ -11,7 +11,7 @@ import { TABLE } from "../rows.ts";
 import type { Sequencer } from "../sequencer.ts";
 import type { ClassDay, ClassDayScope, RetentionRun } from "./api.ts";
 import type { ClassDayOrder, Destructions } from "./destructions.ts";
-import { type HeldEntry, type HoldRecord, type Holds, holdClass, isHoldClass } from "./holds.ts";
+import { type HeldEntry, type HoldRecord, type Holds, holdClass } from "./holds.ts";
 import { type ClassDayRow, classDayKey, decodeClassDay, encodeClassDay, parseClassDayKey } from "./ledger.ts";
 import type { Promises } from "./promises.ts";
 import { type DestructionRecord, pendingRecords, recordRows } from "./record.ts";
@@ -72,7 +72,7 @@ export class Retention {
   async *classDays(): AsyncGenerator<ClassDay> {
     const { holds } = this.#options;
     for await (const { scope, row, dueAt } of this.#entries()) {
-      const held = isHoldClass(scope.class) || holds.ofClassDay(scope.class, scope.day).length > 0;
+      const held = HOLD_CLASS.test(scope.class) || holds.ofClassDay(scope.class, scope.day).length > 0;
       yield { ...scope, atLeastDays: row.atLeastDays, dueAt, held };
     }
   }
@@ -86,7 +86,7 @@ export class Retention {
       const row = decodeClassDay(value);
       const due = classDayDueAt(rules(), { class: retentionClass, day, atLeastDays: row.atLeastDays });
       // What a hold keeps has no time of its own.
-      const dueAt = isHoldClass(retentionClass) ? undefined : due;
+      const dueAt = HOLD_CLASS.test(retentionClass) ? undefined : due;
       const { first, last, count } = row;
       yield { scope: { class: retentionClass, day, first, last, count }, row, dueAt };
     }
@@ -186,7 +186,7 @@ export class Retention {
   /** Seals anew what holds keep of a class-day; gives how many entries, or that all of it stays as it is. */
   async #keep(scope: ClassDayScope): Promise<number | "all"> {
     const { holds } = this.#options;
-    const isOfHold = isHoldClass(scope.class);
+    const isOfHold = HOLD_CLASS.test(scope.class);
     const found = isOfHold ? holds.active : holds.ofClassDay(scope.class, scope.day);
     if (found.length === 0) return 0;
     if (!isOfHold && found.some((hold) => holds.coversAll(hold, scope.day))) return "all";

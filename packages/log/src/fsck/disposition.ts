@@ -7,10 +7,10 @@
  * since its key was lost, say.
  */
 import { TallystickError, decodeUtf8, encodeHex, equalBytes, utf8 } from "@tallystick/core";
-import { type Leaf, decodeLeaf, encodeCbor } from "@tallystick/events";
+import { HOLD_CLASS, type Leaf, decodeLeaf, encodeCbor } from "@tallystick/events";
 import { type Row, indexKey, parseIndexKey } from "@tallystick/storage";
 import { CLASS_DAY_PLACE, decodeErased } from "../disposition/erased.ts";
-import { type HoldRecord, decodeHold, holdClass, holdRow, isHoldClass } from "../disposition/holds.ts";
+import { type HoldRecord, decodeHold, holdClass, holdRow } from "../disposition/holds.ts";
 import {
   type ClassDayRow,
   classDayKey,
@@ -199,7 +199,7 @@ export class DispositionRows {
    */
   #wantedClassDay(retentionClass: string, extent: Extent, row: ClassDayRow | undefined): ClassDayRow | undefined {
     const { first, last, count } = extent;
-    if (isHoldClass(retentionClass)) {
+    if (HOLD_CLASS.test(retentionClass)) {
       // A crash may have come between the row and what it meant to seal: then it counts too many.
       const isWide = row !== undefined && row.first <= first && row.last >= last && row.count >= count;
       return isWide ? row : { first, last, count, atLeastDays: row?.atLeastDays ?? 0 };
@@ -544,7 +544,7 @@ function isAbout({ subject, actor }: Pick<Leaf, "subject" | "actor">, tag: strin
 }
 
 function isOfHold(key: string): boolean {
-  return isHoldClass(parseClassDayKey(key).class);
+  return HOLD_CLASS.test(parseClassDayKey(key).class);
 }
 
 const REFERENCE = /^[0-9a-f]{32}$/;
