@@ -15,6 +15,7 @@ import {
   HOLD_CLASS,
   type Leaf,
   type LeafAudit,
+  NO_DIGEST,
   type PromisedDays,
   RULES_TYPE,
   type TallyEvent,
@@ -99,6 +100,8 @@ export class ContentsAudit {
   /** Erased under a certificate that the log shows behind the audited head: nothing is proved of them yet. */
   withheldTotal = 0;
   readonly withheld: number[] = [];
+  /** Digests of rules under which something was logged that is destroyed, and that the log does not show. */
+  readonly rulesWithheld: string[] = [];
 
   constructor(options: ContentsAuditOptions) {
     this.#options = options;
@@ -212,8 +215,11 @@ export class ContentsAudit {
   async finish(now: number | undefined): Promise<void> {
     const { leaves, promisedBy } = this.#options;
     const promised = new Map<string, PromisedDays | undefined>();
-    for (const digest of promisedBy === undefined ? [] : this.certificates.rulesNeeded)
-      promised.set(digest, await promisedBy?.(digest));
+    for (const digest of promisedBy === undefined ? [] : this.certificates.rulesNeeded) {
+      const known = digest === NO_DIGEST ? undefined : await promisedBy?.(digest);
+      if (known === undefined) this.rulesWithheld.push(digest);
+      promised.set(digest, known);
+    }
     const times = { loggedAt: leaves.loggedAt, ...(now === undefined ? {} : { now }) };
     for (const found of this.certificates.finish(times, (digest) => promised.get(digest))) this.#options.add(found);
     for (const [index, foreseen] of this.#foreseen) this.#settle(index, foreseen);

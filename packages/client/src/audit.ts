@@ -80,8 +80,11 @@ export interface AuditedEntry {
   readonly event: TallyEvent | undefined;
 }
 
-/** `CONTENTS-WITHHELD`: some were erased under a certificate that the audited head does not cover yet: audit again. */
-export type AuditVerdict = "VERIFIED" | "LOG-ONLY" | "CONTENTS-WITHHELD" | "REFUTED";
+/**
+ * `CONTENTS-WITHHELD`: some were erased under a certificate that the audited head does not cover yet: audit again.
+ * `RULES-WITHHELD`: something is destroyed, and the log does not show what rules promised about it.
+ */
+export type AuditVerdict = "VERIFIED" | "LOG-ONLY" | "CONTENTS-WITHHELD" | "RULES-WITHHELD" | "REFUTED";
 
 /** A signed stream, and how it stands at the end of the log. */
 export interface AuditedStream extends StreamState {
@@ -120,6 +123,11 @@ export interface AuditReport {
   };
   /** The first thousand entries whose contents were withheld. */
   readonly withheld: readonly number[];
+  /**
+   * SHA-256, in hex, of rules under which something was logged that is destroyed, and that the log does not show: it may
+   * have been promised a longer time. `unknown` for those whose entry names none.
+   */
+  readonly rulesWithheld: readonly string[];
   /** How long ago the newest cosignature that counts was made; absent without `now`, or without a cosignature. */
   readonly headAgeMs?: number;
   readonly streams: ReadonlyMap<string, AuditedStream>;
@@ -157,6 +165,7 @@ export async function auditLog(options: AuditOptions): Promise<AuditReport> {
       ...audit.contentsCounts(),
     },
     withheld: audit.contents?.withheld ?? [],
+    rulesWithheld: audit.contents?.rulesWithheld ?? [],
     ...headAge(timely, options.now),
     streams: audit.streams(),
   };
@@ -165,7 +174,8 @@ export async function auditLog(options: AuditOptions): Promise<AuditReport> {
 function verdictOf({ findingsTotal, contents }: LogAudit, witnessed: boolean): AuditVerdict {
   if (findingsTotal > 0) return "REFUTED";
   if (!witnessed) return "LOG-ONLY";
-  return (contents?.withheldTotal ?? 0) > 0 ? "CONTENTS-WITHHELD" : "VERIFIED";
+  if ((contents?.withheldTotal ?? 0) > 0) return "CONTENTS-WITHHELD";
+  return (contents?.rulesWithheld ?? []).length > 0 ? "RULES-WITHHELD" : "VERIFIED";
 }
 
 function headAge(cosignatures: readonly VerifiedCosignature[], now: number | undefined): { headAgeMs?: number } {

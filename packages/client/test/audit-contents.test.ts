@@ -299,6 +299,33 @@ describe("the audit names", () => {
     expect(codes(await audit())).toEqual([]);
   });
 
+  test.each<[string, string, string]>([
+    ["that the log does not show", "ab".repeat(32), "ab".repeat(32)],
+    ["without a digest", "none of your business", "unknown"],
+  ])("whether what was destroyed was promised longer cannot be told of rules %s", async (_, digest, named) => {
+    await log.say({ type: "log.rules", context: { digest } });
+    const last = await log.report({
+      type: "session.activity",
+      actor: { type: "user", id: "bob" },
+      session: { id: "ab".repeat(32) },
+    });
+    const promisedBy = async (asked: string): Promise<undefined> => {
+      expect(asked).toBe(digest);
+      return undefined;
+    };
+    expect(await audit({ promisedBy })).toMatchObject({ verdict: "VERIFIED", rulesWithheld: [] });
+    log.now = (DAY + 5) * DAY_MS;
+    const scope = { classDay: { class: "session", day: DAY, first: 6, last, count: 3 } };
+    const order = orderOf(log, scope, { ground: "retention" });
+    const ordered = await log.certify(order);
+    log.erase([6, 7, last], ordered);
+    await log.certify(doneOf(order, ordered));
+    const rulesWithheld = [named];
+    for (const ownEntriesOnly of [false, true])
+      expect(await audit({ promisedBy, ownEntriesOnly })).toMatchObject({ verdict: "RULES-WITHHELD", rulesWithheld });
+    expect(await audit()).toMatchObject({ verdict: "VERIFIED", rulesWithheld: [] });
+  });
+
   test("what was logged before rules that promise it more is not promised it, nor what stands behind others", async () => {
     await log.say({ type: "log.rules", context: { digest: "ab".repeat(32) } });
     await log.say({ type: "log.rules", context: { digest: "cd".repeat(32) } });

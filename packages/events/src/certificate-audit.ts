@@ -77,6 +77,8 @@ export type PromisedDays = (retentionClass: string) => number;
 export const RULES_TYPE = "log.rules";
 
 const DIGEST = /^[0-9a-f]{64}$/;
+/** In place of the digest of rules whose entry names none: nobody can show them. */
+export const NO_DIGEST = "unknown";
 
 /** The entries of a class-day so far. */
 interface ClassDayEnd {
@@ -167,10 +169,13 @@ export class CertificateAudit {
   /** Takes the `log.rules` event of a leaf: the entries behind it are logged under these rules. */
   rules(leaf: Leaf, { context }: TallyEvent): void {
     const digest = context?.["digest"];
-    if (isOwn(leaf)) this.#rules = typeof digest === "string" && DIGEST.test(digest) ? digest : undefined;
+    if (isOwn(leaf)) this.#rules = typeof digest === "string" && DIGEST.test(digest) ? digest : NO_DIGEST;
   }
 
-  /** Digests of the rules under which entries were logged whose class-day is destroyed: what they promised has to be over. */
+  /**
+   * Digests of the rules under which entries were logged whose class-day is destroyed: what they promised has to be over.
+   * `unknown` for those whose entry names none.
+   */
   get rulesNeeded(): ReadonlySet<string> {
     const needed = new Set<string>();
     for (const { certificate } of this.#orders.values())

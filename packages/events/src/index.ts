@@ -30,6 +30,7 @@ export {
   CertificateAudit,
   Certificates,
   HOLD_CLASS,
+  NO_DIGEST,
   type PromisedDays,
   RULES_TYPE,
   type Shown,

@@ -80,9 +80,10 @@ export const auditCommand: Command = {
   },
   notes: [
     "The first word is VERIFIED, LOG-ONLY (no quorum of witnesses), CONTENTS-WITHHELD (--contents, and some were erased while",
-    "the audit ran: audit again), SESSIONS-UNJUDGED (--sessions, and there were more than it can follow) or REFUTED.",
+    "the audit ran: audit again), RULES-WITHHELD (the log does not show rules that may have promised a longer time to what is",
+    "destroyed), SESSIONS-UNJUDGED (--sessions, and there were more than it can follow) or REFUTED.",
     "An open stream may have been cut: compare its last sequence with its sender's.",
-    "Exit codes: 0 verified, 1 refuted, 2 cannot tell (unreadable, log-only, contents withheld), 3 wrong usage.",
+    "Exit codes: 0 verified, 1 refuted, 2 cannot tell (unreadable, log-only, contents or rules withheld), 3 wrong usage.",
   ],
   run: async (invocation) => {
     const [url, ...more] = invocation.words;
@@ -217,6 +218,10 @@ function show(invocation: Invocation, { report, policy, sessions }: Audited): Ex
   terminal.line(`  entries  ${counts.signed} signed in ${senders}, ${counts.unsigned} unsigned`);
   terminal.line(`  chains   ${plural(counts.tags, "tag")} (sessions, actors, subjects, tenants)`);
   terminal.line(`  contents ${describeContents(report, invocation)}`);
+  for (const digest of report.rulesWithheld)
+    terminal.line(
+      `  rules    of digest ${digest} are not shown: they may have promised a longer time to what is destroyed`,
+    );
   if (counts.erasuresOrdered > 0)
     terminal.line(`  erasures ${counts.erasuresOrdered} ordered, ${counts.erasuresDone} of them done`);
   terminal.line(`  head     ${describeCosigners(cosignatures, policy)}`);
