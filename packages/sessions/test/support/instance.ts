@@ -1,20 +1,31 @@
-/** Instances of an application, each a process of its own, over one SQLite file and one log. */
+/** Instances of an application, each a process of its own, over one store and one log. */
 import { type ChildProcess, fork } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Report } from "@tallystick/client";
 import type { Sessions, SessionsOptions } from "@tallystick/sessions";
 
+/** Where the one store is. */
+export type StorePlace =
+  | { readonly kind: "sqlite"; readonly path: string }
+  | { readonly kind: "postgres" | "better-auth"; readonly host: string; readonly database: string }
+  | { readonly kind: "redis"; readonly socket: string; readonly prefix: string };
+
 /** What an instance opens, and how wrong its own clock is. */
 export interface Place {
-  readonly database: string;
+  readonly store: StorePlace;
   readonly log: string;
   readonly limits: Partial<SessionsOptions>;
   readonly clockOffsetMs: number;
 }
 
-interface Methods extends Pick<Sessions, "start" | "check" | "extend" | "end" | "list" | "sweep" | "flush" | "close"> {
+interface Methods extends Pick<
+  Sessions,
+  "start" | "check" | "extend" | "end" | "endAll" | "list" | "sweep" | "flush" | "close"
+> {
   open(place: Place): Promise<void>;
+  /** The store's time. */
+  now(): Promise<number>;
 }
 type Method = keyof Methods;
 type Answers = { readonly [M in Method]: Awaited<ReturnType<Methods[M]>> };
@@ -60,14 +71,9 @@ export class Instance {
     return (await answer) as Answers[M];
   }
 
-  async open(folder: string, { limits, clockOffsetMs = 0 }: Partial<Place>): Promise<void> {
-    const place = {
-      database: join(folder, "sessions.sqlite"),
-      log: logOf(folder),
-      limits: limits ?? {},
-      clockOffsetMs,
-    };
-    await this.call("open", [place]);
+  /** @param folder - Where the log is. */
+  async open(folder: string, place: Omit<Place, "log">): Promise<void> {
+    await this.call("open", [{ ...place, log: logOf(folder) }]);
   }
 
   /** As a power cut of the process. */

@@ -1,8 +1,9 @@
 /** PostgreSQL for tests: a real server through node-postgres, or PGlite where there is none. */
 import type { PGlite } from "@electric-sql/pglite";
-import { Client, Pool, type PoolConfig } from "pg";
+import { Client, type Pool, type PoolConfig } from "pg";
 import { type PostgresServer, findPostgres } from "../../../../test/support/postgres-server.ts";
 import { removeFolder, temporaryFolder } from "../../../../test/support/processes.ts";
+import { poolTo } from "./postgres-pool.ts";
 
 const start = findPostgres();
 export const hasPostgres: boolean = start !== undefined;
@@ -36,17 +37,6 @@ export async function startTestServer(): Promise<TestServer> {
       await removeFolder(folder);
     },
   };
-}
-
-/**
- * As an application has to make it. Connections tell that the server is gone by an event too, which ends the process
- * where nobody listens: those that nobody uses tell the pool, those in use by better-auth nobody.
- */
-export function poolTo({ host, database, ...more }: PoolConfig): Pool {
-  const pool = new Pool({ host, database, user: "postgres", max: 4, ...more });
-  pool.on("error", () => undefined);
-  pool.on("connect", (client) => client.on("error", () => undefined));
-  return pool;
 }
 
 /** One database. */
