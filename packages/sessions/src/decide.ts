@@ -112,6 +112,7 @@ export type Verdict =
       readonly factors: readonly string[];
       readonly maxAgeSeconds: number;
       readonly remainingSeconds: number;
+      readonly warning: Warning | null;
       /** Coming under a class replaced the token even so. */
       readonly rotated: boolean;
     }
@@ -400,8 +401,8 @@ function denied(
     targets: [target],
     context: { maxAgeSeconds, authAt: step.state.authAt, ...(factors.length === 0 ? {} : { wanted: [...factors] }) },
   });
-  const remainingSeconds = seconds(deadlineOf(told.state) - at);
-  return { ...told, verdict: { kind: "reauth-required", factors, maxAgeSeconds, remainingSeconds, rotated } };
+  const { remainingSeconds, warning } = aliveVerdict(told.state, at);
+  return { ...told, verdict: { kind: "reauth-required", factors, maxAgeSeconds, remainingSeconds, warning, rotated } };
 }
 
 /** Whether a need is met, by authentications `before` a time where there is one: all of its factors count, or any. */

@@ -11,7 +11,14 @@ import {
   startOn,
 } from "./http-exchange.ts";
 import { type Refusal, refusalOfError } from "./http-problem.ts";
-import { type NodeRequest, closeWithSession, nodeFacts, setNodeHeaders, setUncached } from "./node-request.ts";
+import {
+  type NodeRequest,
+  closeWithSession,
+  nodeFacts,
+  setNodeHeaders,
+  setSessionHeaders,
+  setUncached,
+} from "./node-request.ts";
 import {
   type AuditLog,
   type AuditOptions,
@@ -139,12 +146,13 @@ async function guardOnce(
     next(error);
     return;
   }
+  const exchange = exchangeOf(request, response);
   if (!answer.served) {
-    sendRefusal(response, answer);
+    exchange.refuse(answer);
     return;
   }
   setUncached(response);
-  setNodeHeaders(response, answer.headers);
+  exchange.setHeaders(answer.headers);
   closeWithSession(sessions, answer.session, response);
   next();
 }
@@ -161,7 +169,7 @@ async function answerOnce(
     next(error);
     return;
   }
-  setNodeHeaders(response, [["content-type", "application/json"], ...answer.headers]);
+  setSessionHeaders(response, [["content-type", "application/json"], ...answer.headers]);
   response.statusCode = answer.status;
   response.end(answer.body === undefined ? undefined : JSON.stringify(answer.body));
 }
@@ -175,8 +183,11 @@ function sendRefusal(response: ServerResponse, { status, headers, problem }: Ref
 function exchangeOf(request: IncomingMessage, response: ServerResponse): RequestExchange {
   return {
     state: stateOf(request),
-    setHeaders: (headers) => setNodeHeaders(response, headers),
-    refuse: (refusal) => sendRefusal(response, refusal),
+    setHeaders: (headers) => setSessionHeaders(response, headers),
+    refuse: (refusal) => {
+      setSessionHeaders(response, []);
+      sendRefusal(response, refusal);
+    },
   };
 }
 

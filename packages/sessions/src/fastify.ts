@@ -1,6 +1,6 @@
 /** Sessions for Fastify 5: hooks for `onRequest`, a plugin for the browser part, an error handler. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type GuardOptions, assertGuard, assertSessions, guardRequest } from "./http.ts";
+import { type GuardOptions, STATUS_HEADERS, assertGuard, assertSessions, guardRequest } from "./http.ts";
 import { ENDPOINTS, type EndpointAnswer, type EndpointName, answerEndpoint } from "./http-endpoints.ts";
 import {
   type RequestExchange,
@@ -11,7 +11,7 @@ import {
   startOn,
 } from "./http-exchange.ts";
 import { type HttpHeaders, type Refusal, refusalOfError } from "./http-problem.ts";
-import { closeWithSession, nodeFacts, setNodeHeaders, setUncached } from "./node-request.ts";
+import { closeWithSession, nodeFacts, setSessionHeaders, setUncached } from "./node-request.ts";
 import {
   type AuditLog,
   type AuditOptions,
@@ -39,6 +39,7 @@ export interface FastifyReplyLike {
   readonly raw: ServerResponse;
   code(status: number): unknown;
   header(name: string, value: string): unknown;
+  removeHeader(name: string): unknown;
   hasHeader(name: string): boolean;
   send(payload?: unknown): unknown;
 }
@@ -76,11 +77,12 @@ export function audit(log: AuditLog, options: AuditOptions = {}): FastifyHook {
 export function guard(sessions: Sessions, options: GuardOptions = {}): FastifyHook {
   assertGuard(sessions, options);
   return async (request, reply) => {
-    const answer = await guardRequest(sessions, stateOf(request), options);
-    if (!answer.served) return sendRefusal(reply, answer);
+    const exchange = exchangeOf(request, reply);
+    const answer = await guardRequest(sessions, exchange.state, options);
+    if (!answer.served) return exchange.refuse(answer);
     if (!reply.hasHeader("cache-control")) reply.header("cache-control", "no-store");
     setUncached(reply.raw);
-    setHeaders(reply, answer.headers);
+    exchange.setHeaders(answer.headers);
     closeWithSession(sessions, answer.session, reply.raw);
     return undefined;
   };
@@ -96,6 +98,7 @@ export function sessionRoutes(sessions: Sessions): (app: FastifyLike) => Promise
         url: path,
         handler: async (request, reply) => {
           const answer = await answerEndpoint(sessions, stateOf(request), name as EndpointName);
+          setHeaders(reply, []);
           return sendJson(reply, { ...answer, headers: [["content-type", "application/json"], ...answer.headers] });
         },
       });
@@ -148,10 +151,11 @@ export function problems(error: unknown, _request: FastifyRequestLike, reply: Fa
   return sendRefusal(reply, refused);
 }
 
-/** Also on the raw answer, for streams that are written past Fastify. */
+/** In the place of what an answer before said. Also on the raw answer, for streams that are written past Fastify. */
 function setHeaders(reply: FastifyReplyLike, headers: HttpHeaders): void {
+  for (const name of STATUS_HEADERS) reply.removeHeader(name);
   for (const [name, value] of headers) reply.header(name, value);
-  setNodeHeaders(reply.raw, headers);
+  setSessionHeaders(reply.raw, headers);
 }
 
 function sendRefusal(reply: FastifyReplyLike, { status, headers, problem }: Refusal): FastifyReplyLike {
@@ -170,7 +174,10 @@ function exchangeOf(request: FastifyRequestLike, reply: FastifyReplyLike): Reque
   return {
     state: stateOf(request),
     setHeaders: (headers) => setHeaders(reply, headers),
-    refuse: (refusal) => sendRefusal(reply, refusal),
+    refuse: (refusal) => {
+      setHeaders(reply, []);
+      return sendRefusal(reply, refusal);
+    },
   };
 }
 

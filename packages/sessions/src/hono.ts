@@ -3,6 +3,7 @@ import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import {
   type GuardOptions,
+  STATUS_HEADERS,
   assertGuard,
   assertSessions,
   guardRequest,
@@ -106,7 +107,7 @@ export async function reauthSession(
 ): Promise<SessionInfo> {
   const answer = await reauthForRequest(sessions, stateOf(context), options);
   if (!answer.served) throw new HTTPException(answer.status, { res: refuse(answer) });
-  setHeaders(context, answer.headers);
+  setAnew(context, answer.headers);
   return answer.session;
 }
 
@@ -136,7 +137,7 @@ export function problems(error: Error, context: Context): Response {
 }
 
 function exchangeOf(context: Context): Answering {
-  return { state: stateOf(context), setHeaders: (headers) => setHeaders(context, headers) };
+  return { state: stateOf(context), setHeaders: (headers) => setAnew(context, headers) };
 }
 
 function stateOf(context: Context): RequestState {
@@ -170,6 +171,12 @@ function headersOf(headers: HttpHeaders): Headers {
 
 function setHeaders(context: Context, headers: HttpHeaders): void {
   for (const [name, value] of headers) context.header(name, value, { append: name === "set-cookie" });
+}
+
+/** In the place of what an answer before said. */
+function setAnew(context: Context, headers: HttpHeaders): void {
+  for (const name of STATUS_HEADERS) context.header(name, undefined);
+  setHeaders(context, headers);
 }
 
 function refuse({ status, headers, problem }: Refusal): Response {

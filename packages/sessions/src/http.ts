@@ -43,6 +43,8 @@ export const GUARD_OPTIONS: Readonly<Record<keyof GuardOptions, true>> = { class
 export const ACTIVITY_HEADER = "tallystick-activity";
 const REMAINING_HEADER = "tallystick-session-remaining";
 const WARNING_HEADER = "tallystick-session-warning";
+/** What each answer about the session says anew, or no more: a guard, or a handler, after another has the last word. */
+export const STATUS_HEADERS: readonly string[] = [REMAINING_HEADER, WARNING_HEADER];
 
 /** @throws {TypeError | RangeError} Said where the guard is made, not at the first request. */
 export function assertGuard(
@@ -110,7 +112,7 @@ export async function answered(state: RequestState, ask: () => Promise<Checked>)
   } catch (error) {
     const refused = refusalOfError(error);
     if (refused === undefined) throw error;
-    return { served: false, ...refused };
+    return latest(state, { served: false, ...refused });
   }
   const headers = [...rotationHeaders(state, checked), ...remainingHeaders(checked)];
   if (checked.kind !== "ok" || checked.session === undefined) {
@@ -129,9 +131,7 @@ export async function answered(state: RequestState, ask: () => Promise<Checked>)
 export function headersAfter(state: RequestState, answer: Extract<GuardAnswer, { served: true }>): HttpHeaders {
   const isLatest = state.latest === answer;
   const isCurrent = state.shown?.token === answer.token;
-  return answer.headers.filter(([name]) =>
-    name === REMAINING_HEADER || name === WARNING_HEADER ? isLatest : isCurrent,
-  );
+  return answer.headers.filter(([name]) => (STATUS_HEADERS.includes(name) ? isLatest : isCurrent));
 }
 
 /** Begins a session for whoever just signed in; the headers take the token to the browser. */
@@ -168,6 +168,8 @@ export async function endForRequest(sessions: Sessions, state: RequestState): Pr
   if (shown === undefined) return [];
   await sessions.end(shown.token, { source });
   state.session = undefined;
+  state.shown = undefined;
+  state.latest = undefined;
   return shown.carrier === "cookie" ? removalHeaders(state.cookie, state.encrypted) : [];
 }
 
@@ -210,8 +212,7 @@ function newTokenHeaders(state: RequestState, token: string): HttpHeaders {
 }
 
 function remainingHeaders(verdict: Verdict): HttpHeaders {
-  if (verdict.kind === "reauth-required") return [[REMAINING_HEADER, String(verdict.remainingSeconds)]];
-  if (verdict.kind !== "ok") return [];
+  if (verdict.kind !== "ok" && verdict.kind !== "reauth-required") return [];
   const { remainingSeconds, warning } = verdict;
   const remaining = [REMAINING_HEADER, String(remainingSeconds)] as const;
   if (warning === null) return [remaining];

@@ -1,5 +1,6 @@
 /** Requests and answers of node:http, which Express and Fastify stand on. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { STATUS_HEADERS } from "./http.ts";
 import type { HttpHeaders } from "./http-problem.ts";
 import { liveConnections } from "./live-connections.ts";
 import type { RequestFacts } from "./request-facts.ts";
@@ -31,6 +32,12 @@ export function setNodeHeaders(response: ServerResponse, headers: HttpHeaders): 
     if (name === "set-cookie") response.appendHeader(name, value);
     else response.setHeader(name, value);
   }
+}
+
+/** Sets what an answer says about the session, in the place of what one before it said. */
+export function setSessionHeaders(response: ServerResponse, headers: HttpHeaders): void {
+  for (const name of STATUS_HEADERS) response.removeHeader(name);
+  setNodeHeaders(response, headers);
 }
 
 /** What a session opens gets into no cache, where it would be shown after the end, unless the application says otherwise. */

@@ -8,6 +8,12 @@ import { LIMITS, refusalOf, remainingOf, webScene } from "./support/web-scene.ts
 const SECOND = 1000;
 const EXPIRED_IDLE = { status: 401, code: "session-expired", reason: "idle" };
 const LATER = { timeout: 20_000, interval: 50 };
+/** What an answer says of the session. */
+function statusHeaders({ status, headers }: Response): object {
+  const of = (name: string): string | null => headers.get(`tallystick-session-${name}`);
+  return { status, remaining: of("remaining"), warning: of("warning") };
+}
+
 const BACKGROUND = { "tallystick-activity": "background" };
 
 describe.each(Object.keys(FRAMEWORKS))("%s", (framework) => {
@@ -206,6 +212,37 @@ describe.each(Object.keys(FRAMEWORKS))("%s", (framework) => {
     });
     const outcomes = (await scene.reported("session.reauth")).map(({ outcome }) => outcome);
     expect(outcomes).toEqual(["failure", "success"]);
+  });
+
+  test("S5 S8 a step-up that is asked for close to the deadline warns of it, as any other answer does", async () => {
+    await using scene = await webScene(framework);
+    const browser = await scene.signedIn();
+    scene.at(9 * MINUTE + 30 * SECOND);
+    const refused = await browser.post("/app/step-up", undefined, BACKGROUND);
+    expect(statusHeaders(refused)).toEqual({ status: 401, remaining: "30", warning: "extend" });
+    scene.at(9 * MINUTE + 40 * SECOND);
+    await browser.get("/app/hello");
+    for (let after = 19; after < 59; after += 9) {
+      scene.at(after * MINUTE);
+      await browser.get("/app/hello");
+    }
+    scene.at(59 * MINUTE + 10 * SECOND);
+    const last = await browser.post("/app/step-up");
+    expect(statusHeaders(last)).toEqual({ status: 401, remaining: "50", warning: "sign-in" });
+  });
+
+  test("of two guards, and of a guard and a handler, the last says what remains: nothing where it is over", async () => {
+    await using scene = await webScene(framework);
+    const [over, leaving] = [await scene.signedIn(), await scene.signedIn()];
+    scene.at(4 * MINUTE);
+    const left = await leaving.get("/app/leave");
+    expect([left.status, await left.text()]).toEqual([200, "gone"]);
+    expect(statusHeaders(left)).toEqual({ status: 200, remaining: null, warning: null });
+    expect(await refusalOf(await leaving.get("/app/hello"))).toEqual({ status: 401, code: "session-required" });
+    scene.at(9 * MINUTE + 30 * SECOND);
+    const refused = await over.get("/app/high", BACKGROUND);
+    expect(statusHeaders(refused)).toEqual({ status: 401, remaining: null, warning: null });
+    expect(await refusalOf(refused)).toEqual(EXPIRED_IDLE);
   });
 
   test("S9 login, step-up and class change give a new token; the old one dies after 10 s; the session stays", async () => {

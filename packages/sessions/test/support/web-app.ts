@@ -70,6 +70,10 @@ async function startHono({ sessions, log, audit }: AppOptions): Promise<RunningA
     return c.json(onHono.sessionOf(c));
   });
   app.get("/app/high", onHono.guard(sessions, { class: "high" }), (c) => c.json(onHono.sessionOf(c)));
+  app.get("/app/leave", onHono.guard(sessions, { class: "high" }), async (c) => {
+    await onHono.endSession(c, { sessions });
+    return c.text("gone");
+  });
   app.post("/app/step-up", onHono.guard(sessions, STEP_UP), (c) => {
     ran.push("step-up");
     return c.text("done");
@@ -126,6 +130,10 @@ async function startExpress({ sessions, log, audit }: AppOptions): Promise<Runni
   });
   app.get("/app/high", onExpress.guard(sessions, { class: "high" }), (req, res) => {
     res.json(onExpress.sessionOf(req));
+  });
+  app.get("/app/leave", onExpress.guard(sessions, { class: "high" }), async (req, res) => {
+    await onExpress.endSession(req, res, { sessions });
+    res.send("gone");
   });
   app.post("/app/step-up", onExpress.guard(sessions, STEP_UP), (_req, res) => {
     ran.push("step-up");
@@ -187,6 +195,10 @@ async function startFastify({ sessions, log, audit }: AppOptions): Promise<Runni
       guarded.get("/high", { onRequest: onFastify.guard(sessions, { class: "high" }) }, async (request) =>
         onFastify.sessionOf(request),
       );
+      guarded.get("/leave", { onRequest: onFastify.guard(sessions, { class: "high" }) }, async (request, reply) => {
+        await onFastify.endSession(request, reply, { sessions });
+        return "gone";
+      });
       guarded.post("/step-up", { onRequest: onFastify.guard(sessions, STEP_UP) }, async () => {
         ran.push("step-up");
         return "done";
