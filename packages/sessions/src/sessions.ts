@@ -33,7 +33,7 @@ import {
   type PolicyInForce,
   type SessionPolicy,
   type SessionPolicyOptions,
-  hasClass,
+  assertClass,
   parsePolicyOptions,
 } from "./policy.ts";
 import { sessionEvent } from "./session-event.ts";
@@ -176,6 +176,13 @@ export interface Sessions extends AsyncDisposable {
   sweep(): Promise<Swept>;
   /** Other limits from now on, in all instances: tighter ones for all sessions, looser ones for new ones. */
   setLimits(options: SessionPolicyOptions): Promise<void>;
+  /**
+   * Refuses the name of a class that the limits do not know which this instance was given last: before any request asks for
+   * it. Guards do so where they are made.
+   *
+   * @throws {RangeError} It says which there are, or the one that was likely meant.
+   */
+  assertClass(name: string): void;
   /** The limits in force. */
   limits(): Promise<PolicyInForce>;
   /** Waits until what was decided so far is recorded. */
@@ -266,7 +273,8 @@ interface Outcome {
 class Manager implements Sessions {
   readonly #recorder: Recorder;
   readonly #options: SessionsOptions;
-  readonly #policy: SessionPolicy;
+  /** The document of the options; of `setLimits`, once that was called. */
+  #policy: SessionPolicy;
   readonly #keepEndedMs: number;
   readonly #store: SessionStore;
   readonly #policies: PolicyKeeper;
@@ -315,7 +323,7 @@ class Manager implements Sessions {
     const id = options.id ?? createSessionId();
     if (!isSessionId(id)) throw new TypeError(`id: expected 8 to 128 of A-Z a-z 0-9 _ -, got ${JSON.stringify(id)}`);
     const policy = await this.#inForce();
-    assertClass(policy, options.class);
+    if (options.class !== undefined) assertClass(policy.policy, options.class);
     const token = createToken(id);
     const input: StartInput = {
       type: "start",
@@ -354,7 +362,7 @@ class Manager implements Sessions {
         ? undefined
         : { maxAgeMs: parseDuration("reauth.maxAge", reauth.maxAge), factors: reauth.factors };
     return this.#ask(credential, { source, rotates: rotate && name !== undefined }, ({ policy }) => {
-      if (name !== undefined) assertClass({ policy }, name);
+      if (name !== undefined) assertClass(policy, name);
       const activity = options.activity ?? policy.activity === "requests";
       return { type: "request", activity, class: name, reauth: need, target };
     });
@@ -384,12 +392,14 @@ class Manager implements Sessions {
 
   async list(user: string): Promise<SessionInfo[]> {
     assertUser(user);
-    const [ids, now] = await Promise.all([this.#users.ids(user), this.#store.now(), this.#prepare()]);
+    const [policy, ids, now] = await Promise.all([this.#inForce(), this.#users.ids(user), this.#store.now()]);
     const kept = await Promise.all(ids.map(async (id) => this.#read(id)));
-    return kept
-      .filter((session) => session !== undefined)
-      .filter(({ state }) => state.ended === null && now < deadlineOf(state))
-      .map(infoOf);
+    return kept.flatMap((session) => {
+      if (session === undefined || session.state.ended !== null) return [];
+      // As the next check will find it.
+      const { state, verdict } = decide(session.state, { type: "policy", policy }, now);
+      return state === null || verdict.kind !== "ok" ? [] : [infoOf({ ...session, state })];
+    });
   }
 
   async endAll(user: string, options: EndAllOptions = {}): Promise<number> {
@@ -415,6 +425,11 @@ class Manager implements Sessions {
     const policy = parsePolicyOptions(options);
     await this.#prepare();
     await this.#putInForce(policy);
+    this.#policy = policy;
+  }
+
+  assertClass(name: string): void {
+    assertClass(this.#policy, name);
   }
 
   async limits(): Promise<PolicyInForce> {
@@ -764,12 +779,6 @@ function assertEvents(kept: KeptSession): void {
     const { id, time, ...report } = sessionEvent(kept, unlogged);
     parseEvent({ ...report, id: id ?? unlogged.id, time: time ?? unlogged.entry.at });
   }
-}
-
-function assertClass({ policy }: Pick<PolicyInForce, "policy">, name: string | undefined): void {
-  if (name === undefined || hasClass(policy, name)) return;
-  const known = [DEFAULT_CLASS, ...Object.keys(policy.classes)].join(", ");
-  throw new RangeError(`class: expected one of ${known}, got ${JSON.stringify(name)}`);
 }
 
 /** To tell whether two requests came from one place, without keeping the address. */

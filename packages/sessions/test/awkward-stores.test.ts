@@ -38,6 +38,26 @@ test("S13 a login that has its place when all are revoked does not outlive that"
   expect([await revoked, (await sessions.check(token)).kind]).toEqual([1, "ended"]);
 });
 
+test("S4 tighter limits are in what is listed before the background has come to a session", async () => {
+  const store = createMemorySessionStore({ now: () => now });
+  let now = T0;
+  // Whoever sets limits finds no session to bring under them.
+  const { sessions, another } = scene({ ...USUAL, store: over(store, { due: async () => [] }) });
+  const old = await sessions.start({ user: "u1" });
+  now += 6 * MINUTE;
+  const fresh = await sessions.start({ user: "u1" });
+  await sessions.setLimits({ ...USUAL, idle: "5m" });
+  await sessions.flush();
+  now += MINUTE;
+  const [listed, ...others] = await sessions.list("u1");
+  expect([listed?.id, others]).toEqual([fresh.session.id, []]);
+  expect(listed).toEqual((await sessions.look(fresh.token)).session);
+  expect(listed).toMatchObject({ limits: { idleMs: 5 * MINUTE }, deadlineAt: T0 + 11 * MINUTE });
+  expect((await sessions.look(old.token)).kind).toBe("expired");
+  // The document of an instance that only lists is in force too.
+  expect(await another({ ...USUAL, idle: "1m", store }).list("u1")).toEqual([]);
+});
+
 test("a login does not look at all sessions that its user has, be they ever so many", async () => {
   const store = createMemorySessionStore();
   const gets: string[] = [];
