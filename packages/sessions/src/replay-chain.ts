@@ -10,6 +10,7 @@ import { type ReauthNeed, type SessionInput, activityIntervalMs, decide } from "
 import { type SessionLimits, strictest } from "./limits.ts";
 import { DEFAULT_CLASS, type PolicyInForce, limitsFor, warningMsOf } from "./policy.ts";
 import { type ChainEntry, limitsIn, numberIn, previousActivityIn, textIn, textsIn, timeOf } from "./replay-entry.ts";
+import { KnownEntries } from "./replay-known.ts";
 import { POLICY_GRACE_MS, type ReplayPolicies } from "./replay-policies.ts";
 import type { ReplayFindings, ReplayedSession, SessionRule } from "./replay-report.ts";
 import type { ReplayUsers } from "./replay-users.ts";
@@ -51,6 +52,8 @@ export interface ReplayContext {
   /** The time at which sessions are shown, if any is. */
   readonly showAt: number | undefined;
   readonly show: (session: ReplayedSession) => void;
+  /** Told of an entry of which nothing can be said. */
+  readonly unjudged: () => void;
 }
 
 /** What stays of a session that ended. */
@@ -60,6 +63,8 @@ export interface EndedChain {
   readonly reason: EndReason;
   /** The number of the next entry. */
   next: number;
+  /** Its entries, the latest. */
+  readonly known: KnownEntries;
   /** What was attempted before, where there is any. */
   readonly operations: ReadonlySet<string> | undefined;
 }
@@ -73,7 +78,7 @@ export class SessionChain {
   #start = 0;
   /** The index of the last entry that was applied, or the first that waits. */
   #last = 0;
-  #lastId = "";
+  readonly #known = new KnownEntries();
   #next = 0;
   /** The most that an activity before the next one that is told may lie behind the last one that was. */
   #slackMs = 0;
@@ -81,6 +86,9 @@ export class SessionChain {
   #policySince = -1;
   /** Entries are missing, so that nothing is said of what may rest on them. */
   #isHoled = false;
+  #isUnreadable = false;
+  /** The entry whose limits were found lax last. */
+  #laxAt = -1;
   #doubts: Doubt[] = [];
   /** What was attempted in time: its outcome may come when it comes. */
   readonly #operations = new Set<string>();
@@ -108,6 +116,7 @@ export class SessionChain {
       at: ended.at,
       reason: ended.reason,
       next: this.#next,
+      known: this.#known,
       operations: this.#operations.size === 0 ? undefined : this.#operations,
     };
   }
@@ -122,15 +131,22 @@ export class SessionChain {
     const { n, event, index } = entry;
     const before = this.#waiting.get(n);
     if (n < this.#next || before !== undefined) {
-      const isSame = before === undefined ? this.#lastId === event.id : before.event.id === event.id;
-      if (isSame) this.#note("reported-twice", index, `entry ${n} of its chain stands there twice, in the same words`);
-      else this.#find("R8", index, `its chain has another entry of number ${n}`);
+      const isSame = this.#known.isSame(n, event);
+      if (isSame === true) this.#note("reported-twice", index, twiceText(n));
+      else if (isSame === false) this.#find("R8", index, `its chain has another entry of number ${n}`);
+      else this.#context.unjudged();
       return;
     }
+    this.#known.add(n, event);
     if (!this.hasEntries) this.#last = index;
     this.#waiting.set(n, entry);
     this.drain();
     if (this.#waiting.size > WAITING_MAX) this.#drainAll();
+  }
+
+  /** Some of it nobody can read any more, or may: from here on nothing is said of it. */
+  markUnreadable(): void {
+    this.#isUnreadable = true;
   }
 
   /** An event of the application that bears this session and was not refused. */
@@ -233,7 +249,6 @@ export class SessionChain {
   #take(entry: ChainEntry): void {
     this.#waiting.delete(entry.n);
     this.#next = entry.n + 1;
-    this.#lastId = entry.event.id;
     if (this.#state === null) this.#begin(entry);
     else this.#go(this.#state, entry);
     this.#last = entry.index;
@@ -274,7 +289,7 @@ export class SessionChain {
     this.#slackMs = activityIntervalMs(this.#state);
     const required = policies.around(at).map((each) => limitsFor(each.policy, ownerOf(started)));
     const [first] = required;
-    if (first !== undefined && required.every((each) => isLaxer(limits, each))) this.#lax(index, limits, first);
+    if (first !== undefined && required.every((each) => isLaxer(limits, each))) this.#laxBy(entry, limits, first);
     if (policy === undefined)
       this.#note("policy-unknown", index, "no session.policy in the log has the document that it names");
     const { startedAt } = started;
@@ -428,7 +443,7 @@ export class SessionChain {
   }
 
   #enterClass(before: SessionState, entry: ChainEntry): SessionState {
-    const { event, at, index } = entry;
+    const { event, at } = entry;
     const state = this.#weakly(before, entry);
     const name = textIn(event, "class") ?? DEFAULT_CLASS;
     const limits = limitsIn(event) ?? state.limits;
@@ -437,7 +452,7 @@ export class SessionChain {
     const policies = [...(named === undefined ? [] : [named]), ...this.#context.policies.around(at)];
     const expected = policies.map(({ policy }) => strictest(state.limits, limitsFor(policy, owner)));
     const [first = state.limits] = expected;
-    if ([...expected, first].every((each) => isLaxer(limits, each))) this.#lax(index, limits, first);
+    if ([...expected, first].every((each) => isLaxer(limits, each))) this.#laxBy(entry, limits, first);
     const limitsSince = Math.min(numberIn(event, "since") ?? at, at);
     const [policy] = policies;
     const warningMs = policy === undefined ? state.warningMs : warningMsOf(policy.policy, limits);
@@ -571,7 +586,15 @@ export class SessionChain {
     this.#find("R1", index, `${type} at ${timeOf(at)}, at or after its deadline at ${timeOf(deadlineOf(state))}`);
   }
 
+  /** Limits that an entry brought, and that are laxer than those in force then: what goes on by them is the same breach. */
+  #laxBy({ index, at }: ChainEntry, limits: SessionLimits, required: SessionLimits): void {
+    this.#policySince = Math.max(this.#policySince, this.#context.policies.inForce(at)?.since ?? -1);
+    this.#lax(index, limits, required);
+  }
+
   #lax(index: number, limits: SessionLimits, required: SessionLimits): void {
+    if (this.#laxAt === index) return;
+    this.#laxAt = index;
     this.#find("R4", index, `its limits are ${show(limits)}, and those in force ${show(required)}`);
   }
 
@@ -580,14 +603,21 @@ export class SessionChain {
   }
 
   #find(rule: SessionRule, index: number, message: string): void {
+    if (this.#isUnreadable) return;
     // Of what rests on entries that are missing, nothing is known.
     if (this.#isHoled && !["R2", "R3", "R7"].includes(rule)) return;
     this.#context.findings.find(rule, index, this.session, message);
   }
 
   #note(code: Parameters<ReplayFindings["note"]>[0], index: number, message: string): void {
+    if (this.#isUnreadable) return;
     this.#context.findings.note(code, index, this.session, message);
   }
+}
+
+/** Of an entry that two instances reported. */
+export function twiceText(n: number): string {
+  return `entry ${n} of its chain stands there twice, in the same words`;
 }
 
 /** Whether it is the first of the two events of an operation: the SDK's `audit`. */

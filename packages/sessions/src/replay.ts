@@ -12,8 +12,10 @@ import {
   type EndedChain,
   type ReplayContext,
   SessionChain,
+  twiceText,
 } from "./replay-chain.ts";
 import { type ChainEntry, type LoggedEntry, chainEntryOf, numberIn, timeOf } from "./replay-entry.ts";
+import { KNOWN_OF_ENDED } from "./replay-known.ts";
 import { ReplayPolicies } from "./replay-policies.ts";
 import { ReplayFindings, type ReplayedSession, type SessionReplayReport } from "./replay-report.ts";
 import { ReplayUsers } from "./replay-users.ts";
@@ -90,7 +92,17 @@ export class SessionReplay {
 
   constructor({ at, onSession, openMax = 1_000_000, endedMax = 1_000_000 }: SessionReplayOptions = {}) {
     const show = onSession ?? (() => undefined);
-    this.#context = { policies: this.#policies, findings: this.#findings, users: this.#users, showAt: at, show };
+    const unjudged = (): void => {
+      this.#counts.unjudged += 1;
+    };
+    this.#context = {
+      policies: this.#policies,
+      findings: this.#findings,
+      users: this.#users,
+      showAt: at,
+      show,
+      unjudged,
+    };
     this.#openMax = openMax;
     this.#endedMax = endedMax;
   }
@@ -177,6 +189,7 @@ export class SessionReplay {
     if (event === undefined) {
       this.#counts.unreadable += 1;
       open.isUnreadable = true;
+      open.chain.markUnreadable();
       return;
     }
     const entry = chainEntryOf(index, loggedAt, event);
@@ -206,7 +219,8 @@ export class SessionReplay {
     chain.showState();
     this.#counts.ended += 1;
     this.#open.delete(session);
-    this.#ended.set(session, { ...ended, count: open.count, last: open.last });
+    ended.known.shrink(KNOWN_OF_ENDED);
+    this.#ended.set(session, { ...ended, count: open.count, last: open.last, isUnreadable: open.isUnreadable });
     const [oldest] = this.#ended.keys();
     if (this.#ended.size <= this.#endedMax || oldest === undefined) return;
     this.#ended.delete(oldest);
@@ -228,9 +242,16 @@ export class SessionReplay {
     const { index, type, n } = entry;
     this.#count(entry);
     if (n < ended.next && ended.missing?.delete(n) !== true) {
-      this.#findings.find("R8", index, session, `${type}: its chain has another entry of number ${n}`);
+      const isSame = ended.known.isSame(n, entry.event);
+      if (isSame === true) this.#findings.note("reported-twice", index, session, twiceText(n));
+      else if (isSame === undefined) this.#counts.unjudged += 1;
+      else if (ended.isUnreadable !== true) {
+        this.#findings.find("R8", index, session, `${type}: its chain has another entry of number ${n}`);
+      }
       return;
     }
+    ended.known.add(n, entry.event);
+    ended.known.shrink(KNOWN_OF_ENDED);
     // Of two that instances tell, the later may be logged first.
     for (let next = ended.next; next < n && n - ended.next <= MISSING_MAX; next += 1) {
       ended.missing ??= new Map();

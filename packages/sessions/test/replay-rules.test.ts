@@ -235,7 +235,24 @@ describe("R4, limits laxer than those in force", () => {
     const session = [start(), activity(1, 20 * MINUTE, 0), logout(2, 21 * MINUTE, 20 * MINUTE)];
     expect(named([announce(first), announce(strict), ...session, announce(again)])).toEqual([]);
     expect(named([announce(first), announce(strict), announce(again), ...session])).toEqual([]);
-    expect(named([announce(first), announce(strict), ...session])).toContain("R4 2");
+  });
+
+  test("is named once, at what brought them, however long it goes on by them", () => {
+    const strict = inForce({ ...USUAL, idle: "10m" }, T0 - 2 * HOUR);
+    const older = [announce({ ...POLICY, since: T0 - 3 * HOUR }), announce(strict)];
+    expect(named([...older, start(), activity(1, 20 * MINUTE, 0), logout(2, 21 * MINUTE, 20 * MINUTE)])).toEqual([
+      "R4 2",
+    ]);
+    const high = { n: 1, class: "high", idleMs: HOUR, absoluteMs: 8 * HOUR, since: T0 + MINUTE };
+    const begun = start({ idleMs: 10 * MINUTE, policy: strict.hash });
+    const entered = event("session.class", MINUTE, high);
+    expect(named([...older, begun, entered, activity(2, 5 * MINUTE, 0), logout(3, 6 * MINUTE, 5 * MINUTE)])).toEqual([
+      "R4 3",
+    ]);
+    const wide = event("session.class", HOUR, { ...high, idleMs: 2 * HOUR, since: T0 + HOUR });
+    expect(
+      named([announce(POLICY), start({ idleMs: null }), announce(tight), wide, logout(2, 61 * MINUTE, 0)]),
+    ).toEqual(["R4 1", "R4 3"]);
   });
 
   const tight = inForce({ ...USUAL, idle: "10m" }, T0 + HOUR);
@@ -412,6 +429,32 @@ describe("R8, holes and contradictions", () => {
     expect(noted(twice)).toEqual(["reported-twice 3"]);
   });
 
+  test("is not the same entry of an instance that was thought dead, however late, and also after the end", () => {
+    for (const [at, again] of whole.entries()) {
+      if (at === 0) continue;
+      for (let behind = at + 1; behind <= whole.length; behind += 1) {
+        const twice = [...whole.slice(0, behind), again, ...whole.slice(behind)];
+        expect([named(twice), noted(twice)]).toEqual([[], [`reported-twice ${behind}`]]);
+        const other = { ...again, context: { ...again.context, more: 1 } };
+        expect(named([...whole.slice(0, behind), other, ...whole.slice(behind)])).toEqual([`R8 ${behind}`]);
+      }
+    }
+    const late = { n: 4, endedAt: T0 + 3 * MINUTE, count: 1, critical: false };
+    const used = event("session.use_after_expiry", HOUR, late, { outcome: "denied" });
+    expect(noted([...whole, used, used])).toEqual(["reported-twice 6"]);
+  });
+
+  test("is not told of what is repeated after a thousand others: that is unjudged", () => {
+    const many = Array.from({ length: 5000 }, (_, at) => activity(at + 1, (at + 1) * SECOND, at * SECOND));
+    const [first = start()] = many;
+    const log = logOf([announce(POLICY), start(), ...many, first, many.at(-900) ?? start()]);
+    expect(replay(log)).toMatchObject({
+      findings: [],
+      notes: [{ code: "reported-twice", index: 5003 }],
+      counts: { unjudged: 1 },
+    });
+  });
+
   test("is a gap in a sender's sequence, or in the leaf's own chain", () => {
     const log = logOf(whole);
     const gap = log.map((entry) => ({
@@ -447,6 +490,16 @@ describe("what a replay does not judge", () => {
     const log = logOf([announce(POLICY), start(), activity(1, HOUR, 0), logout(2, 9 * HOUR, 0)]);
     const erased = log.map((entry) => (entry.index === 1 ? { ...entry, event: undefined } : entry));
     expect(replay(erased)).toMatchObject({ findings: [], counts: { unreadable: 1, sessions: 0 } });
+  });
+
+  test("is one whose beginning was erased, however much of it came after that", () => {
+    const more = Array.from({ length: 300 }, (_, at) => activity(at + 1, (at + 1) * MINUTE, at * MINUTE));
+    const log = logOf([announce(POLICY), start(), ...more, activity(301, 40 * HOUR, 0), logout(302, 50 * HOUR, 0)]);
+    const until = (last: number): LoggedEntry[] =>
+      log.map((entry) => (entry.index > 0 && entry.index <= last ? { ...entry, event: undefined } : entry));
+    for (const last of [1, 2, 40, 302]) {
+      expect(replay(until(last))).toMatchObject({ findings: [], counts: { unreadable: last } });
+    }
   });
 
   test("is one that only the application names", () => {
