@@ -4,6 +4,7 @@
  *
  * The policy says which keys of the log readers accept. While both sign, whoever has the old policy and whoever has the new
  * one accepts every head. Both steps change files only; they count from the log's next start, which notes them as `log.key`.
+ * One process at a time: two would make two keys, of which the policy names one that nobody has.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { link, rename, rm, stat } from "node:fs/promises";
@@ -19,7 +20,7 @@ import {
   utf8,
 } from "@tallystick/core";
 import type { LogKeys } from "@tallystick/log";
-import { shredFile, syncFolder, writeFileDurably } from "@tallystick/storage";
+import { shredFile, syncFolder, withFolderLocked, writeFileDurably } from "@tallystick/storage";
 import { withCheckLine } from "./check-line.ts";
 import { ServerError } from "./error.ts";
 import { readLogKeys, readLogPolicy, readRetiredVkeys } from "./init.ts";
@@ -47,7 +48,11 @@ export interface AddLogKeysInput {
  *
  * @throws {ServerError} `rotation-under-way`: there are such keys, and the old ones are not retired yet.
  */
-export async function addLogKeys({ dir, name, types }: AddLogKeysInput): Promise<RotatedLogKey> {
+export async function addLogKeys(input: AddLogKeysInput): Promise<RotatedLogKey> {
+  return withFolderLocked(input.dir, async () => addLocked(input));
+}
+
+async function addLocked({ dir, name, types }: AddLogKeysInput): Promise<RotatedLogKey> {
   const layout = logLayoutOf(dir, name);
   const before = await readLogKeys(layout);
   const policy = await readLogPolicy(layout, before);
@@ -79,7 +84,11 @@ export interface RetireLogKeyInput {
  *
  * @throws {ServerError} `key-unknown`: the log has no such key. `rotation-missing`: no other key of its type signs yet.
  */
-export async function retireLogKey({ dir, name, keyId }: RetireLogKeyInput): Promise<RotatedLogKey> {
+export async function retireLogKey(input: RetireLogKeyInput): Promise<RotatedLogKey> {
+  return withFolderLocked(input.dir, async () => retireLocked(input));
+}
+
+async function retireLocked({ dir, name, keyId }: RetireLogKeyInput): Promise<RotatedLogKey> {
   const layout = logLayoutOf(dir, name);
   const keys = await readLogKeys(layout);
   const old = keys.signers.find((signer) => formatKeyId(signer.keyId) === keyId);

@@ -53,6 +53,16 @@ async function expectStarts(dir: string): Promise<void> {
 }
 
 describe("addLogKeys", () => {
+  test("called twice at the same time makes one key of each type, which the policy names, and refuses the other call", async () => {
+    const { dir, vkeys } = await setUp();
+    const calls = await Promise.allSettled([addLogKeys({ dir, name: "app" }), addLogKeys({ dir, name: "app" })]);
+    const refused = calls.flatMap((call) => (call.status === "rejected" ? [call.reason as unknown] : []));
+    expect(refused).toMatchObject([{ code: "rotation-under-way" }]);
+    const { signers, policy } = await stateOf(dir);
+    expect(signers).toHaveLength(2 * vkeys.length);
+    expect(policy.toSorted()).toEqual(signers.toSorted());
+  });
+
   test("interrupted at any step can be started, and is completed by a second call with the same keys", async () => {
     const { dir, vkeys } = await setUp();
     const before = temporaryFolder();
