@@ -39,8 +39,8 @@ export async function authorize(asking: Asking): Promise<Credential | undefined>
     return requireRole(credential, route.access);
   } catch (refusal) {
     if (route.contents !== undefined) {
-      const index = /^\d{1,15}$/.test(parameter) ? { index: Number(parameter) } : {};
-      await hosted.log?.recordDenied({ reader: credential.id, kind: route.contents, ...index });
+      const named = /^\d{1,15}$/.test(parameter) ? { indexes: [Number(parameter)] } : {};
+      await hosted.log?.recordDenied({ reader: credential.id, kind: route.contents, ...named });
     }
     throw refusal;
   }

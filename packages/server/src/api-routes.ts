@@ -83,6 +83,28 @@ export const API_ROUTES: readonly Route[] = [
   }),
   route({
     method: "GET",
+    path: "v1/openings",
+    summary:
+      "The openings of a range of entries; that they were read is itself logged, in one entry, before they are given",
+    access: ["auditor", "reader"],
+    contents: "event",
+    query: schemas.openingsQuery,
+    answers: { 200: { description: "Openings", mediaType: JSON_TYPE, schema: schemas.readOpenings } },
+    problems: ["index-unknown", "purpose-required", "log-overloaded", "log-stopped"],
+    isLarge: true,
+    handle: async (call) => {
+      const { log, format, query } = call;
+      const { from, limit } = query;
+      const range = { from, ...(limit === undefined ? {} : { limit }) };
+      const entries = await log.readOpenings({ ...range, ...readingOf(call, query.purpose) });
+      const openings = entries.map((entry) =>
+        "opening" in entry ? { index: entry.index, opening: base64Of(entry.opening) } : entry,
+      );
+      return valueReply({ openings }, { format });
+    },
+  }),
+  route({
+    method: "GET",
     path: "v1/receipts/{index}",
     summary: "The receipt of an entry: a tlog-proof with the leaf in its extra line",
     access: ["writer", "auditor"],

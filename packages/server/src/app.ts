@@ -13,7 +13,7 @@ import { ServerMetrics } from "./metrics.ts";
 import { OWN_PATHS, ownReply } from "./own-routes.ts";
 import { ParsedRules } from "./parsed-rules.ts";
 import { PROBLEMS, codeOf, problemReply } from "./problem.ts";
-import { PublicReads } from "./public-reads.ts";
+import { QueuedReads } from "./queued-reads.ts";
 import { type RateLimit, RateLimiter } from "./rate-limit.ts";
 import type { Reply, ServerRequest } from "./request.ts";
 import { type Match, findRoute, matchRoute, queryOf } from "./routing.ts";
@@ -115,7 +115,8 @@ export class ServerApp {
   readonly #options: ServerAppOptions;
   readonly #metrics: ServerMetrics;
   readonly #limiter: RateLimiter;
-  readonly #publicReads = new PublicReads();
+  readonly #publicReads = new QueuedReads();
+  readonly #largeReads = new QueuedReads();
   readonly #authentication: Authentication;
   readonly #approvals: Approvals;
   readonly #bodies: Bodies;
@@ -215,6 +216,7 @@ export class ServerApp {
       const approvals = this.#approvals;
       const mayGoOn = this.#repeated(asking);
       const call = { hosted, log, credential, request, query, parameter, format, body, rules, approvals, mayGoOn };
+      if (route.isLarge === true) return await this.#largeReads.with(async () => route.handle(call));
       if (credential !== undefined) return await route.handle(call);
       return await this.#publicReads.with(async () => route.handle(call));
     } finally {

@@ -60,6 +60,8 @@ export interface RouteDefinition<Query> {
   readonly problems: readonly ProblemCode[];
   /** Whether the answer comes bit by bit, for as long as the client stays. */
   readonly isStream?: boolean;
+  /** Whether an answer has a megabyte or more: only a few of them are made at a time. */
+  readonly isLarge?: boolean;
   readonly handle: (call: RouteCall<Query>) => Promise<Reply>;
 }
 

@@ -42,6 +42,15 @@ const purpose = z.string().min(1).max(256).optional().describe("Why it is read; 
 export const tailQuery: z.ZodType<{ readonly from?: number | undefined; readonly purpose?: string | undefined }> =
   z.strictObject({ from: decimal.optional(), purpose });
 export const eventQuery: z.ZodType<{ readonly purpose?: string | undefined }> = z.strictObject({ purpose });
+export const openingsQuery: z.ZodType<{
+  readonly from: number;
+  readonly limit?: number | undefined;
+  readonly purpose?: string | undefined;
+}> = z.strictObject({
+  from: decimal.describe("The first index"),
+  limit: decimal.pipe(z.int().min(1).max(256)).optional().describe("Of entries; 256 by default"),
+  purpose,
+});
 export const noQuery: z.ZodType = z.strictObject({});
 /** For tiles: a query changes nothing about what a path names. */
 export const ignoredQuery: z.ZodType = z.looseObject({});
@@ -70,6 +79,22 @@ export const readEvent: z.ZodType = z.strictObject({
   opening: base64,
   event: z.record(z.string(), z.unknown()).describe("The event in JSON: event.schema.json"),
   state,
+});
+export const readOpenings: z.ZodType = z.strictObject({
+  openings: z
+    .array(
+      z.union([
+        z.strictObject({ index, opening: base64 }),
+        z.strictObject({
+          index,
+          code: z.enum(["erased", "forbidden", "key-lost", "log-corrupt"]).describe("Why it is not given"),
+          certificate: index.optional().describe("Of what was erased: that of the log.erasure entry"),
+        }),
+      ]),
+    )
+    .min(1)
+    .max(256)
+    .describe("One behind the other from the first on; fewer than were asked for where they reach 1 MiB"),
 });
 const hashes = z.array(base64).describe("32 bytes each");
 export const inclusionProof: z.ZodType = z.strictObject({ index, size: z.int().min(1), hashes });

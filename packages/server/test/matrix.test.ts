@@ -38,6 +38,10 @@ const MATRIX: Readonly<Record<string, string | Readonly<Record<About, string>>>>
     own:                                     "401    403    own     own    own     403      403     403",
     others:                                  "401    403    403     403    others  403      403     403",
   },
+  "GET v1/openings": {
+    own:                                     "401    403    own     own    both    403      403     403",
+    others:                                  "401    403    403     403    others  403      403     403",
+  },
   "GET v1/receipts/{index}":                "401    200    403     403    200     403      403     403",
   "GET v1/proofs/inclusion":                "200    200    200     200    200     200      200     200",
   "GET v1/proofs/consistency":              "200    200    200     200    200     200      200     200",
@@ -139,6 +143,10 @@ const QUESTIONS: Readonly<Record<string, (at: Place, about: About) => Promise<Qu
   "GET tile/entries/{bundle}": ({ server }) => ({ path: `tile/entries/000.p/${server.log.publishedSize()}` }),
   "POST v1/events": (_, about) => ({ path: "v1/events", body: eventOf(about, "of no matter") }),
   "GET v1/events/{index}": ({ indexes }, about) => ({ path: `v1/events/${indexes[about]}` }),
+  // Of the reader's own together with all that stands behind it; of others alone.
+  "GET v1/openings": ({ indexes }, about) => ({
+    path: `v1/openings?from=${indexes[about]}&limit=${about === "own" ? 3 : 1}`,
+  }),
   "GET v1/receipts/{index}": ({ indexes }, about) => ({ path: `v1/receipts/${indexes[about]}` }),
   "GET v1/proofs/inclusion": ({ indexes }, about) => ({ path: `v1/proofs/inclusion?index=${indexes[about]}` }),
   "GET v1/proofs/consistency": () => ({ path: "v1/proofs/consistency?from=1&to=2" }),
@@ -218,7 +226,9 @@ async function textOf(response: Response): Promise<string> {
 }
 
 /** A cell of the table, as it was found. */
-function outcomeOf({ status, text }: Seen): string {
+function outcomeOf({ status, text: told }: Seen): string {
+  const openings = [...told.matchAll(/"opening":"([^"]*)"/g)].map(([, base64 = ""]) => Buffer.from(base64, "base64"));
+  const text = `${told}${Buffer.concat(openings).toString("latin1")}`;
   const [own, others] = [text.includes(CANARIES.own), text.includes(CANARIES.others)];
   if (!own && !others) return String(status);
   if (status !== 200) return `${status} with contents`;

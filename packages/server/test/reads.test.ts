@@ -17,6 +17,7 @@ import {
   verifyInclusion,
   verifyTlogProof,
 } from "@tallystick/core";
+import { computeCommitment, decodeEvent, decodeLeaf, decodeOpening } from "@tallystick/events";
 import { runs } from "./runs.ts";
 import { LOG, TestServer, login } from "./test-server.ts";
 
@@ -462,4 +463,94 @@ describe("contents", () => {
       expect([reply.status, reply.json()["code"]]).toEqual([400, "request-malformed"]);
     },
   );
+});
+
+describe("contents of a range", () => {
+  interface Range {
+    readonly openings: readonly { readonly index: number; readonly opening?: string; readonly code?: string }[];
+  }
+
+  test("are given after one entry has recorded all of them", async () => {
+    const server = await TestServer.start({ witnesses: 0 });
+    await server.fill(20);
+    const reply = await server.ask(`/${LOG}/v1/openings?from=3&limit=10&purpose=ticket%207`, { role: "auditor" });
+    expect([reply.status, reply.headers.get("cache-control")]).toEqual([200, "no-store"]);
+    const { openings } = reply.json<Range>();
+    expect(openings.map(({ index }) => index)).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    for (const { index, opening } of openings) {
+      const { commitment } = decodeLeaf(await server.log.readLeaf(index));
+      expect(computeCommitment(decodeOpening(decodeBase64(opening ?? "")))).toEqual(commitment);
+    }
+    const all = (await server.ask(`/${LOG}/v1/openings?from=0`, { role: "auditor" })).json<Range>();
+    const events = all.openings.map(({ opening = "" }) => decodeEvent(decodeOpening(decodeBase64(opening)).event));
+    const context = { from: 3, to: 13, count: 10 };
+    expect(events.filter(({ type }) => type === "log.read")).toMatchObject([
+      { outcome: "success", reason: "ticket 7", context },
+    ]);
+  });
+
+  test.each([
+    ["", 400, "request-malformed"],
+    ["?limit=1", 400, "request-malformed"],
+    ["?from=-1", 400, "request-malformed"],
+    ["?from=00", 400, "request-malformed"],
+    ["?from=0&limit=0", 400, "request-malformed"],
+    ["?from=0&limit=257", 400, "request-malformed"],
+    ["?from=0&limit=1e2", 400, "request-malformed"],
+    ["?from=0&count=1", 400, "request-malformed"],
+    ["?from=0&from=1", 400, "request-malformed"],
+    ["?from=9007199254740991", 404, "index-unknown"],
+    ["?from=999", 404, "index-unknown"],
+  ])("of %j are refused with %i %s, and nothing is recorded", async (query, status, code) => {
+    const server = await TestServer.start({ witnesses: 0 });
+    await server.fill(1);
+    const before = server.log.size();
+    const reply = await server.ask(`/${LOG}/v1/openings${query}`, { role: "auditor" });
+    expect([reply.status, reply.json()["code"]]).toEqual([status, code]);
+    expect(server.log.size()).toBe(before);
+  });
+
+  test("need a purpose where the rules ask for one", async () => {
+    const proposedRules = async (): Promise<string> => "version: 1\nreads: { purpose: required }\n";
+    const server = await TestServer.start({ witnesses: 0, log: { proposedRules } });
+    await server.fill(1);
+    const ask = async (query: string): Promise<unknown> => {
+      const reply = await server.ask(`/${LOG}/v1/openings?from=0&limit=1${query}`, { role: "auditor" });
+      return reply.status === 200 ? 200 : reply.json()["code"];
+    };
+    expect([await ask(""), await ask("&purpose=review")]).toEqual(["purpose-required", 200]);
+  });
+
+  test("say of each entry that does not open why, and name the certificate of what was erased", async () => {
+    const server = await TestServer.start({ witnesses: 0 });
+    await server.post([{ ...login(), actor: { type: "user", id: "bert" } }, login()]);
+    const { ordered } = await server.log.disposition.erase({ subject: "bert", ground: "g", by: "o" });
+    const reply = await server.ask(`/${LOG}/v1/openings?from=0&limit=2`, { role: "auditor" });
+    const { openings } = reply.json<Range>();
+    expect(openings[0]).toEqual({ index: 0, code: "erased", certificate: ordered?.[0] });
+    expect(openings[1]).toEqual({ index: 1, opening: expect.any(String) });
+  });
+
+  test("are made for a few at a time, and those who wait are answered all the same", async () => {
+    const server = await TestServer.start({ witnesses: 0 });
+    await server.fill(5);
+    const { log } = server;
+    const read = log.readOpenings.bind(log);
+    let [underWay, most] = [0, 0];
+    Object.assign(log, {
+      readOpenings: async (input: Parameters<typeof read>[0]) => {
+        underWay += 1;
+        most = Math.max(most, underWay);
+        await setTimeout(1);
+        underWay -= 1;
+        return read(input);
+      },
+    });
+    const asked = Array.from({ length: 40 }, async () =>
+      server.ask(`/${LOG}/v1/openings?from=0&limit=5`, { role: "auditor" }),
+    );
+    expect(new Set((await Promise.all(asked)).map(({ status }) => status))).toEqual(new Set([200]));
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThan(10);
+  });
 });

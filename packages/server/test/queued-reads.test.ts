@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { rejectionCode } from "../../../test/support/errors.ts";
-import { PublicReads } from "../src/public-reads.ts";
+import { QueuedReads } from "../src/queued-reads.ts";
 import { LOG, TestServer, login } from "./test-server.ts";
 
 test("a few are done at a time, the others in their order, whether those before them fail or not", async () => {
-  const reads = new PublicReads();
+  const reads = new QueuedReads();
   const [begun, ended]: [number[], PromiseWithResolvers<void>[]] = [[], []];
   const all = Array.from({ length: 10 }, async (_, at) => {
     const end = Promise.withResolvers<void>();
@@ -52,14 +52,14 @@ test("C-148 when too many wait the next is refused with 503 and Retry-After, and
 });
 
 test("what is refused leaves no place taken", async () => {
-  const reads = new PublicReads();
+  const reads = new QueuedReads();
   for (let count = 0; count < 100; count += 1)
     expect(await rejectionCode(reads.with(async () => Promise.reject(new TypeError("no"))))).toBe("TypeError");
   expect(await reads.with(async () => 7)).toBe(7);
 });
 
 test("those that wait do not keep out what is not a read, though all that they read is in memory", async () => {
-  const reads = new PublicReads();
+  const reads = new QueuedReads();
   const all = Promise.all(Array.from({ length: 400 }, async () => reads.with(async () => undefined)));
   let turns = 0;
   const count = (): void => {

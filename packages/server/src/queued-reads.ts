@@ -1,6 +1,6 @@
 /**
- * Reads that need no token are done a few at a time, in the order in which they came: whoever asks for thousands of tiles
- * or heads waits for them himself, and those who report events do not.
+ * Reads that need no token, and those with large answers, are done a few at a time, in the order in which they came: whoever
+ * asks for thousands of tiles, heads or ranges waits for them himself, and those who report events do not.
  */
 import { LogError } from "@tallystick/log";
 
@@ -9,7 +9,7 @@ const AT_ONCE_MAX = 4;
 /** A request that waits takes some kilobytes. */
 const WAITING_MAX = 2000;
 
-export class PublicReads {
+export class QueuedReads {
   #running = 0;
   readonly #waiting: (() => void)[] = [];
 
@@ -33,7 +33,7 @@ export class PublicReads {
       return;
     }
     if (this.#waiting.length >= WAITING_MAX) {
-      const message = `${WAITING_MAX} requests without a token wait already: try again in a second`;
+      const message = `${WAITING_MAX} requests of this kind wait already: try again in a second`;
       throw new LogError("log-overloaded", message, { details: { retryAfterSeconds: 1 } });
     }
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
