@@ -16,7 +16,10 @@ import { removalHeaders, tokenHeaders } from "./session-cookie.ts";
 import type { CheckOptions, Checked, ReauthOptions, SessionInfo, Sessions, StartOptions, Started } from "./sessions.ts";
 
 export interface GuardOptions {
-  /** What is behind this guard is of this class: the rest of the session comes under its limits too. */
+  /**
+   * What is behind this guard is of this class: the rest of the session comes under its limits too. The limits have to know
+   * it when the guard is made.
+   */
   readonly class?: string | undefined;
   /** Asks for an authentication that is not older, by these factors where there are any; else 401 `reauth-required`. */
   readonly reauth?: { readonly maxAge: Duration; readonly factors?: readonly string[] | undefined } | undefined;
@@ -54,7 +57,8 @@ export function assertGuard(
 ): void {
   assertSessions("guard", sessions);
   assertOptionNames("", options, names);
-  const { reauth, activity } = options;
+  const { class: name, reauth, activity } = options;
+  if (name !== undefined) sessions.assertClass(name);
   if (reauth !== undefined) assertReauth(reauth);
   if (activity !== undefined && typeof activity !== "boolean" && typeof activity !== "function") {
     throw new TypeError(`activity: expected true, false or a function, got ${JSON.stringify(activity)}`);

@@ -4,7 +4,7 @@
  * The entry `session.policy` bears both, so that a replay decides by the very rules that were in force.
  */
 import { createHash } from "node:crypto";
-import { assertOptionNames } from "@tallystick/events";
+import { assertOptionNames, nearest } from "@tallystick/events";
 import { type Duration, parseDuration } from "./duration.ts";
 import { SessionError } from "./error.ts";
 import {
@@ -74,6 +74,7 @@ export const WARNING_MS_MIN = 20_000;
 const WARNING_MS = 60_000;
 /** The SDK cuts context above 8 KiB, and a document that is cut proves nothing. */
 const DOCUMENT_BYTES_MAX = 7168;
+const NAME_CHARS_MAX = 32;
 const NAME = /^[a-z][a-z0-9-]{0,31}$/;
 
 /** @throws {TypeError | RangeError} An option is not what it should be. */
@@ -143,10 +144,20 @@ export function limitsFor(policy: SessionPolicy, { tenant, classes }: LimitsOf):
   return strictest(policy, ...others.filter((limits) => limits !== undefined));
 }
 
-/** Whether a document, or a tenant in it, knows a class. */
-export function hasClass(policy: SessionPolicy, name: string): boolean {
-  if (name === DEFAULT_CLASS || own(policy.classes, name) !== undefined) return true;
-  return Object.values(policy.tenants).some(({ classes }) => own(classes, name) !== undefined);
+/**
+ * Refuses the name of a class that neither a document nor a tenant in it knows.
+ *
+ * @throws {RangeError} It says which there are, or the one that was likely meant.
+ */
+export function assertClass({ classes, tenants }: SessionPolicy, name: string): void {
+  const names = [DEFAULT_CLASS, ...Object.keys(classes)];
+  if (names.includes(name)) return;
+  const known = [...new Set([...names, ...Object.values(tenants).flatMap((tenant) => Object.keys(tenant.classes))])];
+  if (known.includes(name)) return;
+  const isName = typeof name === "string" && name.length <= NAME_CHARS_MAX;
+  const meant = isName ? nearest(name.toLowerCase(), known, 2) : undefined;
+  const hint = meant === undefined ? "" : `: did you mean ${meant}?`;
+  throw new RangeError(`class: expected one of ${known.join(", ")}, got ${show(name)}${hint}`);
 }
 
 /** How long before a deadline to warn, under these limits: a session that may be idle for a minute is not warned always. */

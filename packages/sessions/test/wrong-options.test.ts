@@ -5,6 +5,7 @@ import * as express from "@tallystick/sessions/express";
 import * as fastify from "@tallystick/sessions/fastify";
 import * as hono from "@tallystick/sessions/hono";
 import { createTestTallystick } from "@tallystick/testing";
+import { USUAL } from "./support/policies.ts";
 import { EventList, scene } from "./support/setup.ts";
 
 describe("createSessions", () => {
@@ -76,9 +77,24 @@ describe.each(Object.entries({ hono, express, fastify }))("%s", (_name, framewor
     [{ reauth: { maxAge: "5m", factor: ["otp"] } }, "reauth.factor: no option has this name: did you mean factors?"],
     [{ reauth: { maxAge: "5m", factors: "otp" } }, 'reauth.factors: expected a list such as ["otp"], got "otp"'],
     [{ reauth: "5m" }, "reauth: expected an object with maxAge, factors, got string"],
+    [{ class: "hihg" }, 'class: expected one of default, high, long, got "hihg": did you mean high?'],
+    [{ class: "HIGH" }, 'got "HIGH": did you mean high?'],
+    [{ class: "constructor" }, 'class: expected one of default, high, long, got "constructor"'],
+    [{ class: 7 }, "class: expected one of default, high, long, got 7"],
   ])("a guard refuses %j", (options, message) => {
     const { sessions } = scene();
     expect(() => guard(sessions, options as object)).toThrow(message);
+  });
+
+  test("a guard's class is one of the limits that were given last, by then or at the start, or of a tenant", async () => {
+    const { sessions } = scene({ ...USUAL, tenants: { strict: { classes: { paying: { idle: "1m" } } } } });
+    for (const name of ["default", "high", "paying"]) expect(() => guard(sessions, { class: name })).not.toThrow();
+    expect(() => guardUpgrade(sessions, { class: "secret" })).toThrow(
+      "class: expected one of default, high, long, paying",
+    );
+    await sessions.setLimits({ ...USUAL, classes: { secret: { idle: "1m" } } });
+    expect(() => guardUpgrade(sessions, { class: "secret" })).not.toThrow();
+    expect(() => guard(sessions, { class: "long" })).toThrow("class: expected one of default, secret, high, got");
   });
 
   test("what is behind a guard needs sessions, and audit a log", () => {
