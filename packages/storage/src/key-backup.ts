@@ -35,6 +35,8 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** No backup key is older than this while backups are written in time. */
 export const BACKUP_KEY_LIFETIME_MS: number = 7 * DAY_MS;
+/** By which a backup may seem to be made in the future; one that is more so was made while the clock was ahead. */
+const CLOCK_TOLERANCE_MS = 600_000;
 /** Backups under the present key that are kept. */
 const KEPT_BACKUPS = 8;
 /** Between the first backup and the next, where the first has no keys. */
@@ -106,7 +108,8 @@ export class KeyBackups {
     // What an interrupted run left is not put off for a day.
     if (found.whole.length + found.damaged.length !== 1) return 0;
     const newest = await this.newest();
-    if (newest === undefined) return 0;
+    // One of the future would put off all others until then, and be taken for the newest.
+    if (newest === undefined || this.#isOfFuture(newest.time)) return 0;
     // One without any key is of a log that just began: without its secrets nothing of it could be read.
     return newest.time + (newest.count === 0 ? Math.min(intervalMs, BEGINNING_MS) : intervalMs);
   }
@@ -160,15 +163,20 @@ export class KeyBackups {
     const { keys: folder, intervalMs, now: clock, masterKey, random, fileSystem } = this.#options;
     const now = clock();
     const newest = whole.at(-1);
-    // One made in the future would live too long: the clock was put back.
+    // One made in the future would live too long: the clock was put back. So would the backups from then.
     const age = newest === undefined ? Infinity : Math.abs(now - newest.madeAt);
-    if (newest !== undefined && age + intervalMs <= BACKUP_KEY_LIFETIME_MS) {
+    const isOfFuture = this.#isOfFuture((await this.newest())?.time ?? 0);
+    if (newest !== undefined && !isOfFuture && age + intervalMs <= BACKUP_KEY_LIFETIME_MS) {
       const key = await unwrapIfOurs(newest, masterKey);
       if (key !== undefined) return { file: newest, key };
     }
     const number = Math.max(0, ...[...whole, ...damaged].map((key) => key.number)) + 1;
     const file = await makeBackupKey({ folder, number, now, masterKey, random, fileSystem });
     return { file, key: await unwrapBackupKey(file, masterKey) };
+  }
+
+  #isOfFuture(time: number): boolean {
+    return time > this.#options.now() + CLOCK_TOLERANCE_MS;
   }
 
   async #write({ epoch, rows, mark }: OpenRows, file: BackupKeyFile, key: Uint8Array): Promise<KeyBackup> {

@@ -294,6 +294,34 @@ describe("backups in their folder", () => {
     expect(await site.backups().dueAt()).toBe(START + DAY_MS);
     expect(await site.backups(HOUR_MS).dueAt()).toBe(START + HOUR_MS);
   });
+
+  test.each([2, 400])(
+    "is due at once, under a new key, where the clock was %i days ahead and is right again",
+    async (days) => {
+      const site = new Site();
+      await site.fill(3);
+      await site.backups().run();
+      site.now = START + days * DAY_MS;
+      const ahead = await site.backups().run();
+      site.now = START + DAY_MS;
+      expect(await site.backups().dueAt()).toBe(0);
+      const all = await site.fill(5);
+      const right = await site.backups().run();
+      expect(await site.readable()).toMatchObject([{ path: right.path, time: START + DAY_MS }]);
+      expect(existsSync(ahead.path)).toBe(false);
+      expect(await site.restored(right.path, 5)).toEqual(all);
+      expect(await site.backups().dueAt()).toBe(START + 2 * DAY_MS);
+    },
+  );
+
+  test("stays where the clock was ahead by what clocks differ by", async () => {
+    const site = new Site();
+    await site.fill(3);
+    const { keyNumber } = await site.backups().run();
+    site.now -= 300_000;
+    expect(await site.backups().dueAt()).toBe(START + DAY_MS);
+    expect(await site.backups().run()).toMatchObject({ keyNumber });
+  });
 });
 
 describe("a run that fails at any step", () => {
