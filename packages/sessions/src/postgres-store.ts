@@ -18,9 +18,13 @@ const TRIES_MAX = 5;
 
 const NOW = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
-/** To make what is there already needs the right to make it: PostgreSQL looks at that first. */
-const THERE = `SELECT count(to_regclass(name)) = 4 AS there FROM unnest(ARRAY['tallystick_session_entry',
-  'tallystick_session_deadline', 'tallystick_session_version', 'tallystick_session_store']) AS name`;
+/**
+ * Whether all is where it would be made. To make what is there already takes the right to make it, as PostgreSQL looks at
+ * that first.
+ */
+const THERE = `SELECT count(to_regclass(format('%I.%I', current_schema(), name))) = 4 AS there
+  FROM unnest(ARRAY['tallystick_session_entry', 'tallystick_session_deadline', 'tallystick_session_version',
+    'tallystick_session_store']) AS name`;
 const SCHEMA: readonly string[] = [
   `CREATE TABLE IF NOT EXISTS tallystick_session_entry (
     key text PRIMARY KEY, value text NOT NULL, version bigint NOT NULL, deadline bigint)`,

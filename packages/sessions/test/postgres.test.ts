@@ -108,6 +108,20 @@ describe.skipIf(!hasPostgres)("openPostgresSessionStore over a server", () => {
     await dropTables();
     await expect(openPostgresSessionStore(postgres.connect({ user: "app" }))).rejects.toThrow("permission denied");
   });
+
+  test("has tables of its own in a schema of its own, though another's can be seen from there", async () => {
+    await pools[0].query("CREATE SCHEMA tenant");
+    const [others, own] = [
+      await openPostgresSessionStore(pools[0]),
+      await openPostgresSessionStore(postgres.connect({ options: "-c search_path=tenant,public" })),
+    ];
+    expect([await others.put("a", "x", 0), await own.get("a"), await own.put("a", "y", 0)]).toEqual([
+      true,
+      undefined,
+      true,
+    ]);
+    expect((await others.get("a"))?.value).toBe("x");
+  });
 });
 
 const CONCURRENT = sessionStoreContract.filter(({ statement }) => /many/.test(statement));
