@@ -3,7 +3,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type GuardAnswer, type GuardOptions, assertGuard, assertSessions, guardRequest } from "./http.ts";
 import { ENDPOINTS, type EndpointAnswer, type EndpointName, answerEndpoint } from "./http-endpoints.ts";
 import {
-  type RequestExchange,
+  type EndSessionOptions,
+  type Exchange,
   type ReauthSessionOptions,
   type StartSessionOptions,
   endOn,
@@ -105,9 +106,9 @@ export async function reauthSession(
 export async function endSession(
   request: IncomingMessage,
   response: ServerResponse,
-  { sessions }: { readonly sessions: Sessions },
+  options: EndSessionOptions,
 ): Promise<void> {
-  await endOn(exchangeOf(request, response), sessions);
+  await endOn(exchangeOf(request, response), options);
 }
 
 /** The way to the log for a request. @throws {TypeError} {@link audit} is not before it. */
@@ -127,18 +128,14 @@ export const problems: ExpressErrorHandler = (error, _request, response, next) =
   else sendRefusal(response, refused);
 };
 
-interface Exchange {
+interface Call {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly next: Next;
 }
 
 /** What fails goes to the error handlers. */
-async function guardOnce(
-  sessions: Sessions,
-  options: GuardOptions,
-  { request, response, next }: Exchange,
-): Promise<void> {
+async function guardOnce(sessions: Sessions, options: GuardOptions, { request, response, next }: Call): Promise<void> {
   let answer: GuardAnswer;
   try {
     answer = await guardRequest(sessions, stateOf(request), options);
@@ -157,11 +154,7 @@ async function guardOnce(
   next();
 }
 
-async function answerOnce(
-  sessions: Sessions,
-  name: EndpointName,
-  { request, response, next }: Exchange,
-): Promise<void> {
+async function answerOnce(sessions: Sessions, name: EndpointName, { request, response, next }: Call): Promise<void> {
   let answer: EndpointAnswer;
   try {
     answer = await answerEndpoint(sessions, stateOf(request), name);
@@ -180,13 +173,14 @@ function sendRefusal(response: ServerResponse, { status, headers, problem }: Ref
   response.end(JSON.stringify(problem));
 }
 
-function exchangeOf(request: IncomingMessage, response: ServerResponse): RequestExchange {
+function exchangeOf(request: IncomingMessage, response: ServerResponse): Exchange<undefined> {
   return {
     state: stateOf(request),
     setHeaders: (headers) => setSessionHeaders(response, headers),
     refuse: (refusal) => {
       setSessionHeaders(response, []);
       sendRefusal(response, refusal);
+      return undefined;
     },
   };
 }

@@ -3,7 +3,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type GuardOptions, STATUS_HEADERS, assertGuard, assertSessions, guardRequest } from "./http.ts";
 import { ENDPOINTS, type EndpointAnswer, type EndpointName, answerEndpoint } from "./http-endpoints.ts";
 import {
-  type RequestExchange,
+  type EndSessionOptions,
+  type Exchange,
   type ReauthSessionOptions,
   type StartSessionOptions,
   endOn,
@@ -79,7 +80,10 @@ export function guard(sessions: Sessions, options: GuardOptions = {}): FastifyHo
   return async (request, reply) => {
     const exchange = exchangeOf(request, reply);
     const answer = await guardRequest(sessions, exchange.state, options);
-    if (!answer.served) return exchange.refuse(answer);
+    if (!answer.served) {
+      exchange.refuse(answer);
+      return reply;
+    }
     if (!reply.hasHeader("cache-control")) reply.header("cache-control", "no-store");
     setUncached(reply.raw);
     exchange.setHeaders(answer.headers);
@@ -128,9 +132,9 @@ export async function reauthSession(
 export async function endSession(
   request: FastifyRequestLike,
   reply: FastifyReplyLike,
-  { sessions }: { readonly sessions: Sessions },
+  options: EndSessionOptions,
 ): Promise<void> {
-  await endOn(exchangeOf(request, reply), sessions);
+  await endOn(exchangeOf(request, reply), options);
 }
 
 /** The way to the log for a request. @throws {TypeError} {@link audit} is not before it. */
@@ -170,13 +174,14 @@ function sendJson(reply: FastifyReplyLike, { status, headers, body }: EndpointAn
   return reply;
 }
 
-function exchangeOf(request: FastifyRequestLike, reply: FastifyReplyLike): RequestExchange {
+function exchangeOf(request: FastifyRequestLike, reply: FastifyReplyLike): Exchange<undefined> {
   return {
     state: stateOf(request),
     setHeaders: (headers) => setHeaders(reply, headers),
     refuse: (refusal) => {
       setHeaders(reply, []);
-      return sendRefusal(reply, refusal);
+      sendRefusal(reply, refusal);
+      return undefined;
     },
   };
 }

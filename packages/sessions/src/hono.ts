@@ -1,21 +1,15 @@
 /** Sessions for Hono 4, on Node or wherever it runs. */
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
-import {
-  type GuardOptions,
-  STATUS_HEADERS,
-  assertGuard,
-  assertSessions,
-  guardRequest,
-  headersAfter,
-  reauthForRequest,
-} from "./http.ts";
+import { type GuardOptions, STATUS_HEADERS, assertGuard, assertSessions, guardRequest, headersAfter } from "./http.ts";
 import { ENDPOINTS, type EndpointName, answerEndpoint } from "./http-endpoints.ts";
 import {
-  type Answering,
+  type EndSessionOptions,
+  type Exchange,
   type ReauthSessionOptions,
   type StartSessionOptions,
   endOn,
+  reauthOn,
   startOn,
 } from "./http-exchange.ts";
 import { type HttpHeaders, type Refusal, refusalOfError } from "./http-problem.ts";
@@ -101,19 +95,13 @@ export async function startSession(context: Context, options: StartSessionOption
  *
  * @throws {HTTPException} The session is over; it bears the answer.
  */
-export async function reauthSession(
-  context: Context,
-  { sessions, ...options }: ReauthSessionOptions,
-): Promise<SessionInfo> {
-  const answer = await reauthForRequest(sessions, stateOf(context), options);
-  if (!answer.served) throw new HTTPException(answer.status, { res: refuse(answer) });
-  setAnew(context, answer.headers);
-  return answer.session;
+export async function reauthSession(context: Context, options: ReauthSessionOptions): Promise<SessionInfo> {
+  return reauthOn(exchangeOf(context), options);
 }
 
 /** Ends the request's session, if it has one, and removes its cookie. @throws {SessionError} */
-export async function endSession(context: Context, { sessions }: { readonly sessions: Sessions }): Promise<void> {
-  await endOn(exchangeOf(context), sessions);
+export async function endSession(context: Context, options: EndSessionOptions): Promise<void> {
+  await endOn(exchangeOf(context), options);
 }
 
 /** The way to the log for a request. @throws {TypeError} {@link audit} is not before it. */
@@ -136,8 +124,17 @@ export function problems(error: Error, context: Context): Response {
   return context.text("Internal Server Error", 500);
 }
 
-function exchangeOf(context: Context): Answering {
-  return { state: stateOf(context), setHeaders: (headers) => setAnew(context, headers) };
+function exchangeOf(context: Context): Exchange<never> {
+  return {
+    state: stateOf(context),
+    setHeaders: (headers) => {
+      for (const name of STATUS_HEADERS) context.header(name, undefined);
+      setHeaders(context, headers);
+    },
+    refuse: (refusal) => {
+      throw new HTTPException(refusal.status, { res: refuse(refusal) });
+    },
+  };
 }
 
 function stateOf(context: Context): RequestState {
@@ -171,12 +168,6 @@ function headersOf(headers: HttpHeaders): Headers {
 
 function setHeaders(context: Context, headers: HttpHeaders): void {
   for (const [name, value] of headers) context.header(name, value, { append: name === "set-cookie" });
-}
-
-/** In the place of what an answer before said. */
-function setAnew(context: Context, headers: HttpHeaders): void {
-  for (const name of STATUS_HEADERS) context.header(name, undefined);
-  setHeaders(context, headers);
 }
 
 function refuse({ status, headers, problem }: Refusal): Response {

@@ -1,43 +1,54 @@
 /** What handlers say about the session of their request: to begin it, to confirm it, to end it. The same in each framework. */
-import { endForRequest, reauthForRequest, startForRequest } from "./http.ts";
+import { assertSessions, endForRequest, reauthForRequest, startForRequest } from "./http.ts";
 import type { HttpHeaders, Refusal } from "./http-problem.ts";
 import type { RequestState } from "./request-state.ts";
 import type { ReauthOptions, SessionInfo, Sessions, StartOptions, Started } from "./sessions.ts";
 
-export type StartSessionOptions = Omit<StartOptions, "source"> & { readonly sessions: Sessions };
-export type ReauthSessionOptions = Omit<ReauthOptions, "source"> & { readonly sessions: Sessions };
+interface WithSessions {
+  /** Whose the session is, or will be: what `createSessions` gives. */
+  readonly sessions: Sessions;
+}
 
-/** A request, and the way to the headers of its answer. */
-export interface Answering {
+export type StartSessionOptions = Omit<StartOptions, "source"> & WithSessions;
+export type ReauthSessionOptions = Omit<ReauthOptions, "source"> & WithSessions;
+export type EndSessionOptions = WithSessions;
+
+/** A request, the way to the headers of its answer, and to a whole answer that refuses. */
+export interface Exchange<Refused> {
   readonly state: RequestState;
+  /** In the place of what an answer before said of the session. */
   readonly setHeaders: (headers: HttpHeaders) => void;
+  readonly refuse: (refusal: Refusal) => Refused;
 }
 
-/** Where the framework lets it refuse by itself too. */
-export interface RequestExchange extends Answering {
-  readonly refuse: (refusal: Refusal) => unknown;
-}
-
-export async function startOn(exchange: Answering, { sessions, ...options }: StartSessionOptions): Promise<Started> {
-  const { started, headers } = await startForRequest(sessions, exchange.state, options);
+/** @throws {TypeError} There are no `sessions` among the options. */
+export async function startOn(exchange: Exchange<unknown>, options: StartSessionOptions): Promise<Started> {
+  assertSessions("startSession: sessions", (options as Partial<WithSessions> | undefined)?.sessions);
+  const { sessions, ...start } = options;
+  const { started, headers } = await startForRequest(sessions, exchange.state, start);
   exchange.setHeaders(headers);
   return started;
 }
 
-/** Refuses, and gives `undefined`, where the session is over. */
-export async function reauthOn(
-  exchange: RequestExchange,
-  { sessions, ...options }: ReauthSessionOptions,
-): Promise<SessionInfo | undefined> {
-  const answer = await reauthForRequest(sessions, exchange.state, options);
-  if (!answer.served) {
-    exchange.refuse(answer);
-    return undefined;
-  }
+/**
+ * Refuses where the session is over.
+ *
+ * @throws {TypeError} There are no `sessions` among the options.
+ */
+export async function reauthOn<Refused>(
+  exchange: Exchange<Refused>,
+  options: ReauthSessionOptions,
+): Promise<SessionInfo | Refused> {
+  assertSessions("reauthSession: sessions", (options as Partial<WithSessions> | undefined)?.sessions);
+  const { sessions, ...reauth } = options;
+  const answer = await reauthForRequest(sessions, exchange.state, reauth);
+  if (!answer.served) return exchange.refuse(answer);
   exchange.setHeaders(answer.headers);
   return answer.session;
 }
 
-export async function endOn({ state, setHeaders }: Answering, sessions: Sessions): Promise<void> {
-  setHeaders(await endForRequest(sessions, state));
+/** @throws {TypeError} There are no `sessions` among the options. */
+export async function endOn({ state, setHeaders }: Exchange<unknown>, options: EndSessionOptions): Promise<void> {
+  assertSessions("endSession: sessions", (options as Partial<WithSessions> | undefined)?.sessions);
+  setHeaders(await endForRequest(options.sessions, state));
 }

@@ -66,7 +66,7 @@ export function assertGuard(
 }
 
 /** @throws {TypeError} Said where it is used, not at the first request. */
-export function assertSessions(name: string, sessions: Sessions): void {
+export function assertSessions(name: string, sessions: Sessions | undefined): void {
   if (typeof (sessions as Partial<Sessions> | undefined)?.check === "function") return;
   throw new TypeError(
     `${name}: expected what createSessions gives, got ${sessions === undefined ? "nothing" : typeof sessions}`,

@@ -212,7 +212,7 @@ export function createSessions(recorder: Recorder, options: SessionsOptions = {}
 }
 
 /** All there are. Where limits change, those that say nothing of limits may come along. */
-const OPTIONS: Readonly<Record<keyof SessionsOptions, true>> = {
+const OPTIONS: OptionNames<SessionsOptions> = {
   preset: true,
   idle: true,
   absolute: true,
@@ -228,6 +228,30 @@ const OPTIONS: Readonly<Record<keyof SessionsOptions, true>> = {
   onError: true,
 };
 
+/** By call: all that there are. `as const` would not tell of one that is missing. */
+type OptionNames<Options> = Readonly<Record<keyof Options, true>>;
+
+const REQUEST_OPTIONS: OptionNames<RequestOptions> = { source: true };
+const START_OPTIONS: OptionNames<StartOptions> = {
+  ...REQUEST_OPTIONS,
+  user: true,
+  tenant: true,
+  class: true,
+  factors: true,
+  id: true,
+};
+const CHECK_OPTIONS: OptionNames<CheckOptions> = {
+  ...REQUEST_OPTIONS,
+  activity: true,
+  class: true,
+  reauth: true,
+  target: true,
+  rotate: true,
+};
+const REAUTH_OPTIONS: OptionNames<ReauthOptions> = { ...REQUEST_OPTIONS, factors: true, success: true };
+const END_OPTIONS: OptionNames<EndOptions> = { ...REQUEST_OPTIONS, reason: true, by: true };
+const END_ALL_OPTIONS: OptionNames<EndAllOptions> = { ...END_OPTIONS, except: true };
+
 function assertUser(user: unknown): void {
   if (typeof user === "string") return;
   throw new TypeError(`user: expected the user's id, got ${JSON.stringify(user)}`);
@@ -240,7 +264,7 @@ function assertEndReason(reason: unknown): void {
 }
 
 function assertFactors(factors: unknown): void {
-  if (factors === undefined || Array.isArray(factors)) return;
+  if (Array.isArray(factors)) return;
   throw new TypeError(`factors: expected a list such as ["password"], got ${JSON.stringify(factors)}`);
 }
 
@@ -317,8 +341,9 @@ class Manager implements Sessions {
   }
 
   async start(options: StartOptions): Promise<Started> {
-    assertUser((options as Partial<StartOptions> | undefined)?.user);
-    assertFactors(options.factors);
+    assertOptionNames("", options, START_OPTIONS);
+    assertUser(options.user);
+    if (options.factors !== undefined) assertFactors(options.factors);
     const { user, tenant, source } = options;
     const id = options.id ?? createSessionId();
     if (!isSessionId(id)) throw new TypeError(`id: expected 8 to 128 of A-Z a-z 0-9 _ -, got ${JSON.stringify(id)}`);
@@ -356,6 +381,7 @@ class Manager implements Sessions {
   }
 
   async check(credential: Credential, options: CheckOptions = {}): Promise<Checked> {
+    assertOptionNames("", options, CHECK_OPTIONS);
     const { class: name, reauth, target, source, rotate = true } = options;
     const need =
       reauth === undefined
@@ -369,23 +395,29 @@ class Manager implements Sessions {
   }
 
   async look(credential: Credential): Promise<Checked> {
-    return this.#ask(credential, { source: undefined }, () => ({ type: "policy" }));
+    return this.#ask(credential, {}, () => ({ type: "policy" }));
   }
 
-  async extend(credential: Credential, { source }: RequestOptions = {}): Promise<Checked> {
-    return this.#ask(credential, { source }, () => ({ type: "extend" }));
+  async extend(credential: Credential, options: RequestOptions = {}): Promise<Checked> {
+    assertOptionNames("", options, REQUEST_OPTIONS);
+    return this.#ask(credential, options, () => ({ type: "extend" }));
   }
 
-  async reauth(credential: Credential, { factors, success = true, source }: ReauthOptions): Promise<Checked> {
+  async reauth(credential: Credential, options: ReauthOptions): Promise<Checked> {
+    assertOptionNames("", options, REAUTH_OPTIONS);
+    const { factors, success = true, source } = options;
     assertFactors(factors);
     return this.#ask(credential, { source, rotates: success }, () => ({ type: "reauth", factors, success }));
   }
 
-  async confirmWarning(credential: Credential, { source }: RequestOptions = {}): Promise<Checked> {
-    return this.#ask(credential, { source }, () => ({ type: "warned" }));
+  async confirmWarning(credential: Credential, options: RequestOptions = {}): Promise<Checked> {
+    assertOptionNames("", options, REQUEST_OPTIONS);
+    return this.#ask(credential, options, () => ({ type: "warned" }));
   }
 
-  async end(credential: Credential, { reason = "logout", by, source }: EndOptions = {}): Promise<Checked> {
+  async end(credential: Credential, options: EndOptions = {}): Promise<Checked> {
+    assertOptionNames("", options, END_OPTIONS);
+    const { reason = "logout", by, source } = options;
     assertEndReason(reason);
     return this.#ask(credential, { source }, () => ({ type: "end", reason, by }));
   }
@@ -404,6 +436,7 @@ class Manager implements Sessions {
 
   async endAll(user: string, options: EndAllOptions = {}): Promise<number> {
     assertUser(user);
+    assertOptionNames("", options, END_ALL_OPTIONS);
     const { except, reason = "revoked", by, source } = options;
     assertEndReason(reason);
     await this.#prepare();
@@ -534,7 +567,7 @@ class Manager implements Sessions {
   /** Asks for whoever bears the credential. */
   async #ask(
     credential: Credential,
-    { source, rotates = false }: { source: Source | undefined; rotates?: boolean },
+    { source, rotates = false }: RequestOptions & { readonly rotates?: boolean },
     wishOf: (inForce: PolicyInForce) => Wish,
   ): Promise<Checked> {
     const shown = parseCredential(credential);

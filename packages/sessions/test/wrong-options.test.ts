@@ -1,4 +1,7 @@
 /** A misspelt option would leave a laxer default in force, unseen: each is refused where it is given. */
+import { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
+import { Hono } from "hono";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Sessions, createMemorySessionStore, createSessions } from "@tallystick/sessions";
 import * as express from "@tallystick/sessions/express";
@@ -44,8 +47,24 @@ describe("a call", () => {
       "credential: expected a token or sessionById(id), got null",
     ],
     ["look", (sessions) => sessions.look({} as never), "credential: expected a token or sessionById(id), got object"],
-    ["start", (sessions) => sessions.start(undefined as never), "user: expected the user's id, got undefined"],
-    ["start", (sessions) => sessions.start({ usr: "u1" } as never), "user: expected the user's id, got undefined"],
+    ["start", (sessions) => sessions.start(undefined as never), "options: expected an object with source, user"],
+    ["start", (sessions) => sessions.start({} as never), "user: expected the user's id, got undefined"],
+    ["start", (sessions) => sessions.start({ user: "u1", clas: "high" } as never), "clas: no option has this name"],
+    ["check", (sessions) => sessions.check("t", { reauht: { maxAge: "5m" } } as never), "did you mean reauth?"],
+    ["extend", (sessions) => sessions.extend("t", { ip: "192.0.2.7" } as never), "ip: no option has this name"],
+    [
+      "confirmWarning",
+      (sessions) => sessions.confirmWarning("t", 7 as never),
+      "options: expected an object with source",
+    ],
+    [
+      "reauth",
+      (sessions) => sessions.reauth("t", undefined as never),
+      "options: expected an object with source, factors",
+    ],
+    ["reauth", (sessions) => sessions.reauth("t", {} as never), "factors: expected a list such as"],
+    ["end", (sessions) => sessions.end("t", { reson: "revoked" } as never), "reson: no option has this name"],
+    ["endAll", (sessions) => sessions.endAll("u1", { exept: "s1" } as never), "exept: no option has this name"],
     [
       "start",
       (sessions) => sessions.start({ user: "u1", factors: "otp" } as never),
@@ -68,7 +87,27 @@ describe("a call", () => {
   });
 });
 
-describe.each(Object.entries({ hono, express, fastify }))("%s", (_name, framework) => {
+type Handler = (...args: readonly unknown[]) => Promise<unknown>;
+
+/** What a handler throws, called with what stands for a request in a framework. */
+async function thrownBy(frameworkName: string, handler: Handler): Promise<unknown> {
+  const caught = async (...exchange: readonly unknown[]): Promise<unknown> =>
+    handler(...exchange).catch((error: unknown) => error);
+  if (frameworkName === "hono") {
+    let error: unknown;
+    const app = new Hono().get("/", async (context) => {
+      error = await caught(context);
+      return context.text("");
+    });
+    await app.request("/");
+    return error;
+  }
+  const request = new IncomingMessage(new Socket());
+  const response = new ServerResponse(request);
+  return frameworkName === "express" ? caught(request, response) : caught({ raw: request }, { raw: response });
+}
+
+describe.each(Object.entries({ hono, express, fastify }))("%s", (frameworkName, framework) => {
   const { audit, guard, guardUpgrade, sessionRoutes } = framework;
 
   test.each([
@@ -109,6 +148,21 @@ describe.each(Object.entries({ hono, express, fastify }))("%s", (_name, framewor
     expect(() => audit(tally, { cookie: { nam: "x" } as object })).toThrow(
       "cookie.nam: no option has this name: did you mean name?",
     );
+  });
+
+  test("what begins, confirms or ends a session says that it is not told of which sessions", async () => {
+    const { startSession, reauthSession, endSession } = framework as unknown as Record<string, Handler>;
+    const given: readonly (readonly [unknown, string])[] = [
+      [{ user: "u1", factors: [] }, "nothing"],
+      [undefined, "nothing"],
+      [{ sessions: {} }, "object"],
+    ];
+    for (const [options, got] of given) {
+      for (const [name, handler] of Object.entries({ startSession, reauthSession, endSession })) {
+        const error = await thrownBy(frameworkName, async (...exchange) => handler?.(...exchange, options));
+        expect(error).toEqual(new TypeError(`${name}: sessions: expected what createSessions gives, got ${got}`));
+      }
+    }
   });
 
   test("a guard of WebSockets takes the options of both", () => {
