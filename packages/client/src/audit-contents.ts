@@ -13,6 +13,7 @@ import {
   Certificates,
   type Finding,
   HOLD_CLASS,
+  HOLD_TYPE,
   type Leaf,
   type LeafAudit,
   NO_DIGEST,
@@ -146,6 +147,7 @@ export class ContentsAudit {
       this.opened += 1;
       if (event.type === CERTIFICATE_TYPE) this.#certificate(index, leaf, event);
       if (event.type === RULES_TYPE) this.certificates.rules(leaf, event);
+      if (event.type === HOLD_TYPE) this.certificates.hold(leaf, event);
       return event;
     } catch (error) {
       if (!(error instanceof TallystickError)) throw error;

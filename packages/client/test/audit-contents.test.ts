@@ -391,6 +391,7 @@ describe("the audit names", () => {
       expect(codes(await audit())).toEqual([`contents-destroyed ${ordered}`]);
     }
     // Lifted while the audit runs.
+    await log.holdAndLift("0123abcd");
     const published = log.size;
     const classDay = { class: "hold-0123abcd", day: DAY, first: 6, last: 6, count: 1 };
     const ended = await log.certify(orderOf(log, { classDay }, { request: requestOf(2), keys: ["0".repeat(64)] }));
@@ -456,6 +457,7 @@ test("a hold's own keys are certified by its day, and cover nothing", async () =
   const { order, ordered } = await expireSessions({ kept: [["session", 1]] });
   await log.certify(doneOf(order, ordered));
   log.gone.delete(6);
+  await log.holdAndLift("0123abcd");
   const classDay = { class: "hold-0123abcd", day: DAY, first: 6, last: 6, count: 1 };
   const lifted = { request: requestOf(2), keys: [encodeHex(sha256(utf8("another key")))] };
   const end = orderOf(log, { classDay }, lifted);

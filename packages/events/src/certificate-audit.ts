@@ -14,6 +14,7 @@ import {
   parseCertificate,
   personTag,
 } from "./certificate.ts";
+import type { Context } from "./context.ts";
 import type { TallyEvent } from "./event.ts";
 import type { Leaf } from "./leaf.ts";
 import { type CertificateFindingCode, type ChainEnd, type Finding, finding } from "./leaf-audit.ts";
@@ -76,6 +77,9 @@ export type PromisedDays = (retentionClass: string) => number;
 /** The type of the event that says which rules hold from there on. */
 export const RULES_TYPE = "log.rules";
 
+/** The type of the event that says that a legal hold is set, or lifted. */
+export const HOLD_TYPE = "log.hold";
+
 const DIGEST = /^[0-9a-f]{64}$/;
 /** In place of the digest of rules whose entry names none: nobody can show them. */
 export const NO_DIGEST = "unknown";
@@ -90,6 +94,13 @@ interface ClassDayEnd {
   unknown: number;
   /** Digests of the rules under which they were logged, as far as they are known. */
   readonly under: Set<string>;
+}
+
+/** A legal hold, as its entries say. */
+interface ReplayedHold {
+  readonly id: string;
+  readonly selectors: Context;
+  isLifted: boolean;
 }
 
 /** Whether an entry opens, does not, or was not asked for. */
@@ -126,6 +137,9 @@ export class CertificateAudit {
   readonly #keys = new Map<string, string>();
   /** The digest of the rules that hold; `undefined` where that is not known. */
   #rules: string | undefined;
+  readonly #holds = new Map<string, ReplayedHold>();
+  /** Whether an entry of the log's own did not open: it may have set a hold. */
+  #isOwnHidden = false;
 
   /** @param chainOf - The chain of a person's tag, as replayed up to now: `LeafAudit.personChain`. */
   constructor(chainOf: (tag: Uint8Array) => ChainEnd | undefined) {
@@ -149,7 +163,10 @@ export class CertificateAudit {
       );
     if (this.#rules !== undefined) end.under.add(this.#rules);
     // It may say that other rules hold.
-    if (shown !== "open" && isOwn(leaf)) this.#rules = undefined;
+    if (shown !== "open" && isOwn(leaf)) {
+      this.#rules = undefined;
+      this.#isOwnHidden = true;
+    }
     end.last = index;
     end.count += 1;
     if (shown === "open") end.opened += 1;
@@ -170,6 +187,17 @@ export class CertificateAudit {
   rules(leaf: Leaf, { context }: TallyEvent): void {
     const digest = context?.["digest"];
     if (isOwn(leaf)) this.#rules = typeof digest === "string" && DIGEST.test(digest) ? digest : NO_DIGEST;
+  }
+
+  /** Takes the `log.hold` event of a leaf: what the hold keeps is destroyed by nothing until it is lifted. */
+  hold(leaf: Leaf, { context }: TallyEvent): void {
+    const { hold: id, state, selectors } = context ?? {};
+    if (!isOwn(leaf) || typeof id !== "string") return;
+    const known = this.#holds.get(id);
+    if (known === undefined && state === "set") {
+      const isMap = typeof selectors === "object" && selectors !== null && !Array.isArray(selectors);
+      this.#holds.set(id, { id, selectors: isMap ? (selectors as Context) : {}, isLifted: false });
+    } else if (known !== undefined && state === "lifted") known.isLifted = true;
   }
 
   /**
@@ -223,7 +251,7 @@ export class CertificateAudit {
     if (known === undefined) {
       const there = new Set([part]);
       this.#orders.set(request, { index, loggedAt: leaf.loggedAt, certificate, parts: there, tags, done: false });
-      return [...found, ...this.#noteKeys(certificate)];
+      return [...found, ...this.#noteKeys(certificate), ...this.#compareHolds(certificate)];
     }
     found.push(...compareWithOrder(certificate, known));
     if (known.parts.has(part) || parts !== known.certificate.parts) {
@@ -243,6 +271,24 @@ export class CertificateAudit {
       if (other === undefined) return [];
       return [{ code: "certificate-key-repeated", message: `key ${key} is one that erasure ${other} lists` }];
     });
+  }
+
+  /** Of a hold on a person or an operation, leaves do not tell what it keeps: only that its own keys stay until it is lifted. */
+  #compareHolds({ scope }: Certificate): Defect[] {
+    if (!("classDay" in scope)) return [];
+    const { class: retentionClass, day } = scope.classDay;
+    const name = `class ${retentionClass}, day ${day}`;
+    const isOfHold = HOLD_CLASS.test(retentionClass);
+    const holds = [...this.#holds.values()].filter((hold) =>
+      isOfHold ? hold.id.endsWith(retentionClass.slice("hold-".length)) : isAllKeptBy(hold, scope.classDay),
+    );
+    const inForce = holds.find(({ isLifted }) => !isLifted);
+    if (inForce !== undefined) {
+      const message = `${name} is destroyed, and hold ${inForce.id}, which keeps it, is not lifted`;
+      return [{ code: "erasure-while-held", message }];
+    }
+    if (!isOfHold || holds.length > 0 || this.#isOwnHidden) return [];
+    return [{ code: "erasure-while-held", message: `${name} is destroyed as kept by a hold, and none was set` }];
   }
 
   #compareTags({ scope }: Certificate): Defect[] {
@@ -395,6 +441,13 @@ export class CertificateAudit {
     const message = `${opened} of its entries open, and ${most} were to be kept: keys were not destroyed, or came back`;
     return [{ code: "erased-contents-open", message }];
   }
+}
+
+/** Whether a hold keeps all entries of a class-day, whoever they are about. */
+function isAllKeptBy({ selectors }: ReplayedHold, { class: retentionClass, day }: CertifiedClassDay): boolean {
+  const { subject, operation, class: held = retentionClass, from = 0, to = Infinity } = selectors;
+  if (subject !== undefined || operation !== undefined || held !== retentionClass) return false;
+  return Number(from) <= day * DAY_MS && Number(to) >= (day + 1) * DAY_MS;
 }
 
 /** What the log says of itself stands in a signed stream under its class. */

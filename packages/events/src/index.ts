@@ -30,6 +30,7 @@ export {
   CertificateAudit,
   Certificates,
   HOLD_CLASS,
+  HOLD_TYPE,
   NO_DIGEST,
   type PromisedDays,
   RULES_TYPE,

@@ -35,6 +35,7 @@ export type FindingCode =
   | "erasure-before-promise"
   | "erasure-not-done"
   | "erasure-not-ordered"
+  | "erasure-while-held"
   | "head-not-in-history"
   | "leaf-malformed"
   | "root-mismatch"

@@ -14,6 +14,7 @@ import {
 import {
   type Certificate,
   type CertifiedTag,
+  type Context,
   type EventInput,
   type Evidence,
   type TallyEvent,
@@ -38,6 +39,11 @@ export const DAY: number = dayOf(START);
 interface Sender {
   readonly seed: Uint8Array;
   next: number;
+}
+
+/** The id of the hold that keeps entries under the keys of class `hold-<digits>`. */
+export function holdIdOf(digits: string): string {
+  return `01a1b2c3-0000-7000-8000-0000${digits}`;
 }
 
 /** What of an event a test decides. */
@@ -81,6 +87,21 @@ export class ErasedLog {
   /** Whatever else the log says of itself. */
   async say(said: Said): Promise<number> {
     return this.#send(this.#own, said);
+  }
+
+  /** What the log says of a legal hold; gives the index. */
+  async hold(id: string, state: "set" | "lifted", selectors: Context = {}): Promise<number> {
+    return this.say({
+      type: "log.hold",
+      context: { hold: id, state, case: "c-1", by: "officer-1", ...(state === "set" ? { selectors } : {}) },
+    });
+  }
+
+  /** A hold on somebody, of whose id these are the last digits. */
+  async holdAndLift(digits: string): Promise<void> {
+    const id = holdIdOf(digits);
+    await this.hold(id, "set", { subject: true });
+    await this.hold(id, "lifted");
   }
 
   async #send(sender: Sender, said: Said): Promise<number> {

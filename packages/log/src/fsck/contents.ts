@@ -10,6 +10,7 @@ import {
   type ChainEnd,
   type Finding,
   HOLD_CLASS,
+  HOLD_TYPE,
   type Leaf,
   type PromisedDays,
   RULES_TYPE,
@@ -100,6 +101,7 @@ export class ContentsCheck {
     this.#lost.push(...lostRangesOf(event));
     if (event.type === CERTIFICATE_TYPE) this.#checkCertificate(index, leaf, event, isReplayed);
     if (event.type === RULES_TYPE) this.#certificates.rules(leaf, event);
+    if (event.type === HOLD_TYPE) this.#certificates.hold(leaf, event);
     return event;
   }
 

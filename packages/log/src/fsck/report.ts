@@ -114,6 +114,7 @@ const REMEDIES: Readonly<Record<FsckCode, string>> = {
   "erasure-before-promise": CERTIFICATE,
   "erasure-not-done": CERTIFICATE,
   "erasure-not-ordered": CERTIFICATE,
+  "erasure-while-held": CERTIFICATE,
   "head-malformed": RESTORE,
   "head-mismatch": RESTORE,
   "head-missing": RESTORE,
