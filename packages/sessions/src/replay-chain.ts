@@ -202,7 +202,7 @@ export class SessionChain {
     } else if (clock > deadline + this.#slackMs + END_DUE_MS) {
       this.#note("end-overdue", this.#last, `reached its idle limit at ${timeOf(deadline)}, and has no end yet`);
     }
-    this.#context.users.ended(state.user, this.session, deadline);
+    this.#context.users.ended(userOf(state), this.session, deadline);
   }
 
   /** Shows how it was at the time that was asked for. Once. */
@@ -295,7 +295,7 @@ export class SessionChain {
     const { startedAt } = started;
     if (numberIn(event, "startedAt") !== startedAt)
       this.#contradicts(entry, `it says that it began at another time than its own`);
-    users.started(user, { session: this.session, index, startedAt });
+    users.started(userOf(started), { session: this.session, index, startedAt });
   }
 
   #go(before: SessionState, entry: ChainEntry): void {
@@ -496,7 +496,7 @@ export class SessionChain {
       this.#note("logged-late", entry.index, text);
     }
     for (const accepted of this.#accepted.splice(0)) this.#judgeLate(accepted, ended.at, ended.reason);
-    this.#context.users.ended(state.user, this.session, ended.at);
+    this.#context.users.ended(userOf(state), this.session, ended.at);
   }
 
   /** Other events that came before an entry. */
@@ -627,6 +627,11 @@ function isAttempt(event: TallyEvent): boolean {
 
 function ownerOf({ tenant, classes }: SessionState): { tenant?: string; classes: readonly string[] } {
   return tenant === null ? { classes } : { tenant, classes };
+}
+
+/** The same id in another tenant is another user. */
+function userOf({ tenant, user }: SessionState): string {
+  return JSON.stringify([tenant, user]);
 }
 
 function isLaxer(limits: SessionLimits, required: SessionLimits): boolean {

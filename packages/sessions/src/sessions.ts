@@ -40,7 +40,7 @@ import { sessionEvent } from "./session-event.ts";
 import { type SessionState, deadlineOf } from "./state.ts";
 import type { SessionStore } from "./store.ts";
 import { type NewToken, createSessionId, createToken, isSessionId } from "./token.ts";
-import { type PlaceState, RESERVATION_MS, UserSessions } from "./user-sessions.ts";
+import { type Owner, type PlaceState, RESERVATION_MS, UserSessions } from "./user-sessions.ts";
 
 /** What reports events: a `Tallystick`. */
 export interface Recorder {
@@ -106,7 +106,12 @@ export interface EndOptions extends RequestOptions {
   readonly by?: Party | undefined;
 }
 
-export interface EndAllOptions extends EndOptions {
+/** Of which tenant a user is: the same id in another one, or without one, is another user. */
+export interface OwnerOptions {
+  readonly tenant?: string | undefined;
+}
+
+export interface EndAllOptions extends EndOptions, OwnerOptions {
   /** The id of a session that goes on. */
   readonly except?: string | undefined;
 }
@@ -168,9 +173,9 @@ export interface Sessions extends AsyncDisposable {
   /** The browser showed the warning. */
   confirmWarning(credential: Credential, options?: RequestOptions): Promise<Checked>;
   end(credential: Credential, options?: EndOptions): Promise<Checked>;
-  /** The user's sessions that are alive, the oldest first. */
-  list(user: string): Promise<SessionInfo[]>;
-  /** Ends all sessions of a user, or all but one; "revoked" by default. Gives how many. */
+  /** The sessions of a user, of a tenant where one is named, that are alive, the oldest first. */
+  list(user: string, options?: OwnerOptions): Promise<SessionInfo[]>;
+  /** Ends all sessions of a user, of a tenant where one is named, or all but one; "revoked" by default. Gives how many. */
   endAll(user: string, options?: EndAllOptions): Promise<number>;
   /** Ends what has reached its deadline, reports what was not reported, forgets what ended long ago. */
   sweep(): Promise<Swept>;
@@ -197,6 +202,7 @@ const SWEEP_BATCH = 256;
 const CROWD = 16;
 /** More sessions than this are not all looked at when limits change: they are at their next check, or when due. */
 const TIGHTEN_MAX = 1_000_000;
+const TIGHTEN_BATCH = 1024;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 /** While the log takes nothing, activity is not told any more: `previousAt` shows that it was not. */
 const UNLOGGED_MAX = 64;
@@ -250,7 +256,8 @@ const CHECK_OPTIONS: OptionNames<CheckOptions> = {
 };
 const REAUTH_OPTIONS: OptionNames<ReauthOptions> = { ...REQUEST_OPTIONS, factors: true, success: true };
 const END_OPTIONS: OptionNames<EndOptions> = { ...REQUEST_OPTIONS, reason: true, by: true };
-const END_ALL_OPTIONS: OptionNames<EndAllOptions> = { ...END_OPTIONS, except: true };
+const OWNER_OPTIONS: OptionNames<OwnerOptions> = { tenant: true };
+const END_ALL_OPTIONS: OptionNames<EndAllOptions> = { ...END_OPTIONS, ...OWNER_OPTIONS, except: true };
 
 function assertUser(user: unknown): void {
   if (typeof user === "string") return;
@@ -261,6 +268,10 @@ function assertUser(user: unknown): void {
 function assertEndReason(reason: unknown): void {
   if (reason === "logout" || reason === "revoked") return;
   throw new TypeError(`reason: expected logout or revoked, got ${JSON.stringify(reason)}`);
+}
+
+function isOf({ tenant }: Owner, state: SessionState): boolean {
+  return state.tenant === (tenant ?? null);
 }
 
 function assertFactors(factors: unknown): void {
@@ -332,7 +343,7 @@ class Manager implements Sessions {
     this.#store = new GuardedStore(options.store ?? createMemorySessionStore());
     this.#policies = new PolicyKeeper(this.#store);
     this.#users = new UserSessions(this.#store, {
-      look: async (id) => this.#look(id),
+      look: async (id, owner) => this.#look(id, owner),
       supersede: async (id) => {
         await this.#change(id, { type: "end", reason: "superseded" });
       },
@@ -422,12 +433,14 @@ class Manager implements Sessions {
     return this.#ask(credential, { source }, () => ({ type: "end", reason, by }));
   }
 
-  async list(user: string): Promise<SessionInfo[]> {
+  async list(user: string, options: OwnerOptions = {}): Promise<SessionInfo[]> {
     assertUser(user);
-    const [policy, ids, now] = await Promise.all([this.#inForce(), this.#users.ids(user), this.#store.now()]);
+    assertOptionNames("", options, OWNER_OPTIONS);
+    const owner = { user, tenant: options.tenant };
+    const [policy, ids, now] = await Promise.all([this.#inForce(), this.#users.ids(owner), this.#store.now()]);
     const kept = await Promise.all(ids.map(async (id) => this.#read(id)));
     return kept.flatMap((session) => {
-      if (session === undefined || session.state.ended !== null) return [];
+      if (session === undefined || !isOf(owner, session.state) || session.state.ended !== null) return [];
       // As the next check will find it.
       const { state, verdict } = decide(session.state, { type: "policy", policy }, now);
       return state === null || verdict.kind !== "ok" ? [] : [infoOf({ ...session, state })];
@@ -437,15 +450,23 @@ class Manager implements Sessions {
   async endAll(user: string, options: EndAllOptions = {}): Promise<number> {
     assertUser(user);
     assertOptionNames("", options, END_ALL_OPTIONS);
-    const { except, reason = "revoked", by, source } = options;
+    const { except, tenant, reason = "revoked", by, source } = options;
     assertEndReason(reason);
     await this.#prepare();
-    const ids = (await this.#users.ids(user)).filter((id) => id !== except);
-    const wish: Wish = { type: "end", reason, by };
-    const outcomes = await Promise.all(
-      ids.map(async (id) => this.#users.begun(user, id, async () => this.#change(id, wish, { source }))),
+    const owner = { user, tenant };
+    const ids = (await this.#users.ids(owner)).filter((id) => id !== except);
+    const ended = await Promise.all(
+      ids.map(async (id) =>
+        this.#users.begun(owner, id, async () => {
+          const kept = await this.#read(id);
+          if (kept === undefined) return undefined;
+          if (!isOf(owner, kept.state)) return false;
+          const outcome = await this.#change(id, { type: "end", reason, by }, { source });
+          return outcome?.decision.entries.some(({ type }) => type === "session.end") ?? false;
+        }),
+      ),
     );
-    return outcomes.filter((outcome) => outcome?.decision.entries.some(({ type }) => type === "session.end")).length;
+    return ended.filter((isEnded) => isEnded === true).length;
   }
 
   async sweep(): Promise<Swept> {
@@ -503,7 +524,7 @@ class Manager implements Sessions {
   /** Whoever puts a document in force announces it, and sees to it that the sweeper knows all deadlines under it. */
   async #putInForce(policy: SessionPolicy): Promise<void> {
     const { before, event } = await this.#policies.put(policy);
-    if (before === "other") this.#inBackground(this.#tighten());
+    if (before === "other") this.#inBackground(this.#tighten(policy));
     if (event !== undefined) this.#inBackground(this.#announce(event));
   }
 
@@ -523,14 +544,26 @@ class Manager implements Sessions {
   }
 
   /** Looks at every session under the new limits, so that the sweeper knows their new deadlines. */
-  async #tighten(): Promise<void> {
+  async #tighten(policy: SessionPolicy): Promise<void> {
     const keys = await this.#store.due(Number.MAX_SAFE_INTEGER, TIGHTEN_MAX);
-    await inCrowds(keys, async (key) => this.#orSay(this.#change(idOf(key), { type: "policy" })));
+    for (let from = 0; from < keys.length; from += TIGHTEN_BATCH) {
+      // Nobody else is to begin while this goes on; and where other limits came meanwhile, whoever put them does it all.
+      if (from > 0 && !(await this.#policies.tightens(policy))) return;
+      const batch = keys.slice(from, from + TIGHTEN_BATCH);
+      await inCrowds(batch, async (key) => this.#orSay(this.#change(idOf(key), { type: "policy" })));
+    }
+    await this.#policies.tightened(policy);
+  }
+
+  /** What whoever put limits in force did not get done, being dead. */
+  async #tightenAgain(): Promise<void> {
+    const policy = await this.#policies.untightened();
+    if (policy !== undefined) await this.#tighten(policy);
   }
 
   async #reserve({ user, tenant, source }: StartOptions, id: string, { policy }: PolicyInForce): Promise<number> {
     try {
-      return await this.#users.reserve(user, id, policy.concurrent);
+      return await this.#users.reserve({ user, tenant }, id, policy.concurrent);
     } catch (error) {
       if (error instanceof SessionError && error.code === "session-denied") {
         const { details } = error;
@@ -624,10 +657,11 @@ class Manager implements Sessions {
     return entry === undefined ? undefined : parseKeptSession(entry.value);
   }
 
-  async #look(id: string): Promise<PlaceState> {
+  async #look(id: string, owner: Owner): Promise<PlaceState> {
     const outcome = await this.#change(id, { type: "sweep", detectedBy: "sweep" });
     if (outcome === undefined) return "missing";
-    return outcome.decision.verdict.kind === "ok" ? "alive" : "over";
+    if (outcome.decision.verdict.kind !== "ok") return "over";
+    return isOf(owner, outcome.kept.state) ? "alive" : "another's";
   }
 
   async #auditId(id: string): Promise<string> {
@@ -680,6 +714,7 @@ class Manager implements Sessions {
 
   async #sweep(detectedBy: "sweep" | "start"): Promise<Swept> {
     await this.#orSay(this.#announceAgain());
+    await this.#orSay(this.#tightenAgain());
     const swept = { ended: 0, forgotten: 0 };
     const seen = new Set<string>();
     for (let limit = SWEEP_BATCH; ;) {
@@ -723,7 +758,7 @@ class Manager implements Sessions {
     if (overdue !== undefined) this.#reportLater(overdue);
   }
 
-  async #forget({ state: { id, user } }: KeptSession): Promise<boolean> {
+  async #forget({ state: { id, user, tenant } }: KeptSession): Promise<boolean> {
     const isForgotten = await compareAndSwap(this.#store, keyOf(id), async (entry) => {
       const kept = entry === undefined ? undefined : parseKeptSession(entry.value);
       if (kept === undefined || kept.state.ended === null || kept.unlogged.length > 0) return { done: false };
@@ -731,7 +766,7 @@ class Manager implements Sessions {
       if ((await this.#store.now()) < until) return { done: false };
       return { value: null, result: true };
     });
-    if (isForgotten) await this.#users.release(user, id);
+    if (isForgotten) await this.#users.release({ user, tenant: tenant ?? undefined }, id);
     return isForgotten;
   }
 

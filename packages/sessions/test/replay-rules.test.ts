@@ -362,6 +362,14 @@ describe("R6, too many at once", () => {
     expect(named([...starts, ...ends, announce(two)])).toEqual(["R6 2"]);
   });
 
+  test("counts the same id in another tenant as somebody else", () => {
+    const tenants = ["initech", "initech", "globex", "globex"];
+    const starts = tenants.map((tenant, at) => ({ ...begin(at * MINUTE, at + 1), tenant }));
+    const none = [begin(4 * MINUTE, 5), begin(5 * MINUTE, 6)];
+    expect(named([announce(two), ...starts, ...none])).toEqual([]);
+    expect(named([announce(two), ...starts, ...none, { ...begin(6 * MINUTE, 7), tenant: "globex" }])).toEqual(["R6 7"]);
+  });
+
   test("is none where the oldest had ended, even if the log was told later, or in the same moment", () => {
     const [first, second, third] = [1, 2, 3].map((number) => begin(number * MINUTE, number));
     if (first === undefined || second === undefined || third === undefined) throw new Error("expected three");
