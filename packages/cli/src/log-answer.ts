@@ -83,12 +83,39 @@ export function textIn({ body }: Exchange, what: "receipt" | "checkpoint"): stri
 
 /** The opening in an entry's contents. @throws {ClientError} `log-answer-malformed` */
 export function openingIn(answer: Exchange): Uint8Array {
-  const { opening } = objectOf(jsonOf(answer), "contents");
+  return base64Of(objectOf(jsonOf(answer), "contents")["opening"], "opening");
+}
+
+/** What is told of one entry of a range: its opening, or why there is none. */
+export interface ToldOpening {
+  readonly index: number;
+  readonly opening?: Uint8Array;
+  readonly code?: unknown;
+  readonly certificate?: unknown;
+}
+
+/** @throws {ClientError} `log-answer-malformed`: not the entries from the first on, at least one, and no more than asked for. */
+export function openingsIn(
+  answer: Exchange,
+  { from, limit }: { readonly from: number; readonly limit: number },
+): readonly ToldOpening[] {
+  const { openings } = objectOf(jsonOf(answer), "contents");
+  if (!Array.isArray(openings) || openings.length === 0 || openings.length > limit)
+    throw malformed(`openings: expected an array of 1 to ${limit}`);
+  return openings.map((value: unknown, at) => {
+    const place = `opening ${at}`;
+    const { index, opening, code, certificate } = objectOf(value, place);
+    if (index !== from + at) throw malformed(`${place}: index: expected ${from + at}`);
+    return opening === undefined ? { index, code, certificate } : { index, opening: base64Of(opening, place) };
+  });
+}
+
+function base64Of(value: unknown, place: string): Uint8Array {
+  const text = textOf(value, place);
   try {
-    return decodeBase64(textOf(opening, "opening"));
+    return decodeBase64(text);
   } catch (cause) {
-    if (cause instanceof ClientError) throw cause;
-    throw malformed("opening: expected base64", cause);
+    throw malformed(`${place}: expected base64`, cause);
   }
 }
 

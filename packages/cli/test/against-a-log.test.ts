@@ -51,6 +51,24 @@ async function submitted(...options: readonly string[]): Promise<{ index: number
   return entry;
 }
 
+describe("audit --contents", () => {
+  test("makes a log longer by an entry for each 256 that it opens, not by as many as it opens", async () => {
+    await log.report(600);
+    const audited: { size: number; counts: { opened: number } }[] = [];
+    for (const option of ["--contents", "--sessions", "--contents"]) {
+      const told = await jsonOf("audit", ...as("auditor"), ...policy(), option, "--purpose", "review");
+      expect(told).toMatchObject({ verdict: "VERIFIED" });
+      audited.push(told as (typeof audited)[number]);
+      await log.report(1);
+    }
+    const [first, second, third] = audited;
+    for (const { size, counts } of audited) expect([size > 600, counts.opened]).toEqual([true, size]);
+    // Three ranges each, the event that was reported, and what a log says of its heads.
+    expect((second?.size ?? 0) - (first?.size ?? 0)).toBeLessThan(10);
+    expect((third?.size ?? 0) - (second?.size ?? 0)).toBeLessThan(10);
+  });
+});
+
 describe("submit", () => {
   test("says where an event stands; no next command, which would need a policy and an auditor's token", async () => {
     const args = ["submit", ...as("writer"), "--type", "auth.login", "--outcome", "denied", "--actor", "user:u_81"];

@@ -22,6 +22,8 @@ let folder: string;
 let double: LogDouble;
 let log: ScriptedLog;
 let contents: Contents;
+/** Of ranges. */
+let ranges: (range: { readonly from: number; readonly limit: number }) => ReturnType<Contents>;
 /** Of every entry. */
 let openings: Uint8Array[];
 beforeEach(async () => {
@@ -30,9 +32,16 @@ beforeEach(async () => {
   openings = [];
   double.hooks.batch = ({ batch }: VerifiedBatch) => void openings.push(...batch.entries.map(encodeOpening));
   contents = (index) => ({ status: 200, body: JSON.stringify({ opening: encodeBase64(openings[index] ?? SEED) }) });
+  ranges = () => ({ status: 404, body: '{"code":"not-found"}' });
   log = await startScriptedLog();
   log.answer = (request, response) => {
     const path = (request.url ?? "").replace("/app/", "");
+    const [, from, limit] = /^v1\/openings\?from=(\d+)&limit=(\d+)/.exec(path) ?? [];
+    if (from !== undefined) {
+      const { status, body } = ranges({ from: Number(from), limit: Number(limit) });
+      response.writeHead(status, { "content-type": "application/json" }).end(body);
+      return;
+    }
     const entry = /^v1\/events\/(\d+)$/.exec(path)?.[1];
     if (entry !== undefined) {
       const { status, body } = contents(Number(entry));
@@ -166,6 +175,72 @@ describe("audit --contents", () => {
       expect(ran.err).not.toMatch(/SyntaxError|destructure|Unexpected token/);
     },
   );
+
+  test("asks for ranges, and one by one where the log gives none", async () => {
+    await report(false);
+    await audit("--contents");
+    const asked = (): string[] => log.requests.filter((line) => /v1\/(events|openings)/.test(line));
+    const [range, ...single] = asked();
+    expect(range).toContain("/app/v1/openings?from=0&limit=3 ");
+    expect(single).toHaveLength(3);
+    ranges = ({ from, limit }) => ({
+      status: 200,
+      body: JSON.stringify({
+        openings: openings.slice(from, from + limit).map((opening, at) => ({
+          index: from + at,
+          opening: encodeBase64(opening),
+        })),
+      }),
+    });
+    const before = asked().length;
+    const ran = await audit("--contents", "--purpose", "review 7");
+    expect(ran).toMatchObject({ code: 0, out: expect.stringContaining("contents 3 opened, each matches its leaf\n") });
+    expect(asked().slice(before)).toEqual([expect.stringContaining("/v1/openings?from=0&limit=3&purpose=review%207 ")]);
+  });
+
+  test.each([
+    ['{"index":1,"code":"erased"}', 1, "contents-destroyed"],
+    ['{"index":1,"code":"erased","certificate":0}', 1, "contents-destroyed"],
+    ['{"index":1,"code":"key-lost"}', 1, "contents-destroyed"],
+    ['{"index":1,"code":"log-corrupt"}', 1, "contents-destroyed"],
+    ['{"index":1,"code":"something-new"}', 0, "VERIFIED"],
+    ['{"index":1}', 0, "VERIFIED"],
+    ['{"index":2,"code":"erased"}', 2, "log-answer-malformed"],
+    ['{"index":1,"opening":7}', 2, "log-answer-malformed"],
+    ['{"index":1,"opening":"!!!"}', 2, "log-answer-malformed"],
+    ["null", 2, "log-answer-malformed"],
+  ])("takes %s for one of a range as it should, with %i and %s", async (second, code, word) => {
+    await report(false);
+    const [first, , third] = openings.map((opening, index) =>
+      JSON.stringify({ index, opening: encodeBase64(opening) }),
+    );
+    ranges = () => ({ status: 200, body: `{"openings":[${first},${second},${third}]}` });
+    const ran = await audit("--contents");
+    expect(ran.code).toBe(code);
+    expect(`${ran.out}${ran.err}`).toContain(word);
+  });
+
+  test.each(["<html>", "null", "[]", "{}", '{"openings":7}', '{"openings":[]}', '{"openings":[{},{},{},{}]}'])(
+    "says in words that %j is no range, with 2",
+    async (body) => {
+      await report(false);
+      ranges = () => ({ status: 200, body });
+      const ran = await audit("--contents");
+      expectFailure(ran, 2, "audit");
+      expect(ran.err).toMatch(/^tallystick audit: the log's answer: [^\n]+ \(log-answer-malformed\)\n$/);
+    },
+  );
+
+  test("cannot tell, with 2, where the log refuses ranges for another reason", async () => {
+    await report(false);
+    for (const [status, code] of [
+      [403, "forbidden"],
+      [503, "log-overloaded"],
+    ] as const) {
+      ranges = () => ({ status, body: JSON.stringify({ code }) });
+      expectFailure(await audit("--contents"), 2, "audit");
+    }
+  });
 
   test("refutes contents that are another entry's", async () => {
     await report(false);

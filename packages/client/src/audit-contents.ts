@@ -46,6 +46,23 @@ export interface ErasedContents {
 /** Fetches the opening of an entry; `undefined` where the log shows nothing and says nothing of an erasure. */
 export type OpeningOf = (index: number) => Promise<Uint8Array | ErasedContents | undefined>;
 
+/**
+ * Fetches the openings of entries that stand behind each other, from index `from` on, each as {@link OpeningOf} gives it: at
+ * least one, at most `limit`. `undefined` where the log gives no ranges: from then on each is asked for alone.
+ */
+export type OpeningsOf = (range: {
+  readonly from: number;
+  readonly limit: number;
+}) => Promise<readonly ShownContents[] | undefined>;
+
+/** What a log shows of an entry's contents. */
+export type ShownContents = Awaited<ReturnType<OpeningOf>>;
+
+/** What it showed before it was the entry's turn. */
+export interface Fetched {
+  readonly shown: ShownContents;
+}
+
 /** Fetches what rules promise that were approved once, by the digest in their `log.rules` entry; `undefined` where the log does not show them. */
 export type PromisedBy = (digest: string) => Promise<PromisedDays | undefined>;
 
@@ -109,13 +126,18 @@ export class ContentsAudit {
     this.certificates = new CertificateAudit((tag) => options.leaves.personChain(tag));
   }
 
-  /** Gives the event, where it opens. */
-  async check(index: number, leaf: Leaf): Promise<TallyEvent | undefined> {
+  /**
+   * Gives the event, where it opens.
+   *
+   * @param fetched - What the log showed, where that was asked already. What is asked for out of turn, ahead or again, is
+   *   asked for alone, and so says how it is at that time.
+   */
+  async check(index: number, leaf: Leaf, fetched?: Fetched): Promise<TallyEvent | undefined> {
     if (this.#options.ownOnly && leaf.class !== "log") {
       this.certificates.leaf(index, leaf, "unknown");
       return undefined;
     }
-    const shown = await this.#options.openingOf(index);
+    const shown = fetched === undefined ? await this.#options.openingOf(index) : fetched.shown;
     if (shown instanceof Uint8Array) {
       this.certificates.leaf(index, leaf, "open");
       return this.#open(index, leaf, shown);

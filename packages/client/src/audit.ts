@@ -28,7 +28,14 @@ import {
   decodeLeaf,
   finding,
 } from "@tallystick/events";
-import { ContentsAudit, type OpeningOf, type PromisedBy } from "./audit-contents.ts";
+import {
+  ContentsAudit,
+  type OpeningOf,
+  type Fetched,
+  type OpeningsOf,
+  type PromisedBy,
+  type ShownContents,
+} from "./audit-contents.ts";
 import { ClientError } from "./error.ts";
 import type { LogReader } from "./log-reader.ts";
 import {
@@ -58,6 +65,8 @@ export interface AuditOptions {
   readonly senderKeys?: readonly Uint8Array[];
   /** Fetches openings, to check contents too: every entry opens, or a certificate of an erasure covers it. */
   readonly openingOf?: OpeningOf;
+  /** Fetches openings of many entries at once, where the log gives them so; used besides `openingOf`, which it spares. */
+  readonly openingsOf?: OpeningsOf;
   /** Fetches what rules promised, to check with the contents that nothing was destroyed before its time. */
   readonly promisedBy?: PromisedBy;
   /** Open the log's own entries only (class `log`): what certificates say is checked, and no other contents. */
@@ -201,6 +210,8 @@ class LogAudit {
   readonly #tiles: Hash[][] = [];
   readonly #completed: { readonly level: number; readonly index: number; readonly hashes: readonly Hash[] }[] = [];
   readonly #heads: Checkpoint[];
+  /** Until the log turns out to give no ranges. */
+  #openingsOf: OpeningsOf | undefined;
   /** How each stream stands by the last of its entries. */
   readonly #tails = new Map<StreamState, AuditedStream["tail"]>();
 
@@ -208,7 +219,9 @@ class LogAudit {
     this.#options = options;
     this.#size = size;
     this.leaves = new LeafAudit(origin);
-    const { openingOf, promisedBy, ownEntriesOnly: ownOnly = false } = options;
+    const { openingOf, openingsOf, promisedBy, ownEntriesOnly: ownOnly = false } = options;
+    // Of a range that holds what is not to be opened too nothing is asked for.
+    this.#openingsOf = openingOf === undefined || ownOnly ? undefined : openingsOf;
     const add = (found: Finding): void => this.add(found);
     this.contents =
       openingOf === undefined
@@ -230,13 +243,18 @@ class LogAudit {
       ahead.push(fetched);
     };
     for (let index = 0; index < Math.min(READ_AHEAD, bundles); index += 1) fetchBundle(index);
+    let openings = this.#fetchOpenings(0);
+    openings.catch(() => undefined);
     this.#compareHeads();
     for (let index = 0; index < bundles; index += 1) {
       this.#options.signal?.throwIfAborted();
       const next = await ahead.shift();
       if (next === undefined) break;
       if (index + READ_AHEAD < bundles) fetchBundle(index + READ_AHEAD);
-      await this.#checkBundle(index, next);
+      const shown = await openings;
+      openings = this.#fetchOpenings(index + 1);
+      openings.catch(() => undefined);
+      await this.#checkBundle(index, next, shown);
       this.#options.onProgress?.(Math.min((index + 1) * TILE_WIDTH, this.#size), this.#size);
     }
     await this.#compareRightEdge();
@@ -299,7 +317,20 @@ class LogAudit {
     return { entries: entriesOf(bundle, { index, width }), tile };
   }
 
-  async #checkBundle(index: number, { entries, tile }: BundleAndTile): Promise<void> {
+  /** What the log shows of the entries of a bundle, the first of them or all, as far as it gives ranges. */
+  async #fetchOpenings(bundle: number): Promise<readonly ShownContents[]> {
+    const shown: ShownContents[] = [];
+    const end = Math.min((bundle + 1) * TILE_WIDTH, this.#size);
+    for (let from = bundle * TILE_WIDTH; from < end && this.#openingsOf !== undefined;) {
+      const part = await this.#openingsOf({ from, limit: end - from });
+      if (part === undefined || part.length === 0) this.#openingsOf = undefined;
+      else shown.push(...part.slice(0, end - from));
+      from += part?.length ?? 0;
+    }
+    return shown;
+  }
+
+  async #checkBundle(index: number, { entries, tile }: BundleAndTile, shown: readonly ShownContents[]): Promise<void> {
     const first = index * TILE_WIDTH;
     this.#append(first, entries, tile);
     for (const [at, entry] of entries.entries()) {
@@ -307,7 +338,9 @@ class LogAudit {
       const leaf = this.#checkLeaf(index, entry);
       if (leaf === undefined) continue;
       const { stream } = this.leaves;
-      const event = this.contents === undefined ? undefined : await this.#checkContents(this.contents, index, leaf);
+      const fetched = at < shown.length ? { shown: shown[at] } : undefined;
+      const event =
+        this.contents === undefined ? undefined : await this.#checkContents(this.contents, { index, leaf, fetched });
       this.#options.onEntry?.({ index, leaf, stream, event });
     }
     for (const { level, index: tileIndex, hashes } of this.#completed.splice(0)) {
@@ -376,9 +409,12 @@ class LogAudit {
     return leaf;
   }
 
-  async #checkContents(contents: ContentsAudit, index: number, leaf: Leaf): Promise<TallyEvent | undefined> {
+  async #checkContents(
+    contents: ContentsAudit,
+    { index, leaf, fetched }: Pick<AuditedEntry, "index" | "leaf"> & { readonly fetched: Fetched | undefined },
+  ): Promise<TallyEvent | undefined> {
     const { stream } = this.leaves;
-    const event = await contents.check(index, leaf);
+    const event = await contents.check(index, leaf, fetched);
     if (stream === undefined) return event;
     this.#tails.set(stream, event === undefined ? "unknown" : event.type === "stream.end" ? "ended" : "open-or-cut");
     return event;

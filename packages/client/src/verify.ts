@@ -9,7 +9,13 @@ export {
   parseEvidence,
 } from "@tallystick/events";
 export * from "./audit.ts";
-export { type ErasedContents, type OpeningOf, type PromisedBy } from "./audit-contents.ts";
+export {
+  type ErasedContents,
+  type OpeningOf,
+  type OpeningsOf,
+  type PromisedBy,
+  type ShownContents,
+} from "./audit-contents.ts";
 export * from "./certificate.ts";
 export * from "./error.ts";
 export * from "./fork.ts";

@@ -2,7 +2,7 @@
 import { encodeHex, parsePolicy, sha256, utf8 } from "@tallystick/core";
 import { type Certificate, type Finding, LeafAudit, type PromisedDays, decodeLeaf } from "@tallystick/events";
 import { beforeEach, describe, expect, test } from "vitest";
-import { type AuditOptions, type AuditReport, auditLog, createHttpLogReader } from "../src/verify.ts";
+import { type AuditOptions, type AuditReport, type OpeningsOf, auditLog, createHttpLogReader } from "../src/verify.ts";
 import { ContentsAudit } from "../src/audit-contents.ts";
 import { DAY, DAY_MS, ErasedLog, START, doneOf, orderOf, requestOf } from "./support/erased-log.ts";
 
@@ -450,6 +450,108 @@ describe("the audit names", () => {
     const openingOf = async (): Promise<undefined> => undefined;
     const report = await audit({ openingOf });
     expect(codes(report)).toEqual(Array.from({ length: log.size }, (_, index) => `contents-destroyed ${index}`));
+  });
+});
+
+describe("openings in ranges", () => {
+  /** What the log shows, as many at a time as it likes; from `until` on it gives no ranges any more. */
+  function inRanges(most: number, until = Infinity): { readonly openingsOf: OpeningsOf; readonly froms: number[] } {
+    const froms: number[] = [];
+    const openingsOf: OpeningsOf = async ({ from, limit }) => {
+      froms.push(from);
+      if (from >= until) return undefined;
+      const count = Math.min(most, limit, until - from);
+      return Promise.all(Array.from({ length: count }, async (_, at) => log.openingOf(from + at)));
+    };
+    return { openingsOf, froms };
+  }
+
+  /** States of a log in which the audit has something to say of its contents. */
+  const STATES: Readonly<Record<string, () => Promise<unknown>>> = {
+    whole: async () => undefined,
+    erased: async () => eraseAnna(),
+    "erased and done": async () => {
+      const { order, ordered } = await eraseAnna();
+      await log.certify(doneOf(order, ordered));
+    },
+    expired: async () => expireSessions(),
+    "erased behind the head": async () => {
+      const published = log.size;
+      await eraseAnna();
+      log.log.publish(published);
+    },
+    "erased, and not gone": async () => {
+      await eraseAnna();
+      log.gone.delete(0);
+    },
+    destroyed: async () => log.erase([1, 2]),
+    "destroyed under another's certificate": async () => {
+      const { ordered } = await eraseAnna();
+      log.erase([5], ordered);
+    },
+    "shown nothing of": async () => {
+      for (let index = 0; index < log.size; index += 1) log.gone.set(index, undefined);
+    },
+    "shown another's contents of": async () => void log.openings.reverse(),
+  };
+
+  test.each(Object.entries(STATES))(
+    "say the same of a log that is %s, whatever comes at a time",
+    async (_what, make) => {
+      await make();
+      const alone = await audit();
+      for (const most of [1, 2, 3, 256]) expect(await audit(inRanges(most))).toEqual(alone);
+      for (const until of [0, 1, 5]) expect(await audit(inRanges(2, until))).toEqual(alone);
+    },
+  );
+
+  test("spare an audit all requests but those for certificates ahead", async () => {
+    const { ordered } = await eraseAnna();
+    const asked: number[] = [];
+    const { openingsOf, froms } = inRanges(256);
+    const openingOf = async (index: number): ReturnType<typeof log.openingOf> => {
+      asked.push(index);
+      return log.openingOf(index);
+    };
+    expect(await audit({ openingsOf, openingOf })).toMatchObject({ verdict: "VERIFIED", counts: { erased: 4 } });
+    expect([asked, froms]).toEqual([[ordered], [0]]);
+  });
+
+  test("are asked for from where the last one ended, and no more once the log gives none", async () => {
+    const { openingsOf, froms } = inRanges(3);
+    await audit({ openingsOf });
+    expect(froms).toEqual([0, 3, 6]);
+    const broken = inRanges(3, 6);
+    await audit(broken);
+    expect(broken.froms).toEqual([0, 3, 6]);
+  });
+
+  test("of which one comes too late for a certificate do not make it destroyed: it is asked for again, alone", async () => {
+    const published = log.size;
+    await eraseAnna();
+    log.log.publish(published);
+    const openingsOf: OpeningsOf = async ({ from, limit }) =>
+      Promise.all(
+        Array.from({ length: limit }, async (_, at) => {
+          const shown = await log.openingOf(from + at);
+          return shown instanceof Uint8Array ? shown : undefined;
+        }),
+      );
+    const report = await audit({ openingsOf });
+    expect(report).toMatchObject({ verdict: "CONTENTS-WITHHELD", findings: [], withheld: [0, 2, 4, 8] });
+  });
+
+  test("are not asked for where the log's own entries only are opened", async () => {
+    const { openingsOf, froms } = inRanges(256);
+    await audit({ ownEntriesOnly: true, openingsOf });
+    expect(froms).toEqual([]);
+  });
+
+  test("that are nothing, or more than were asked for, harm nobody", async () => {
+    const alone = await audit();
+    expect(await audit({ openingsOf: async () => [] })).toEqual(alone);
+    const all = async (): Promise<Uint8Array[]> => [...log.openings, ...log.openings];
+    expect(await audit({ openingsOf: all })).toEqual(alone);
   });
 });
 

@@ -14,7 +14,7 @@ import {
 } from "@tallystick/events";
 import { beforeAll, describe, expect, test } from "vitest";
 import { rejectionCode } from "../../../test/support/errors.ts";
-import { type AuditOptions, type AuditReport, auditLog, createHttpLogReader } from "../src/verify.ts";
+import { type AuditOptions, type AuditReport, ClientError, auditLog, createHttpLogReader } from "../src/verify.ts";
 import { LogDouble, TOKEN } from "./support/log-double.ts";
 
 const START = 1_760_000_000_000;
@@ -138,6 +138,32 @@ describe("auditLog", () => {
     expect(report.counts).toMatchObject({ signed: honest.length, unsigned: 0, batches: 90, opened: honest.length });
     expect(report.streams.size).toBe(3);
     expect(progress.at(-1)).toBe(honest.length);
+  });
+
+  test("asks for openings once for each bundle, and one bundle ahead at most", async () => {
+    const froms: number[] = [];
+    let seen = 0;
+    const report = await audit(honest, {
+      openingOf: async () => expect.unreachable("each is in a range"),
+      openingsOf: async ({ from, limit }) => {
+        expect(from).toBeLessThanOrEqual(seen + 256);
+        froms.push(from);
+        return openings.slice(from, from + limit);
+      },
+      onProgress: (done) => {
+        seen = done;
+      },
+    });
+    expect(report).toMatchObject({ verdict: "VERIFIED", counts: { opened: honest.length } });
+    expect(froms).toEqual(Array.from({ length: Math.ceil(honest.length / 256) }, (_, bundle) => 256 * bundle));
+  });
+
+  test("cannot tell where ranges of openings cannot be had for another reason", async () => {
+    const openingsOf = async (): Promise<never> => {
+      throw new ClientError("log-refused", "no");
+    };
+    const asked = audit(honest, { openingOf: async (index) => openings[index], openingsOf });
+    await expect(asked).rejects.toMatchObject({ code: "log-refused" });
   });
 
   test.each([0, 1, 2, 255, 256, 257, 600])("audits a log of %i leaves whole", async (size) => {

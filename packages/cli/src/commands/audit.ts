@@ -4,7 +4,6 @@ import {
   type AuditedStream,
   FORK_FORMAT,
   HEAD_AGE_WARN_MS,
-  type OpeningOf,
   type PromisedBy,
   auditLog,
   createHttpLogReader,
@@ -25,9 +24,8 @@ import { ruleOf } from "@tallystick/log";
 import type { SessionReplayReport } from "@tallystick/sessions/replay";
 import { parseFile, readBounded } from "../bounded-file.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
-import { openingIn } from "../log-answer.ts";
-import { requestLog } from "../log-request.ts";
-import { PURPOSE_OPTION, withPurpose } from "../purpose.ts";
+import { openingReader, openingsReader } from "../opening-reader.ts";
+import { PURPOSE_OPTION } from "../purpose.ts";
 import { rulesApproved } from "../rules-in-force.ts";
 import { SessionsAudit, momentOf } from "../sessions-audit.ts";
 import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
@@ -61,7 +59,7 @@ export const auditCommand: Command = {
     },
     contents: {
       type: "boolean",
-      help: "open every entry too: each opens, or a certificate of an erasure covers it (auditor's role; the log notes each)",
+      help: "open every entry too: each opens, or a certificate of an erasure covers it (auditor's role; the log notes that)",
     },
     certificates: {
       type: "boolean",
@@ -115,6 +113,7 @@ export const auditCommand: Command = {
       ...(opensAll || ownEntriesOnly
         ? {
             openingOf: openingReader(target, invocation),
+            openingsOf: openingsReader(target, invocation),
             promisedBy: promiseReader(target, invocation),
             ownEntriesOnly,
           }
@@ -167,22 +166,6 @@ function headsIn(text: string): readonly string[] {
   return [text.startsWith("c2sp.org/tlog-proof@") ? parseTlogProof(text).checkpoint : text];
 }
 
-function openingReader(target: Target, invocation: Invocation): OpeningOf {
-  const { signal } = invocation;
-  return async (index) => {
-    try {
-      return openingIn(await requestLog(target, { path: withPurpose(`v1/events/${index}`, invocation), signal }));
-    } catch (error) {
-      if (!(error instanceof TallystickError)) throw error;
-      const { status, problem, certificate } = error.details;
-      if (status === 410) return isIndex(certificate) ? { certificate } : {};
-      // It says itself that it has no contents there.
-      if (status === 404 || problem === "log-corrupt") return undefined;
-      throw error;
-    }
-  };
-}
-
 /** What rules promised that were approved once. A log that does not have them any more says so itself. */
 function promiseReader(target: Target, { signal }: Invocation): PromisedBy {
   return async (digest) => {
@@ -196,10 +179,6 @@ function promiseReader(target: Target, { signal }: Invocation): PromisedBy {
       throw error;
     }
   };
-}
-
-function isIndex(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 interface Audited {
