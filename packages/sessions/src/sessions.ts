@@ -202,7 +202,6 @@ const SWEEP_BATCH = 256;
 const CROWD = 16;
 /** More sessions than this are not all looked at when limits change: they are at their next check, or when due. */
 const TIGHTEN_MAX = 1_000_000;
-const TIGHTEN_BATCH = 1024;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 /** While the log takes nothing, activity is not told any more: `previousAt` shows that it was not. */
 const UNLOGGED_MAX = 64;
@@ -524,7 +523,7 @@ class Manager implements Sessions {
   /** Whoever puts a document in force announces it, and sees to it that the sweeper knows all deadlines under it. */
   async #putInForce(policy: SessionPolicy): Promise<void> {
     const { before, event } = await this.#policies.put(policy);
-    if (before === "other") this.#inBackground(this.#tighten(policy));
+    if (before === "other") this.#inBackground(this.#tighten());
     if (event !== undefined) this.#inBackground(this.#announce(event));
   }
 
@@ -544,21 +543,9 @@ class Manager implements Sessions {
   }
 
   /** Looks at every session under the new limits, so that the sweeper knows their new deadlines. */
-  async #tighten(policy: SessionPolicy): Promise<void> {
+  async #tighten(): Promise<void> {
     const keys = await this.#store.due(Number.MAX_SAFE_INTEGER, TIGHTEN_MAX);
-    for (let from = 0; from < keys.length; from += TIGHTEN_BATCH) {
-      // Nobody else is to begin while this goes on; and where other limits came meanwhile, whoever put them does it all.
-      if (from > 0 && !(await this.#policies.tightens(policy))) return;
-      const batch = keys.slice(from, from + TIGHTEN_BATCH);
-      await inCrowds(batch, async (key) => this.#orSay(this.#change(idOf(key), { type: "policy" })));
-    }
-    await this.#policies.tightened(policy);
-  }
-
-  /** What whoever put limits in force did not get done, being dead. */
-  async #tightenAgain(): Promise<void> {
-    const policy = await this.#policies.untightened();
-    if (policy !== undefined) await this.#tighten(policy);
+    await inCrowds(keys, async (key) => this.#orSay(this.#change(idOf(key), { type: "policy" })));
   }
 
   async #reserve({ user, tenant, source }: StartOptions, id: string, { policy }: PolicyInForce): Promise<number> {
@@ -714,7 +701,6 @@ class Manager implements Sessions {
 
   async #sweep(detectedBy: "sweep" | "start"): Promise<Swept> {
     await this.#orSay(this.#announceAgain());
-    await this.#orSay(this.#tightenAgain());
     const swept = { ended: 0, forgotten: 0 };
     const seen = new Set<string>();
     for (let limit = SWEEP_BATCH; ;) {
