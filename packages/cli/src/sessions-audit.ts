@@ -16,16 +16,26 @@ const SESSIONS_SHOWN = 20;
 /** Sessions in JSON, the first by index; the others are counted. */
 const SESSIONS_KEPT = 10_000;
 
+/** 2000: no log has sessions from before, and what is below it is a number of seconds. */
+const MOMENT_MIN = 946_684_800_000;
+
 /**
  * A moment: RFC 3339, or ms since 1970.
  *
- * @throws {UsageError} It is neither.
+ * @throws {UsageError} It is neither, or is before 2000.
  */
 export function momentOf(text: string): number {
   const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/.test(text);
   const at = /^\d{1,15}$/.test(text) ? Number(text) : isTime ? Date.parse(text) : Number.NaN;
-  if (Number.isSafeInteger(at)) return at;
-  throw new UsageError(`--at: expected a time such as 2026-01-31T09:00:00Z, or ms since 1970, got ${quote(text)}`);
+  if (!Number.isSafeInteger(at))
+    throw new UsageError(`--at: expected a time such as 2026-01-31T09:00:00Z, or ms since 1970, got ${quote(text)}`);
+  if (at >= MOMENT_MIN) return at;
+  const hint = isTime || at * 1000 < MOMENT_MIN ? "" : `: if these are seconds, ${at * 1000} is meant`;
+  throw new UsageError(`--at: expected a time since 2000, got ${quote(text)}, which is in ${yearOf(at)}${hint}`);
+}
+
+function yearOf(at: number): number {
+  return new Date(at).getUTCFullYear();
 }
 
 export class SessionsAudit {

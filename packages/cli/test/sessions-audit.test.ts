@@ -223,4 +223,17 @@ describe("momentOf", () => {
       expect(() => momentOf(text)).toThrow("--at: expected a time such as ");
     },
   );
+
+  test.each([
+    ["1700000000", 'got "1700000000", which is in 1970: if these are seconds, 1700000000000 is meant'],
+    ["946684799999", 'got "946684799999", which is in 1999: if these are seconds, '],
+    ["0", 'got "0", which is in 1970'],
+    ["1999-12-31T23:59:59Z", 'got "1999-12-31T23:59:59Z", which is in 1999'],
+  ])("takes %j for no time of a session, and says what may be meant", (text, words) => {
+    expect(() => momentOf(text)).toThrow(`--at: expected a time since 2000, ${words}`);
+  });
+
+  test("takes the first moment of 2000", () => {
+    expect([momentOf("946684800000"), momentOf("2000-01-01T00:00:00Z")]).toEqual([946_684_800_000, 946_684_800_000]);
+  });
 });
