@@ -52,6 +52,16 @@ function withPath(error: unknown, path: string): unknown {
   return error instanceof Error && "code" in error && !("path" in error) ? Object.assign(error, { path }) : error;
 }
 
+/** As {@link readBounded}; what the system has to say of the file names `what` it is besides its path. */
+export async function readNamed(what: string, path: string, bytesMax: number): Promise<Uint8Array> {
+  try {
+    return await readBounded(path, bytesMax);
+  } catch (error) {
+    if (error instanceof Error && "path" in error) Object.assign(error, { path: `${what}: ${path}` });
+    throw error;
+  }
+}
+
 /** @throws {TallystickError} as `parse` does, with the file before its words. */
 export function parseFile<T>(path: string, bytes: Uint8Array, parse: (text: string) => T): T {
   return naming(path, () => parse(decodeUtf8(bytes)));

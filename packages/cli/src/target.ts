@@ -1,7 +1,7 @@
 /** Which log a command speaks to, with which token, and whom it trusts: options, else environment, else dev.json. */
 import type { Fetch } from "@tallystick/client";
 import { type Policy, parsePolicy, quote } from "@tallystick/core";
-import { naming, readBounded } from "./bounded-file.ts";
+import { naming, readNamed } from "./bounded-file.ts";
 import { type Invocation, type OptionSpec, UsageError } from "./command.ts";
 import { startLine } from "./command-line.ts";
 import { DEV_FOLDER, type DevFile, readDevFile } from "./dev-file.ts";
@@ -69,11 +69,22 @@ function assertToken(token: string | undefined): void {
 
 /** @throws {UsageError} No policy is named anywhere. @throws {TlogError} `policy-malformed` */
 export async function policyOf(invocation: Invocation): Promise<Policy> {
-  const path = invocation.text("policy") ?? process.env["TALLYSTICK_POLICY"] ?? (await readDevFile())?.policy;
+  const { path, source } = await policyFile(invocation);
   if (path === undefined) {
     const what = "a file that says whom to trust: the log's key, the witnesses, the quorum";
     throw new UsageError(`--policy: expected ${what}; ${NO_DEV_FILE}`);
   }
-  const bytes = await readBounded(path, POLICY_BYTES_MAX);
+  const bytes = await readNamed(`the policy of ${source}`, path, POLICY_BYTES_MAX);
   return naming(path, () => parsePolicy(bytes));
+}
+
+/** The file, and who names it. */
+async function policyFile({
+  text,
+}: Invocation): Promise<{ readonly path: string | undefined; readonly source: string }> {
+  const option = text("policy");
+  if (option !== undefined) return { path: option, source: "--policy" };
+  const variable = process.env["TALLYSTICK_POLICY"];
+  if (variable !== undefined) return { path: variable, source: "TALLYSTICK_POLICY" };
+  return { path: (await readDevFile())?.policy, source: `${DEV_FOLDER}/dev.json` };
 }

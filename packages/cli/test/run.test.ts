@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { allCommands } from "@tallystick/cli";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { startLine } from "../src/command-line.ts";
 import { runHere } from "./support/run-here.ts";
 
@@ -75,7 +75,14 @@ describe("run", () => {
     expect(missing).toMatchObject({
       code: 2,
       out: "",
-      err: `tallystick verify: ${policy}: there is no such file (ENOENT)\n`,
+      err: `tallystick verify: the policy of --policy: ${policy}: there is no such file (ENOENT)\n`,
+    });
+    vi.stubEnv("TALLYSTICK_POLICY", policy);
+    const inEnvironment = await runHere(["verify", "x"]);
+    vi.unstubAllEnvs();
+    expect(inEnvironment).toMatchObject({
+      code: 2,
+      err: `tallystick verify: the policy of TALLYSTICK_POLICY: ${policy}: there is no such file (ENOENT)\n`,
     });
     await writeFile(policy, "quorum of three\n");
     const malformed = await runHere(["verify", "x", "--policy", policy]);

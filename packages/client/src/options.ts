@@ -65,6 +65,8 @@ export type ResolvedOptions = {
 } & {
   readonly outage: ResolvedOutageRules;
   readonly keep: ReadonlySet<KeptData>;
+  /** Who names the policy. */
+  readonly policyFrom: "the options" | "TALLYSTICK_POLICY";
 };
 
 /** All there are: one that is missing here does not compile. */
@@ -114,6 +116,7 @@ export function resolveOptions(options: TallystickOptions): ResolvedOptions {
     url: urlOf(settingOf(options, "url")),
     token: tokenOf(settingOf(options, "token")),
     policy: settingOf(options, "policy"),
+    policyFrom: options.policy === undefined ? "TALLYSTICK_POLICY" : "the options",
     origin: options.origin,
     outbox: options.outbox ?? (HAS_DISK ? ".tallystick-outbox" : "none"),
     outboxBytesMax: within("outboxBytesMax", options.outboxBytesMax ?? 256 * 1024 * 1024, { min: 65_536 }),

@@ -612,7 +612,7 @@ class Client implements Own {
 
   async #open(): Promise<Opened> {
     const options = this.#options;
-    const policy = parsePolicy(options.policy.includes("\n") ? options.policy : await readText(options.policy));
+    const policy = parsePolicy(await policyText(options));
     const origin = originOf(policy, options.origin);
     const { outboxBytesMax: bytesMax, receiptBytesMax, sessionSecret, senderKey } = options;
     const settings = { bytesMax, receiptBytesMax, sessionSecret, senderKey };
@@ -906,6 +906,18 @@ function asClientError(error: Error): ClientError {
 function oldestWithout(outbox: Opened["outbox"], until: RecordState): number {
   if (until === "queued") return outbox.nextSequence;
   return until === "durable" ? outbox.firstUnplaced : outbox.nextSequence - outbox.size;
+}
+
+/** @throws {ClientError} `audit-unavailable`: there is no such file, or it cannot be read. */
+async function policyText({ policy, policyFrom }: ResolvedOptions): Promise<string> {
+  if (policy.includes("\n")) return policy;
+  try {
+    return await readText(policy);
+  } catch (cause) {
+    if (!(cause instanceof Error && "syscall" in cause)) throw cause;
+    const text = `the policy that ${policyFrom} ${policyFrom === "the options" ? "name" : "names"}, as a path since it has no line ends: ${cause.message}`;
+    throw new AuditUnavailableError(text, { cause });
+  }
 }
 
 function originOf({ logs }: Policy, wanted: string | undefined): string {

@@ -2,7 +2,7 @@ import { decodeOpening, decodeBatch, decodeEvent, decodeLeaf, newEventId } from 
 import { createSigner, encodeHex, parsePolicy } from "@tallystick/core";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { errorCode, rejectionCode } from "../../../test/support/errors.ts";
 import { type Report, type Tallystick, createTallystick, verifyReceipt } from "../src/index.ts";
 import { LogDouble, problem } from "./support/log-double.ts";
@@ -341,6 +341,7 @@ describe("createTallystick", () => {
       onError: (error: Error) => errors.push(error),
     };
     const client = createTallystick({ ...options, policy: "/nowhere/policy.txt" });
+    await expect(client.record(login())).rejects.toThrow("the policy that the options name, as a path");
     await expect(client.record(login())).rejects.toThrow("/nowhere/policy.txt");
     expect(errors).toHaveLength(1);
     expect(client.status().state).toBe("halted");
@@ -348,6 +349,19 @@ describe("createTallystick", () => {
     const unreachable = createTallystick({ ...options, policy: new LogDouble().policyText });
     expect(await unreachable.record(login())).toMatchObject({ state: "queued" });
     expect(await rejectionCode(unreachable.close({ timeoutMs: 10 }))).toBe("wait-timeout");
+  });
+
+  test("says that it is the policy that is missing, and that TALLYSTICK_POLICY names it", async () => {
+    vi.stubEnv("TALLYSTICK_POLICY", "missing.txt");
+    const options = { url: "http://127.0.0.1:1/app", token: "t", outbox: "none", onError: () => undefined };
+    const client = createTallystick(options);
+    vi.unstubAllEnvs();
+    const words = "the policy that TALLYSTICK_POLICY names, as a path since it has no line ends: ENOENT";
+    await expect(client.record(login())).rejects.toMatchObject({
+      code: "audit-unavailable",
+      message: expect.stringContaining(words),
+    });
+    await client.close();
   });
 
   test.each([
