@@ -23,6 +23,8 @@ interface KeptPolicy {
   readonly earlier?: readonly Announced[];
   /** When somebody else may announce it: whoever put it in force had time enough. */
   readonly retryAt: number;
+  /** When somebody else may look at all sessions under it, as whoever does so has not said for so long that it goes on. */
+  readonly tightenAt?: number | null;
 }
 
 export interface PutPolicy {
@@ -53,7 +55,9 @@ export class PolicyKeeper {
       const since = await this.#store.now();
       const eventId = newEventId(since, randomBytes(16));
       const earlier = replaced === undefined ? [] : unannounced(replaced);
-      const kept: KeptPolicy = { document, since, eventId, earlier, retryAt: since + REPORT_MS };
+      const retryAt = since + REPORT_MS;
+      const tightenAt = replaced === undefined ? null : retryAt;
+      const kept: KeptPolicy = { document, since, eventId, earlier, retryAt, tightenAt };
       const before = replaced === undefined ? "none" : "other";
       return { value: JSON.stringify(kept), result: { before, event: announcement({ ...kept, eventId }) } };
     });
@@ -93,6 +97,43 @@ export class PolicyKeeper {
         retryAt,
       };
       return { value: JSON.stringify(told), result: undefined };
+    });
+  }
+
+  /** The document in force, where nobody looks at all sessions under it who should: the caller is to, and nobody else. */
+  async untightened(): Promise<SessionPolicy | undefined> {
+    return this.#changeTightening(({ tightenAt = null, document }, now) =>
+      tightenAt === null || now < tightenAt
+        ? { done: undefined }
+        : { tightenAt: now + REPORT_MS, result: parsePolicyDocument(document) },
+    );
+  }
+
+  /** It goes on. `false`: another document is in force. */
+  async tightens(policy: SessionPolicy): Promise<boolean> {
+    const document = formatPolicy(policy);
+    return this.#changeTightening((kept, now) =>
+      kept.document === document ? { tightenAt: now + REPORT_MS, result: true } : { done: false },
+    );
+  }
+
+  /** Every session was looked at under it. */
+  async tightened(policy: SessionPolicy): Promise<void> {
+    const document = formatPolicy(policy);
+    await this.#changeTightening((kept) =>
+      kept.document === document ? { tightenAt: null, result: undefined } : { done: undefined },
+    );
+  }
+
+  async #changeTightening<Result>(
+    change: (kept: KeptPolicy, now: number) => { done: Result } | { tightenAt: number | null; result: Result },
+  ): Promise<Result> {
+    return compareAndSwap<Result>(this.#store, KEY, async (entry) => {
+      const kept = parse(entry?.value);
+      const changed = change(kept, await this.#store.now());
+      if ("done" in changed) return changed;
+      const { tightenAt, result } = changed;
+      return { value: JSON.stringify({ ...kept, tightenAt } satisfies KeptPolicy), result };
     });
   }
 

@@ -14,6 +14,7 @@ import {
   decide,
 } from "./decide.ts";
 import { type Duration, parseDuration } from "./duration.ts";
+import type { SessionEntryType } from "./entry.ts";
 import { SessionError } from "./error.ts";
 import { GuardedStore } from "./guarded-store.ts";
 import {
@@ -202,9 +203,18 @@ const SWEEP_BATCH = 256;
 const CROWD = 16;
 /** More sessions than this are not all looked at when limits change: they are at their next check, or when due. */
 const TIGHTEN_MAX = 1_000_000;
+const TIGHTEN_BATCH = 1024;
 const TIMER_MS_MAX = 2 ** 31 - 1;
-/** While the log takes nothing, activity is not told any more: `previousAt` shows that it was not. */
-const UNLOGGED_MAX = 64;
+/**
+ * While the log takes nothing and so many entries of a session wait, these are not told any more: whoever repeats them would
+ * make the state grow without bound. Of activity `previousAt` shows that it was not told.
+ */
+const UNLOGGED_MAX: Partial<Record<SessionEntryType, number>> = {
+  "session.activity": 64,
+  "session.extend": 64,
+  "access.denied": 256,
+  "session.reauth": 256,
+};
 const SESSION_PREFIX = "session/";
 
 /**
@@ -523,7 +533,7 @@ class Manager implements Sessions {
   /** Whoever puts a document in force announces it, and sees to it that the sweeper knows all deadlines under it. */
   async #putInForce(policy: SessionPolicy): Promise<void> {
     const { before, event } = await this.#policies.put(policy);
-    if (before === "other") this.#inBackground(this.#tighten());
+    if (before === "other") this.#inBackground(this.#tighten(policy));
     if (event !== undefined) this.#inBackground(this.#announce(event));
   }
 
@@ -543,9 +553,21 @@ class Manager implements Sessions {
   }
 
   /** Looks at every session under the new limits, so that the sweeper knows their new deadlines. */
-  async #tighten(): Promise<void> {
+  async #tighten(policy: SessionPolicy): Promise<void> {
     const keys = await this.#store.due(Number.MAX_SAFE_INTEGER, TIGHTEN_MAX);
-    await inCrowds(keys, async (key) => this.#orSay(this.#change(idOf(key), { type: "policy" })));
+    for (let from = 0; from < keys.length; from += TIGHTEN_BATCH) {
+      // Nobody else is to begin while this goes on; and where other limits came meanwhile, whoever put them does it all.
+      if (from > 0 && !(await this.#policies.tightens(policy))) return;
+      const batch = keys.slice(from, from + TIGHTEN_BATCH);
+      await inCrowds(batch, async (key) => this.#orSay(this.#change(idOf(key), { type: "policy" })));
+    }
+    await this.#policies.tightened(policy);
+  }
+
+  /** What whoever put limits in force did not get done, being dead. */
+  async #tightenAgain(): Promise<void> {
+    const policy = await this.#policies.untightened();
+    if (policy !== undefined) await this.#tighten(policy);
   }
 
   async #reserve({ user, tenant, source }: StartOptions, id: string, { policy }: PolicyInForce): Promise<number> {
@@ -701,6 +723,7 @@ class Manager implements Sessions {
 
   async #sweep(detectedBy: "sweep" | "start"): Promise<Swept> {
     await this.#orSay(this.#announceAgain());
+    await this.#orSay(this.#tightenAgain());
     const swept = { ended: 0, forgotten: 0 };
     const seen = new Set<string>();
     for (let limit = SWEEP_BATCH; ;) {
@@ -812,11 +835,13 @@ class Manager implements Sessions {
   }
 }
 
-/** Leaves activity untold while the log has not even taken what it was told before. The state is the same but for that. */
+/** Leaves untold what comes too often while the log has not even taken what it was told before. The state is the same but for that. */
 function quiet(decision: Decision, { state: before, unlogged }: KeptSession): Decision {
   const [entry, ...others] = decision.entries;
-  if (unlogged.length < UNLOGGED_MAX || entry?.type !== "session.activity" || others.length > 0) return decision;
-  if (decision.state === null) return decision;
+  if (entry === undefined || others.length > 0 || decision.state === null) return decision;
+  if (unlogged.length < (UNLOGGED_MAX[entry.type] ?? Infinity)) return decision;
+  // Who succeeds to show who he is did not do so in vain, and his authentication would be nowhere.
+  if (entry.type === "session.reauth" && entry.outcome === "success") return decision;
   const { loggedActivityAt, entries } = before;
   return { ...decision, state: { ...decision.state, loggedActivityAt, entries }, entries: [] };
 }

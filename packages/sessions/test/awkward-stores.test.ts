@@ -119,6 +119,73 @@ test.each([Number.NaN, Infinity, -1, "1769850000000"])(
   },
 );
 
+test("S4 S10 whoever put stricter limits in force may die: another instance comes to all sessions within a minute", async () => {
+  const { sessions, another, store, log, pass } = scene();
+  const begun = await Promise.all(Array.from({ length: 3 }, async (_, at) => sessions.start({ user: `u${at}` })));
+  // It dies before it has come to any.
+  const due: SessionStore["due"] = async () => {
+    throw new Error("the process is gone");
+  };
+  const dying = another({ ...USUAL, store: over(store, { due }) });
+  await dying.setLimits({ ...USUAL, idle: "2m" });
+  await dying.flush();
+  pass(MINUTE);
+  await sessions.sweep();
+  pass(MINUTE);
+  expect(await sessions.sweep()).toMatchObject({ ended: begun.length });
+  await sessions.flush();
+  expect(log.of("session.timeout").map(({ context }) => context?.["detectedBy"])).toEqual(["sweep", "sweep", "sweep"]);
+});
+
+test("S4 while one instance comes to all sessions, no other does", async () => {
+  const { sessions, another, store, pass } = scene();
+  await sessions.start({ user: "u1" });
+  const listed: number[] = [];
+  const due: SessionStore["due"] = async (before, limit) => {
+    if (before === Number.MAX_SAFE_INTEGER) listed.push(limit);
+    return store.due(before, limit);
+  };
+  const others = [0, 1].map(() => another({ ...USUAL, store: over(store, { due }) }));
+  await Promise.all(others.map(async (each) => each.limits()));
+  await sessions.setLimits({ ...USUAL, idle: "2m" });
+  await sessions.flush();
+  for (let round = 0; round < 3; round += 1) {
+    pass(MINUTE / 2);
+    await Promise.all(others.map(async (each) => each.sweep()));
+  }
+  expect(listed).toEqual([]);
+});
+
+test("S20 while the log takes nothing, a session's state stops growing whatever is repeated, and is decided as before", async () => {
+  const { sessions, log, store, pass } = scene();
+  const { token, session } = await sessions.start({ user: "u1", factors: ["password"] });
+  await sessions.flush();
+  log.down = true;
+  const ask = { reauth: { maxAge: "1m", factors: ["otp"] } } as const;
+  const repeat = async (): Promise<void> => {
+    for (let times = 0; times < 300; times += 1) {
+      pass(1);
+      expect((await sessions.check(token, ask)).kind).toBe("reauth-required");
+      expect(await sessions.extend(token)).toMatchObject({ kind: "ok", extended: true, remainingSeconds: 1800 });
+      expect((await sessions.reauth(token, { factors: ["password"], success: false })).kind).toBe("ok");
+    }
+  };
+  const size = async (): Promise<number> => (await store.get(`session/${session.id}`))?.value.length ?? 0;
+  await repeat();
+  const before = await size();
+  await repeat();
+  expect(await size()).toBeLessThan(before + 1000);
+  expect(before).toBeLessThan(192 * 1024);
+  log.down = false;
+  expect((await sessions.reauth(token, { factors: ["otp"] })).kind).toBe("ok");
+  pass(MINUTE);
+  await sessions.sweep();
+  await sessions.flush();
+  const numbers = log.of().map(({ context }) => context?.["n"]);
+  expect(numbers.toSorted((one, other) => Number(one) - Number(other))).toEqual(numbers.map((_, at) => at));
+  expect(log.types()).toContain("session.rotate");
+});
+
 test("S4 limits that were replaced before the log had them are announced all the same", async () => {
   const { sessions, log, pass } = scene({ ...USUAL, idle: "30m" });
   await sessions.limits();
