@@ -24,6 +24,9 @@ const ALGORITHMS = [
   "EdDSA",
   "Ed25519",
 ];
+/** Of tokens that say what they are (RFC 8725 §3.11): all others that end so are for something else than access. RFC 9068 §2.1 */
+const ACCESS_TYPE = /^(?:application\/)?at\+jwt$/i;
+const OTHER_TYPE = /\+jwt$/i;
 /** By which clocks may differ. */
 const CLOCK_TOLERANCE_SECONDS = 60;
 /** Three parts of base64url; what signs nothing has an empty third. Its length is bounded where the header is read. */
@@ -92,7 +95,7 @@ export class Identities {
   async #verify(token: string, rule: IdentityRule): Promise<JWTPayload & { readonly sub: string }> {
     const { now = Date.now } = this.#options;
     try {
-      const { payload } = await jwtVerify(token, async (header) => this.#keysOf(rule).find(header), {
+      const { payload, protectedHeader } = await jwtVerify(token, async (header) => this.#keysOf(rule).find(header), {
         algorithms: ALGORITHMS,
         issuer: rule.issuer,
         audience: rule.audience,
@@ -100,6 +103,10 @@ export class Identities {
         clockTolerance: CLOCK_TOLERANCE_SECONDS,
         currentDate: new Date(now()),
       });
+      const { typ = "" } = protectedHeader;
+      // Tokens of a logout need not have a type, and always have events. OpenID Connect Back-Channel Logout 1.0 §2.4
+      if ((OTHER_TYPE.test(typ) && !ACCESS_TYPE.test(typ)) || payload["events"] !== undefined)
+        throw refused("it is for something else than access");
       const { sub } = payload;
       if (typeof sub !== "string" || sub === "" || sub.length > SUB_CHARS_MAX) throw refused("its sub is none");
       return { ...payload, sub };

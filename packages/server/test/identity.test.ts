@@ -99,7 +99,7 @@ async function readersOf(log: Log): Promise<(string | undefined)[]> {
 async function forge(
   { key, provider }: Place,
   claims: JWTPayload = {},
-  header: { readonly alg?: string; readonly kid?: string } = {},
+  header: { readonly alg?: string; readonly kid?: string; readonly typ?: string } = {},
 ): Promise<string> {
   const seconds = Math.floor(Date.now() / 1000);
   const whole = { iss: provider.issuer, aud: AUDIENCE, sub: "s", iat: seconds, exp: seconds + 600, groups: "auditors" };
@@ -255,6 +255,17 @@ describe("a token is refused", () => {
     ])
       expect([claims, (await at.ask(await forge(at, claims as unknown as JWTPayload))).status]).toEqual([claims, 401]);
     expect((await at.ask(await forge(at, { nbf: seconds + 30 }))).status).toBe(200);
+  });
+
+  test("that its issuer signed for something else than access: of a logout, of another event, or of a proof", async () => {
+    const at = await place();
+    const refused = [401, "unauthenticated"];
+    for (const typ of ["logout+jwt", "application/logout+jwt", "Logout+JWT", "secevent+jwt", "dpop+jwt"])
+      expect([typ, codeOf(await at.ask(await forge(at, {}, { typ })))]).toEqual([typ, refused]);
+    const events = { "http://schemas.openid.net/event/backchannel-logout": {} };
+    expect(codeOf(await at.ask(await forge(at, { events })))).toEqual(refused);
+    for (const typ of ["JWT", "jwt", "at+jwt", "application/at+jwt", "AT+JWT"])
+      expect([typ, codeOf(await at.ask(await forge(at, {}, { typ })))]).toEqual([typ, [200]]);
   });
 
   test("whose algorithm is none, or HMAC with the provider's public key as the secret", async () => {
