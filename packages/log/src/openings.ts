@@ -36,11 +36,15 @@ export class Openings {
 
   /** As `readOpenings` of the log. */
   async read({ from, limit = ENTRIES_MAX, ...reading }: OpeningsInput): Promise<readonly ReadOpening[]> {
-    const { reader, size } = this.#options;
+    const { reader: entries, reads, size } = this.#options;
     if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`limit: expected at least 1, got ${limit}`);
-    reader.assertIndex(from);
+    entries.assertIndex(from);
     const to = Math.min(from + Math.min(limit, ENTRIES_MAX), size());
-    const found = await this.#find(from, to);
+    const found = await this.#find(from, to).catch(async (error: unknown) => {
+      const { reader, purpose } = reading;
+      await reads.recordRead({ reader, purpose, place: { from, to }, count: to - from, codes: ["unavailable"] });
+      throw error;
+    });
     const { filter } = reading;
     // Whose it was nobody can tell of what does not open: whoever may have some contents only may not have to know of it.
     const admitted =

@@ -1,6 +1,6 @@
 /** Contents of many entries in one answer, and the one entry that records it. */
 import { computeCommitment, decodeEvent, decodeLeaf, decodeOpening } from "@tallystick/events";
-import { indexKey } from "@tallystick/storage";
+import { StorageError, createUnavailableKeyStore, indexKey } from "@tallystick/storage";
 import { describe, expect, test } from "vitest";
 import { rejectionCode } from "../../../test/support/errors.ts";
 import type { Log, ReadFilter, ReadOpening } from "../src/index.ts";
@@ -132,6 +132,15 @@ describe("readOpenings", () => {
     }
     const entries = await log.readOpenings({ from: 0, limit: 6, reader: "a" });
     expect(codesOf(entries)).toEqual(["opened", "log-corrupt", "opened", "opened", "log-corrupt", "opened"]);
+  });
+
+  test("says, as readEvent does, that the log cannot use its keys", async () => {
+    const { site, log } = await place(3);
+    await log.close();
+    const missing = new StorageError("master-key-wrong", "another master key wraps this store");
+    const without = await site.open({ keyStore: createUnavailableKeyStore(missing) });
+    const asked = [without.readOpenings({ from: 0, reader: "a" }), without.readEvent({ index: 0, reader: "a" })];
+    expect(await Promise.all(asked.map(rejectionCode))).toEqual(["keys-unavailable", "keys-unavailable"]);
   });
 
   test("gives nothing where the read cannot be recorded", async () => {
