@@ -21,6 +21,8 @@ export interface PostgresServer {
   kill(): Promise<void>;
   /** Starts it again over what it has. */
   restart(): Promise<void>;
+  /** Lets it and all its connections hang, or go on. */
+  signal(signal: "SIGSTOP" | "SIGCONT"): void;
   stop(): Promise<void>;
 }
 
@@ -60,9 +62,25 @@ async function startPostgres(place: string, folder: string): Promise<PostgresSer
     restart: async () => {
       child = await untilFree(start);
     },
+    signal: (signal) => {
+      child.kill(signal);
+      for (const pid of childrenOf(child)) {
+        try {
+          process.kill(pid, signal);
+        } catch {
+          // It ended meanwhile.
+        }
+      }
+    },
     // Fast: it waits for no client.
     stop: async () => end("SIGINT"),
   };
+}
+
+/** A process for each connection, and some more. */
+function childrenOf({ pid = 0 }: ChildProcess): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return text === "" ? [] : text.split(" ").map(Number);
 }
 
 /** What the killed one left running ends by itself, and until then it has the data. */

@@ -1,4 +1,5 @@
 /** Several processes over one store are as one: over the other servers, and while theirs is killed. */
+import { openPostgresSessionStore } from "@tallystick/sessions/postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { removeFolder, temporaryFolder } from "../../../test/support/processes.ts";
 import { type RedisServer, findRedis } from "../../../test/support/redis-server.ts";
@@ -8,6 +9,7 @@ import { HOUR, MINUTE, T0, USUAL } from "./support/policies.ts";
 import { poolTo } from "./support/postgres-pool.ts";
 import { NO_POSTGRES, type TestServer, hasPostgres, startTestServer } from "./support/postgres.ts";
 import { type MakeStore, chainsOf, numberOf, testRaces } from "./support/races.ts";
+import { refusalOf, webScene } from "./support/web-scene.ts";
 
 const startRedis = findRedis();
 if (!hasPostgres) process.stderr.write(`${NO_POSTGRES}: skipped\n`);
@@ -107,6 +109,36 @@ describe.skipIf(!hasPostgres)("a server that is killed while five processes ask 
       }
       await Promise.all(five.map(async (each) => each.stop()));
       await removeFolder(log);
+    },
+  );
+});
+
+describe.skipIf(!hasPostgres)("a server that hangs", () => {
+  test.each(["postgres", "better-auth"] as const)(
+    "S20 %s: nothing is served, nothing stays in the pool's line, and all goes on after it",
+    { timeout: 60_000 },
+    async (kind) => {
+      const pool = poolTo({ ...(await newDatabase(kind)), connectionTimeoutMillis: 2000 });
+      const store = kind === "postgres" ? await openPostgresSessionStore(pool) : await openBetterAuthStore(pool);
+      await using scene = await webScene("Hono", { store });
+      const browser = await scene.signedIn();
+      await scene.sessions.flush();
+      let answers: Response[];
+      let waiting: number;
+      try {
+        postgres?.signal("SIGSTOP");
+        answers = await Promise.all(Array.from({ length: 30 }, async () => browser.get("/app/hello")));
+        waiting = pool.waitingCount;
+      } finally {
+        postgres?.signal("SIGCONT");
+      }
+      for (const answer of answers) {
+        expect(await refusalOf(answer)).toMatchObject({ status: 503, code: "session-state-unavailable" });
+      }
+      expect([scene.app.ran, waiting]).toEqual([[], 0]);
+      expect((await browser.get("/app/hello")).status).toBe(200);
+      await scene.sessions.flush();
+      await pool.end();
     },
   );
 });
