@@ -127,7 +127,8 @@ export class SessionChain {
     return next !== undefined && !this.#knowsPolicy(next);
   }
 
-  add(entry: ChainEntry): void {
+  /** @returns Whether it is not there yet. */
+  add(entry: ChainEntry): boolean {
     const { n, event, index } = entry;
     const before = this.#waiting.get(n);
     if (n < this.#next || before !== undefined) {
@@ -135,13 +136,14 @@ export class SessionChain {
       if (isSame === true) this.#note("reported-twice", index, twiceText(n));
       else if (isSame === false) this.#find("R8", index, `its chain has another entry of number ${n}`);
       else this.#context.unjudged();
-      return;
+      return false;
     }
     this.#known.add(n, event);
     if (!this.hasEntries) this.#last = index;
     this.#waiting.set(n, entry);
     this.drain();
     if (this.#waiting.size > WAITING_MAX) this.#drainAll();
+    return true;
   }
 
   /** Some of it nobody can read any more, or may: from here on nothing is said of it. */

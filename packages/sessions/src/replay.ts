@@ -199,13 +199,12 @@ export class SessionReplay {
       return;
     }
     this.#count(entry);
-    open.chain.add(entry);
+    if (open.chain.add(entry) && entry.type === "session.start") this.#counts.sessions += 1;
     this.#settle(open.chain);
   }
 
-  #count({ at, type }: ChainEntry): void {
+  #count({ at }: ChainEntry): void {
     this.#counts.entries += 1;
-    if (type === "session.start") this.#counts.sessions += 1;
     this.#clock = Math.max(this.#clock, at);
   }
 

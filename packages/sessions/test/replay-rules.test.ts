@@ -450,6 +450,8 @@ describe("R8, holes and contradictions", () => {
     const late = { n: 4, endedAt: T0 + 3 * MINUTE, count: 1, critical: false };
     const used = event("session.use_after_expiry", HOUR, late, { outcome: "denied" });
     expect(noted([...whole, used, used])).toEqual(["reported-twice 6"]);
+    const begunTwice = [...whole.slice(0, 2), ...whole.slice(1), ...whole.slice(1, 2)];
+    expect(replay(logOf(begunTwice)).counts).toMatchObject({ sessions: 1, ended: 1, entries: 6 });
   });
 
   test("is not told of what is repeated after a thousand others: that is unjudged", () => {

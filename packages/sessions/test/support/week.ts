@@ -183,7 +183,13 @@ export class Week {
     const instance = this.#below(INSTANCES.length);
     for (const entry of entries) {
       const report = sessionEvent({ ...live, unlogged: [], retryAt: 0 }, { id: this.#id(), entry });
-      this.sent.push({ event: report as TallyEvent, at: entry.at, instance });
+      const event = report as TallyEvent;
+      this.sent.push({ event, at: entry.at, instance });
+      // Another one thought that this one was dead, or it was, and came back hours later with what it had not sent.
+      if (this.#random() < 0.005) {
+        const at = entry.at + 20_000 + this.#below(6 * HOUR);
+        this.sent.push({ event, at, instance: (instance + 1) % INSTANCES.length });
+      }
     }
   }
 
@@ -245,7 +251,13 @@ export class Week {
     else if (dice < 0.14) this.decide(live, { type: "warned" }, at);
     else if (dice < 0.18) this.#export(live, at);
     else if (dice < 0.2) this.decide(live, { type: "reauth", factors: ["otp"], success: this.#random() < 0.8 }, at);
+    else if (dice < 0.23) this.#readInTabs(live, at);
     else this.#read(live, at, this.#random() < 0.75);
+  }
+
+  /** All tabs of a browser ask in the same moment, those in the background too. */
+  #readInTabs(live: Live, at: number): void {
+    for (let tab = this.#below(5); tab >= 0; tab -= 1) this.#read(live, at, tab % 2 === 0);
   }
 
   #read(live: Live, at: number, activity: boolean): void {
