@@ -62,6 +62,7 @@ async function startHono({ sessions, log, audit }: AppOptions): Promise<RunningA
     await onHono.endSession(c, { sessions });
     return c.body(null, 204);
   });
+  app.get("/open", (c) => c.text("cached", 200, { "cache-control": "private, max-age=60" }));
   app.route("/session", onHono.sessionRoutes(sessions));
   app.get("/app/poll", onHono.guard(sessions, { activity: false }), (c) => c.text("poll"));
   app.use("/app/*", onHono.guard(sessions));
@@ -121,6 +122,7 @@ async function startExpress({ sessions, log, audit }: AppOptions): Promise<Runni
     await onExpress.endSession(req, res, { sessions });
     res.status(204).end();
   });
+  app.get("/open", (_req, res) => void res.setHeader("cache-control", "private, max-age=60").send("cached"));
   app.use("/session", onExpress.sessionRoutes(sessions));
   app.get("/app/poll", onExpress.guard(sessions, { activity: false }), (_req, res) => void res.send("poll"));
   app.use("/app", onExpress.guard(sessions));
@@ -182,6 +184,10 @@ async function startFastify({ sessions, log, audit }: AppOptions): Promise<Runni
   app.post("/logout", async (request, reply) => {
     await onFastify.endSession(request, reply, { sessions });
     return reply.code(204).send();
+  });
+  app.get("/open", async (_request, reply) => {
+    reply.header("cache-control", "private, max-age=60");
+    return "cached";
   });
   await app.register(onFastify.sessionRoutes(sessions), { prefix: "/session" });
   app.get("/app/poll", { onRequest: onFastify.guard(sessions, { activity: false }) }, async () => "poll");
