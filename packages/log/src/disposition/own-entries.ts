@@ -33,17 +33,17 @@ export class OwnEntries {
   }
 
   /**
-   * The event; `undefined` where its key was lost, or it is no entry of the log's own.
+   * The event; `undefined` where its key was lost, `null` where it is no entry of the log's own: then it says nothing.
    *
    * @throws {LogError} `log-corrupt`: it is missing, or does not open.
    */
-  async at(index: number): Promise<TallyEvent | undefined> {
+  async at(index: number): Promise<TallyEvent | null | undefined> {
     const { storage, secrets } = this.#options;
     const key = indexKey(index);
     const [leaf, row] = [await storage.getRow(TABLE.leaf, key), await storage.getRow(TABLE.sealed, key)];
     if (leaf === undefined || row === undefined)
       throw new LogError("log-corrupt", `index ${index}: the entry is missing: run fsck`, { details: { index } });
-    if (!isOwn(leaf)) return undefined;
+    if (!isOwn(leaf)) return null;
     const { commitment } = decodeLeaf(leaf);
     const contents = secrets.examine({ row, commitment });
     if (contents.kind === "key-missing") return undefined;

@@ -130,7 +130,7 @@ describe("rules that hold are those that were approved last", () => {
     expect(await opens(again, auth)).toBe(false);
   });
 
-  test.each<[string, (storage: LogStorage, rows: readonly { readonly key: string }[]) => Promise<void>]>([
+  test.each<[string, (storage: LogStorage, rows: readonly { readonly key: string }[], auth: number) => Promise<void>]>([
     ["its text changed", async (storage, rows) => alter(storage, rows.at(-1)?.key, LONG)],
     ["an older one put back", async (storage, rows) => storage.deleteRows(TABLE.rules, [rows.at(-1)?.key ?? ""])],
     ["one of before removed", async (storage, rows) => storage.deleteRows(TABLE.rules, [rows[1]?.key ?? ""])],
@@ -152,6 +152,10 @@ describe("rules that hold are those that were approved last", () => {
         ),
     ],
     ["one put behind all", async (storage) => alter(storage, indexKey(1000), SHORT)],
+    [
+      "one put at an event of somebody else, behind all",
+      async (storage, _, auth) => alter(storage, indexKey(auth), SHORT),
+    ],
     ["one put before all", async (storage) => alter(storage, indexKey(0), SHORT)],
     ["one that no entry could approve", async (storage) => alter(storage, "current", SHORT)],
   ])("a log does not open with %s; fsck names it, and repairs it", async (_, change) => {
@@ -159,10 +163,10 @@ describe("rules that hold are those that were approved last", () => {
     const log = await openAt(site, START_MS);
     // Text and digest of the one before are the same, whether those between are there or not.
     for (const text of [SHORT, LONG, SHORT]) await apply(log, text);
-    await append(log, 1, 2);
+    const auth = await append(log, 1, 2);
     await log.close();
     const rows = await rulesRows(site.storage);
-    await change(site.storage, rows);
+    await change(site.storage, rows, auth);
     await expect(site.open({ confirmClock: true })).rejects.toMatchObject({ code: "log-corrupt" });
     const { before, after } = await repair(site, [LONG, SHORT]);
     expect(new Set(before.findings.map(({ code }) => code))).toEqual(new Set(["rules-row-mismatch"]));
