@@ -95,7 +95,10 @@ export class Erasures {
   }
 
   async #prepare(subject: string): Promise<PreparedPerson> {
-    return this.#options.subjects.prepare(subject, this.#options.sequencer.range.size);
+    const { sequencer, subjects } = this.#options;
+    // A log that has stopped says why in its own words: without keys nobody's can be looked for.
+    if (sequencer.stopped !== undefined) throw sequencer.stopped;
+    return subjects.prepare(subject, sequencer.range.size);
   }
 
   /** Carries out a wish that waits, unless a hold stops it. */
