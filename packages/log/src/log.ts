@@ -95,9 +95,12 @@ export async function openLog(options: LogOptions): Promise<Log> {
     await assertKeyStore({ ...resolved, secrets, signed: heads.signed.head, size: state.tree.range.size });
   const chainEnds = await ChainEnds.open(resolved.storage, state.tree.range.size);
   const approved = await ApprovedRules.open(resolved.storage, await resolved.proposedRules());
-  if (keysMissing === undefined)
-    await approved.assertLogged(new OwnEntries({ ...resolved, secrets }), state.tree.range.size);
   const holds = await Holds.open(resolved.storage, secrets);
+  if (keysMissing === undefined) {
+    const entries = new OwnEntries({ ...resolved, secrets });
+    await approved.assertLogged(entries, state.tree.range.size);
+    await holds.assertLogged(entries);
+  }
   return new OpenLog({ options: resolved, policy, secrets, heads, state, chainEnds, approved, holds, keysMissing });
 }
 

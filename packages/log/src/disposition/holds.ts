@@ -1,6 +1,6 @@
 /** Legal holds: what they cover stays, whatever retention and erasure ask, until they are lifted. */
 import { type TallyEvent, decodeCbor, decodeEvent, decodeOpening, encodeCbor, personOf } from "@tallystick/events";
-import type { CborValue, Leaf } from "@tallystick/events";
+import type { CborValue, Context, Leaf } from "@tallystick/events";
 import { encodeHex } from "@tallystick/core";
 import type { LogStorage, Row } from "@tallystick/storage";
 import { LogError } from "../error.ts";
@@ -8,6 +8,7 @@ import type { LogSecrets } from "../keys.ts";
 import { TABLE } from "../rows.ts";
 import { DAY_MS } from "./day.ts";
 import type { Hold } from "./api.ts";
+import type { OwnEntries } from "./own-entries.ts";
 
 /** Holds in force at one time: each entry that falls due is held against all of them. */
 export const HOLDS_MAX = 1000;
@@ -61,6 +62,23 @@ export class Holds {
       if (record.liftedAt === undefined) active.push(record);
     }
     return new Holds(storage, secrets, active);
+  }
+
+  /**
+   * Whoever can write to the disk can lift a hold there, or make it keep less: each row has to be what its entries say.
+   * Whose a hold is no entry says, and a row that is gone `fsck` finds.
+   *
+   * @throws {LogError} `log-corrupt`
+   */
+  async assertLogged(entries: Pick<OwnEntries, "at">): Promise<void> {
+    for await (const hold of this.all()) {
+      const { setIndex, liftedAt, liftedIndex } = hold;
+      const set = await entries.at(setIndex);
+      if (set !== undefined && !saysSet(set, hold)) throw changedHold(hold, setIndex);
+      if (liftedAt === undefined) continue;
+      const lifted = liftedIndex === undefined ? null : await entries.at(liftedIndex);
+      if (lifted !== undefined && !says(lifted, hold, "lifted")) throw changedHold(hold, setIndex);
+    }
   }
 
   get active(): readonly HoldRecord[] {
@@ -137,6 +155,24 @@ export class Holds {
     const reference = id === undefined ? undefined : this.#secrets.existingReference(id);
     return reference !== undefined && encodeHex(reference) === person;
   }
+}
+
+function says(event: TallyEvent | null, { id }: HoldRecord, state: "set" | "lifted"): boolean {
+  return event?.type === "log.hold" && event.context?.["hold"] === id && event.context["state"] === state;
+}
+
+/** One that was rebuilt may lack its person, and keeps the more for it. */
+function saysSet(event: TallyEvent | null, hold: HoldRecord): boolean {
+  const { selectors } = event?.context ?? {};
+  if (!says(event, hold, "set") || typeof selectors !== "object" || selectors === null) return false;
+  const { subject, class: retentionClass, from, to, operation } = selectors as Context;
+  const isSame = retentionClass === hold.class && from === hold.from && to === hold.to && operation === hold.operation;
+  return isSame && (hold.person === undefined || subject === true);
+}
+
+function changedHold({ id }: HoldRecord, index: number): LogError {
+  const text = `hold ${id} on the disk is not what its entries say, the first of which is at index ${index}: it was changed there. Nothing is destroyed under it; run fsck --repair`;
+  return new LogError("log-corrupt", text, { details: { index, table: TABLE.hold } });
 }
 
 /** Only ever written by this code and covered by a digest, so its parts are not looked at one by one. */
