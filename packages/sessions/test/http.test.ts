@@ -532,6 +532,31 @@ describe.each(Object.keys(FRAMEWORKS))("%s", (framework) => {
     expect(source?.ip).toBe("127.0.0.1");
   });
 
+  test.each([
+    [1, "6.6.6.6, 203.0.113.7", "203.0.113.7"],
+    [1, "6.6.6.6, [2001:db8::1]:443", "2001:db8::1"],
+    [1, `${"6.6.6.6,".repeat(1500)}203.0.113.9`, "203.0.113.9"],
+    [1, "6.6.6.6, unknown", undefined],
+    [1, ",,,,", undefined],
+    [1, "6.6.6.6, 203.0.113.7;drop", undefined],
+    [2, "6.6.6.6, 203.0.113.7, 198.51.100.2", "203.0.113.7"],
+    [2, "6.6.6.6, unknown, 198.51.100.2", undefined],
+  ])("behind %j proxies a forged chain is not believed, case %#", async (trustProxy, chain, address) => {
+    await using scene = await webScene(framework, { audit: { trustProxy } });
+    expect((await scene.browser().post("/login", { user: "u1" }, { "x-forwarded-for": chain })).status).toBe(200);
+    expect((await scene.expectEvent({ type: "session.start" })).source?.ip).toBe(address);
+  });
+
+  test("a HEAD is guarded as a GET is", async () => {
+    await using scene = await webScene(framework);
+    const browser = await scene.signedIn();
+    const head = async (headers: Record<string, string>): Promise<number> =>
+      (await fetch(`${scene.app.url}/app/hello`, { method: "HEAD", headers })).status;
+    expect([await head({}), await head({ cookie: browser.cookie })]).toEqual([401, 200]);
+    scene.at(10 * MINUTE);
+    expect(await head({ cookie: browser.cookie })).toBe(401);
+  });
+
   test("cookies are HttpOnly, Lax and of no age; behind a trusted proxy with TLS also Secure and of this host only", async () => {
     await using scene = await webScene(framework, { audit: { trustProxy: 1 } });
     const plain = await scene.browser().post("/login", { user: "u1" });
