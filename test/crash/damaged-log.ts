@@ -29,7 +29,7 @@ export interface LogFile {
 }
 
 /** What LevelDB tells of itself, and what holds the locks. */
-const UNREAD = /\/(LOG|LOG\.old|LOCK)$|\/lock\//;
+const UNREAD = /\/(LOG|LOG\.old|LOCK)$|(^|\/)lock\//;
 const LEVEL_FOLDER = `data/${NAME}/leveldb`;
 
 export interface Outcome {
