@@ -6,15 +6,16 @@ import { ClosingLine } from "./closing-line.ts";
 import { ConformanceCount } from "./conformance-line.ts";
 
 const MINUTE_MS = 60_000;
+/** Packages without any state of their own: their test files share a worker, which saves starting one for each. */
+const PURE = ["packages/core/test", "packages/events/test"];
 /** Changes what the platform has. */
 const APART = "packages/core/test/without-kernel.test.ts";
 
 const config: ViteUserConfigFnObject = defineConfig(({ mode }) => {
   const slow = mode === "slow";
   const suffix = `*${slow ? ".slow" : ""}.test.ts`;
-  // Of the packages many files share a worker, which saves starting one for each, a quarter of their time. So a test puts back
-  // what it changes of its process.
-  const ofPackages = { name: "packages", include: [`packages/*/test/**/${suffix}`], isolate: slow, unstubEnvs: true };
+  const pure = PURE.map((place) => `${place}/**/${suffix}`);
+  const all = ["packages/*/test/**", "test/**"].map((place) => `${place}/${suffix}`);
   const exclude = ["**/node_modules/**", "**/dist/**", "**/fixtures/**", ...(slow ? [] : ["**/*.slow.test.ts"])];
   return {
     root: fileURLToPath(new URL("../", import.meta.url)),
@@ -22,14 +23,15 @@ const config: ViteUserConfigFnObject = defineConfig(({ mode }) => {
     ssr: { resolve: { conditions: ["ws-source", ...defaultServerConditions] } },
     test: {
       projects: [
-        { extends: true, test: { ...ofPackages, exclude: [...exclude, APART] } },
+        { extends: true, test: { name: "pure", include: pure, exclude: [...exclude, APART], isolate: false } },
         ...(slow ? [] : [{ extends: true as const, test: { name: "apart", include: [APART], exclude } }]),
-        { extends: true, test: { name: "across", include: [`test/**/${suffix}`], exclude } },
+        { extends: true, test: { name: "whole", include: all, exclude: [...exclude, ...pure] } },
       ],
       environment: "node",
       // Worker threads that a test starts inherit it.
       execArgv: ["--conditions=ws-source"],
-      maxWorkers: 2,
+      // One more than the cores of the smallest machine: many tests wait, for a disk, a timer or a process.
+      maxWorkers: 3,
       testTimeout: slow ? 30 * MINUTE_MS : MINUTE_MS / 2,
       hookTimeout: slow ? 30 * MINUTE_MS : MINUTE_MS,
       reporters: ["default", new ConformanceCount(), new ClosingLine()],

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
   createSigner,
   encodeBase64,
@@ -125,6 +125,11 @@ describe("publishing", () => {
     const [reason] = log.status().reasons;
     expect(reason).toMatchObject({ code: "quorum-not-met" });
     expect(reason?.message).toMatch(/w2: connect ECONNREFUSED.*w3: connect ECONNREFUSED/);
+    // A head that was signed on the way there could still be under way, and be cosigned first.
+    await vi.waitFor(async () => {
+      const signed = await site.storage.readHead("signed");
+      expect(Buffer.from(signed?.bytes ?? []).toString("latin1")).toContain(`${ORIGIN}\n11\n`);
+    });
     site.network.hosts.set("w2.example", site.handlers[1] ?? hanging);
     await published(log);
     await until(() => log.status().state === "ok");

@@ -1,4 +1,4 @@
-/** Every store does what the contract says, each against the real thing; PostgreSQL in postgres.test.ts. */
+/** Every store does what the contract says, each against the real thing; PostgreSQL in postgres.slow.test.ts. */
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
