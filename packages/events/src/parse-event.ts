@@ -100,7 +100,8 @@ export function readShape(
   const parsed = compiledEventSchema().safeParse(view);
   if (!parsed.success) addShapeDefects(defects, parsed.error.issues, view);
   const { time, context }: { time?: unknown; context?: unknown } = isPlainObject(view) ? view : {};
-  const timeMs = typeof time === "string" ? readTime(time, defects) : Number(time);
+  // What is neither text nor a number the schema has refused; to make a number of it could run its own code, or throw.
+  const timeMs = typeof time === "string" ? readTime(time, defects) : typeof time === "number" ? time : Number.NaN;
   const copy = context === undefined ? undefined : copyContext(context, defects, options);
   return parsed.success ? toEvent(parsed.data, timeMs, copy) : undefined;
 }

@@ -249,6 +249,17 @@ describe("parseEvent", () => {
   });
 });
 
+test.each<{ readonly time: unknown }>([
+  { time: { toString: null } },
+  { time: [{ toString: null }] },
+  { time: { valueOf: "now" } },
+  { time: true },
+  { time: null },
+  { time: [1] },
+])("a time that is no time is a defect like any other, and is not made a number: %j", ({ time }) => {
+  expect(Object.keys(defectsOf(() => parseEvent({ ...login, time })))).toEqual(["time"]);
+});
+
 describe("assertReportable", () => {
   test("holds a decoded event to the catalogue", () => {
     const event = parseEvent(login);
