@@ -153,8 +153,9 @@ describe("files", () => {
         const spliced = Buffer.concat([text.subarray(0, a), text.subarray(b, c), text.subarray(d)]);
         await writeFile(join(folder, "spliced"), spliced);
         const ran = await verifyJson(join(folder, "spliced"), files.policy);
-        // Blanks between the members may come and go.
-        expect(ran.code === 0 ? ran : 1).toEqual(ran.code === 0 ? original : ran.code);
+        // Blanks between the members may come and go; without a witness's line it is the log's word alone, with 2.
+        if (ran.code === 0) expect(ran).toEqual(original);
+        else expect([1, 2]).toContain(ran.code);
       }),
       { numRuns: 200 },
     );
