@@ -5,7 +5,6 @@
  */
 import type { Policy, TlogProof } from "@tallystick/core";
 import {
-  CERTIFICATE_LIMITS,
   CERTIFICATE_TYPE,
   type Certificate,
   EventError,
@@ -13,6 +12,8 @@ import {
   HOLD_CLASS,
   coversLeaf,
   dayOf,
+  isOwnLeaf,
+  mayKeep,
   parseCertificate,
 } from "@tallystick/events";
 import { ClientError } from "./error.ts";
@@ -74,7 +75,7 @@ export function verifyErasure({ proof, certificates, ...under }: ErasureInput): 
     covering,
     done: verified.find(({ certificate }) => isEndOf(certificate, covering)),
     lifted,
-    mayBeKept: lifted === undefined && keepsSomeOf(covering.certificate, receipt.leaf.class),
+    mayBeKept: lifted === undefined && mayKeep(covering.certificate, receipt.leaf.class),
   }));
   const whole = erasures.find(({ done, mayBeKept }) => done !== undefined && !mayBeKept);
   const erasure = whole ?? erasures.find(({ done }) => done !== undefined) ?? erasures[0];
@@ -107,7 +108,7 @@ export function verifyCertificate({
  */
 export function certificateOf({ event, leaf, index }: VerifiedReceipt): Certificate | undefined {
   if (event?.type !== CERTIFICATE_TYPE) return undefined;
-  if (leaf.sequence === null || leaf.class !== "log")
+  if (!isOwnLeaf(leaf))
     refuse(`index ${index} is not of class log in a signed stream, as what the log says of itself is`);
   try {
     return parseCertificate(event);
@@ -123,13 +124,6 @@ function isEndOf(end: Certificate, { certificate, receipt }: VerifiedCertificate
   if (end.keys.join() !== certificate.keys.join()) return false;
   // The parts of an order are entries next to each other.
   return certificate.state === "done" || end.ordered === receipt.index - (certificate.part ?? 1) + 1;
-}
-
-/** Whether some entries of the class were sealed anew before the keys went. */
-function keepsSomeOf({ kept = [] }: Certificate, retentionClass: string): boolean {
-  // Of more classes than it may name, the smallest stand together.
-  const isOpenEnded = kept.length === CERTIFICATE_LIMITS.keptMax;
-  return kept.some(([name]) => name === retentionClass || (isOpenEnded && name === "other"));
 }
 
 /**

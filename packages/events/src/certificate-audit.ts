@@ -6,11 +6,12 @@
  */
 import { TallystickError, decodeHex, encodeHex } from "@tallystick/core";
 import {
-  CERTIFICATE_LIMITS,
   type Certificate,
   type CertificateScope,
   type CertifiedClassDay,
   isForEver,
+  isOwnLeaf,
+  mayKeep,
   parseCertificate,
   personTag,
 } from "./certificate.ts";
@@ -163,7 +164,7 @@ export class CertificateAudit {
       );
     if (this.#rules !== undefined) end.under.add(this.#rules);
     // It may say that other rules hold.
-    if (shown !== "open" && isOwn(leaf)) {
+    if (shown !== "open" && isOwnLeaf(leaf)) {
       this.#rules = undefined;
       this.#isOwnHidden = true;
     }
@@ -186,13 +187,13 @@ export class CertificateAudit {
   /** Takes the `log.rules` event of a leaf: the entries behind it are logged under these rules. */
   rules(leaf: Leaf, { context }: TallyEvent): void {
     const digest = context?.["digest"];
-    if (isOwn(leaf)) this.#rules = typeof digest === "string" && DIGEST.test(digest) ? digest : NO_DIGEST;
+    if (isOwnLeaf(leaf)) this.#rules = typeof digest === "string" && DIGEST.test(digest) ? digest : NO_DIGEST;
   }
 
   /** Takes the `log.hold` event of a leaf: what the hold keeps is destroyed by nothing until it is lifted. */
   hold(leaf: Leaf, { context }: TallyEvent): void {
     const { hold: id, state, selectors } = context ?? {};
-    if (!isOwn(leaf) || typeof id !== "string") return;
+    if (!isOwnLeaf(leaf) || typeof id !== "string") return;
     const known = this.#holds.get(id);
     if (known === undefined && state === "set") {
       const isMap = typeof selectors === "object" && selectors !== null && !Array.isArray(selectors);
@@ -226,7 +227,7 @@ export class CertificateAudit {
       return [finding("certificate-malformed", index, error.message)];
     }
     // What the log says of itself stands in a signed stream: anybody else's word erases nothing.
-    if (!isOwn(leaf)) {
+    if (!isOwnLeaf(leaf)) {
       const text =
         "a certificate of an erasure, and not of class log in a signed stream, as what the log says of itself is";
       return [finding("certificate-malformed", index, text)];
@@ -344,20 +345,18 @@ export class CertificateAudit {
    * What a duty keeps of an erased person opens until its class-day is destroyed: a key that went with the person's, and
    * should not have, is destroyed evidence like any other.
    */
-  #compareDuty({ index, tags, certificate: { request, scope, kept = [] } }: Order): Finding[] {
+  #compareDuty({ index, tags, certificate }: Order): Finding[] {
+    const { request, scope, kept = [] } = certificate;
     if (!("tags" in scope) || kept.length === 0) return [];
-    const classes = new Set(kept.map(([name]) => name));
-    // Of more classes than a certificate names some stand under another's name.
-    const isOfKept = (name: string): boolean => classes.has(name) || kept.length === CERTIFICATE_LIMITS.keptMax;
     let missing = kept.reduce((sum, [, count]) => sum + count, 0);
     for (const tag of tags) {
       missing -= this.#openedTags.get(tag) ?? 0;
       for (const [key, count] of this.#goneTags.get(tag) ?? []) {
         const isLater = (this.certificates.ofClassDay(key) ?? -1) > index;
-        if (isLater && isOfKept(classOf(key))) missing -= count;
+        if (isLater && mayKeep(certificate, classOf(key))) missing -= count;
       }
     }
-    for (const [name, count] of this.#unknownPersonal) if (isOfKept(name)) missing -= count;
+    for (const [name, count] of this.#unknownPersonal) if (mayKeep(certificate, name)) missing -= count;
     if (missing <= 0) return [];
     const text = `erasure ${request}: of the entries about the person that a duty keeps, ${missing} do not open, and no certificate says that their class-day is destroyed`;
     return [finding("contents-destroyed", index, text)];
@@ -448,11 +447,6 @@ function isAllKeptBy({ selectors }: ReplayedHold, { class: retentionClass, day }
   const { subject, operation, class: held = retentionClass, from = 0, to = Infinity } = selectors;
   if (subject !== undefined || operation !== undefined || held !== retentionClass) return false;
   return Number(from) <= day * DAY_MS && Number(to) >= (day + 1) * DAY_MS;
-}
-
-/** What the log says of itself stands in a signed stream under its class. */
-function isOwn({ sequence, class: retentionClass }: Leaf): boolean {
-  return sequence !== null && retentionClass === "log";
 }
 
 interface Defect {

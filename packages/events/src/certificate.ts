@@ -153,6 +153,17 @@ export function isForEver(leaf: Pick<Leaf, "class">): boolean {
   return leaf.class === "log";
 }
 
+/** Whether the log says it of itself: such entries stand in a signed stream, under its class. */
+export function isOwnLeaf(leaf: Pick<Leaf, "class" | "sequence">): boolean {
+  return leaf.sequence !== null && isForEver(leaf);
+}
+
+/** Whether entries of a class may be among those that were sealed anew before the keys went. */
+export function mayKeep({ kept = [] }: Pick<Certificate, "kept">, retentionClass: string): boolean {
+  // Of more classes than a certificate names the smallest stand together, under another name.
+  return kept.length === CERTIFICATE_LIMITS.keptMax || kept.some(([name]) => name === retentionClass);
+}
+
 const FIELDS = [
   "request",
   "ground",

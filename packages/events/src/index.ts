@@ -23,6 +23,8 @@ export {
   type CertifiedTag,
   certificateContext,
   coversLeaf,
+  isOwnLeaf,
+  mayKeep,
   parseCertificate,
   personTag,
 } from "./certificate.ts";

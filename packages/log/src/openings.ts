@@ -47,28 +47,27 @@ export class Openings {
     });
     const { filter } = reading;
     // Whose it was nobody can tell of what does not open: whoever may have some contents only may not have to know of it.
-    const admitted =
-      filter === undefined ? found : found.filter(({ opened }) => opened !== undefined && filter.admits(opened.event));
+    const admitted = new Set(
+      filter === undefined ? found : found.filter(({ opened }) => opened !== undefined && filter.admits(opened.event)),
+    );
     await this.#record(reading, { found, admitted });
-    const given = new Set(admitted);
-    return found.map((entry) => (given.has(entry) ? answerOf(entry) : { index: entry.index, code: "forbidden" }));
+    return found.map((entry) => (admitted.has(entry) ? answerOf(entry) : { index: entry.index, code: "forbidden" }));
   }
 
   /** @throws {LogError} `forbidden`: nothing of all that is the reader's; or whatever keeps the read from being recorded. */
   async #record(
     { reader, purpose, filter }: Omit<OpeningsInput, "from" | "limit">,
-    { found, admitted }: { readonly found: readonly Found[]; readonly admitted: readonly Found[] },
+    { found, admitted }: { readonly found: readonly Found[]; readonly admitted: ReadonlySet<Found> },
   ): Promise<void> {
     const { reads } = this.#options;
-    const given = new Set(admitted);
-    const denied = found.filter((entry) => !given.has(entry)).map(({ index }) => index);
+    const denied = found.filter((entry) => !admitted.has(entry)).map(({ index }) => index);
     if (denied.length > 0) await reads.recordDenied({ reader, kind: "event", indexes: denied });
-    if (admitted.length === 0)
+    if (admitted.size === 0)
       throw new LogError("forbidden", "nothing of this is among what the token's scope admits", {
         details: { index: denied[0] },
       });
     // To look at who read what is no read of contents.
-    const contents = admitted.filter(({ opened }) => opened?.event.type !== "log.read");
+    const contents = [...admitted].filter(({ opened }) => opened?.event.type !== "log.read");
     if (contents.length === 0) return;
     const opened = contents.filter((entry) => entry.opened !== undefined).map(({ index }) => index);
     const codes = [...new Set(contents.flatMap(({ unread }) => (unread === undefined ? [] : [unread.code])))];

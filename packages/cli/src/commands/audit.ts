@@ -4,14 +4,12 @@ import {
   type AuditedStream,
   FORK_FORMAT,
   HEAD_AGE_WARN_MS,
-  type PromisedBy,
   auditLog,
   createHttpLogReader,
   parseForkEvidence,
 } from "@tallystick/client";
 import {
   type Policy,
-  TallystickError,
   decodeHex,
   encodeHex,
   parseCheckpoint,
@@ -20,13 +18,11 @@ import {
   quote,
 } from "@tallystick/core";
 import { parseEvidence } from "@tallystick/events";
-import { ruleOf } from "@tallystick/log";
 import type { SessionReplayReport } from "@tallystick/sessions/replay";
 import { parseFile, readBounded } from "../bounded-file.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "../command.ts";
 import { openingReader, openingsReader } from "../opening-reader.ts";
 import { PURPOSE_OPTION } from "../purpose.ts";
-import { rulesApproved } from "../rules-in-force.ts";
 import { SessionsAudit, momentOf } from "../sessions-audit.ts";
 import { LOG_OPTIONS, POLICY_OPTION, type Target, policyOf, targetOf } from "../target.ts";
 import { bold } from "../terminal.ts";
@@ -114,7 +110,9 @@ export const auditCommand: Command = {
         ? {
             openingOf: openingReader(target, invocation),
             openingsOf: openingsReader(target, invocation),
-            promisedBy: promiseReader(target, invocation),
+            // Rules need code of the log's own, and only where something is destroyed.
+            promisedBy: async (digest) =>
+              (await import("../promise-reader.ts")).promiseReader(target, invocation)(digest),
             ownEntriesOnly,
           }
         : {}),
@@ -164,21 +162,6 @@ function headsIn(text: string): readonly string[] {
       : [parseTlogProof(parseEvidence(text).proof).checkpoint];
   }
   return [text.startsWith("c2sp.org/tlog-proof@") ? parseTlogProof(text).checkpoint : text];
-}
-
-/** What rules promised that were approved once. A log that does not have them any more says so itself. */
-function promiseReader(target: Target, { signal }: Invocation): PromisedBy {
-  return async (digest) => {
-    try {
-      const { rules } = await rulesApproved(target, digest, signal);
-      return (retentionClass) => ruleOf(rules, retentionClass).atLeastDays;
-    } catch (error) {
-      if (!(error instanceof TallystickError)) throw error;
-      const { status, problem } = error.details;
-      if (status === 404 || problem === "log-corrupt") return undefined;
-      throw error;
-    }
-  };
 }
 
 interface Audited {

@@ -1,14 +1,13 @@
 /** What the log says of itself, read from the storage: entries of its own streams. */
 import { setImmediate } from "node:timers/promises";
 import { TallystickError } from "@tallystick/core";
-import { type TallyEvent, decodeEvent, decodeLeaf, decodeOpening } from "@tallystick/events";
+import { type TallyEvent, decodeEvent, decodeLeaf, decodeOpening, isOwnLeaf } from "@tallystick/events";
 import { type LogStorage, indexKey } from "@tallystick/storage";
 import { LogError } from "../error.ts";
 import { DamagedReader, type Stored } from "../fsck/reader.ts";
 import { Findings } from "../fsck/report.ts";
 import type { LogSecrets } from "../keys.ts";
 import { TABLE } from "../rows.ts";
-import { LOG_CLASS } from "../rules/rules.ts";
 
 /** Entries that are read in one go. */
 const STEP = 256;
@@ -43,8 +42,9 @@ export class OwnEntries {
     const [leaf, row] = [await storage.getRow(TABLE.leaf, key), await storage.getRow(TABLE.sealed, key)];
     if (leaf === undefined || row === undefined)
       throw new LogError("log-corrupt", `index ${index}: the entry is missing: run fsck`, { details: { index } });
-    if (!isOwn(leaf)) return null;
-    const { commitment } = decodeLeaf(leaf);
+    const decoded = decodeLeaf(leaf);
+    if (!isOwnLeaf(decoded)) return null;
+    const { commitment } = decoded;
     const contents = secrets.examine({ row, commitment });
     if (contents.kind === "key-missing") return undefined;
     return decodeEvent(decodeOpening(secrets.open({ row, commitment, index })).event);
@@ -73,20 +73,16 @@ export class OwnEntries {
 
   async #opened(bytes: Stored | undefined, readSealed: () => Promise<Stored>): Promise<TallyEvent | undefined> {
     try {
-      if (!(bytes instanceof Uint8Array) || !isOwn(bytes)) return undefined;
+      if (!(bytes instanceof Uint8Array)) return undefined;
+      const leaf = decodeLeaf(bytes);
+      if (!isOwnLeaf(leaf)) return undefined;
       const row = await readSealed();
       if (!(row instanceof Uint8Array)) return undefined;
-      const contents = this.#options.secrets.examine({ row, commitment: decodeLeaf(bytes).commitment });
+      const contents = this.#options.secrets.examine({ row, commitment: leaf.commitment });
       return contents.kind === "opened" ? decodeEvent(decodeOpening(contents.opening).event) : undefined;
     } catch (error) {
       if (error instanceof TallystickError) return undefined;
       throw error;
     }
   }
-}
-
-/** No writer's event is of this class. */
-function isOwn(leaf: Uint8Array): boolean {
-  const { class: retentionClass, sequence } = decodeLeaf(leaf);
-  return retentionClass === LOG_CLASS && sequence !== null;
 }

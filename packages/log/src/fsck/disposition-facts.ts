@@ -11,6 +11,7 @@ import {
   catalogueEntry,
   dayOf,
   decodeSealed,
+  isOwnLeaf,
   parseCertificate,
 } from "@tallystick/events";
 import { partiesOf } from "../candidate.ts";
@@ -113,7 +114,7 @@ export class DispositionFacts {
     if (under !== undefined) extend(this.sealedUnder, under, { index, rules });
     this.#takeKept({ index, leaf, event, sealed });
     const hasPerson = leaf.actor !== null || leaf.subject !== null;
-    const isOwn = leaf.sequence !== null && leaf.class === "log";
+    const isOwn = isOwnLeaf(leaf);
     if (event === undefined) {
       // What the log says of contents is about nobody; a person who read something can be erased.
       if (isOwn) this.areCredentialsKnown = false;
