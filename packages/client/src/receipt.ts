@@ -7,6 +7,8 @@
 import {
   type Checkpoint,
   type Hash,
+  type Note,
+  type OpenedTlogProof,
   type Policy,
   type TlogProof,
   TallystickError,
@@ -16,9 +18,9 @@ import {
   equalBytes,
   evaluateQuorum,
   hashLeaf,
+  openTlogProof,
   parseCheckpoint,
   parseNote,
-  parseTlogProof,
   verifyCheckpoint,
   verifyInclusion,
 } from "@tallystick/core";
@@ -120,26 +122,44 @@ export interface VerifiedReceipt {
  * @throws {ClientError} `receipt-refuted`: `details.step` names the first check that failed, `cause` says why.
  */
 export function verifyReceipt(input: ReceiptInput): VerifiedReceipt {
-  const { requireQuorum = true } = input;
-  const proof = step("format", () => parseProof(input.proof));
-  const note = step("format", () => parseNote(proof.checkpoint));
-  const checkpoint = step("format", () => parseCheckpoint(note.text));
-  const leafBytes = step("leaf", () => leafOf(proof));
-  const leaf = step("leaf", () => decodeLeaf(leafBytes));
-  const event = input.opening === undefined ? undefined : step("commitment", () => openLeaf(leaf, input.opening));
-  const index = step("format", () => safeIndex(proof.index));
+  const { proof, note, checkpoint } = step("format", () => openProof(input.proof));
+  const entry = step("leaf", () => entryOf(proof));
+  const leafHash = hashLeaf(entry);
+  return weigh(input, {
+    entry,
+    leafHash,
+    index: proof.index,
+    checkpoint,
+    head: () => headOf(input, note, checkpoint),
+    prove: () => proveInclusion(proof, checkpoint, leafHash),
+  });
+}
+
+/** What a proof that parses says, and how its two ends are verified. */
+export interface ReceiptClaim {
+  /** The leaf's bytes. */
+  readonly entry: Uint8Array;
+  readonly leafHash: Hash;
+  readonly index: bigint;
+  readonly checkpoint: Checkpoint;
+  /** Verifies the signatures of the checkpoint. */
+  head(): VerifiedHead;
+  /** Verifies that the tree of the checkpoint has the leaf at the index. */
+  prove(): void;
+}
+
+/** The checks from the second one on. @throws {ClientError} `receipt-refuted` */
+export function weigh(input: Omit<ReceiptInput, "proof">, claim: ReceiptClaim): VerifiedReceipt {
+  const { requireQuorum = true, opening } = input;
+  const { checkpoint, leafHash } = claim;
+  const leaf = step("leaf", () => decodeLeaf(claim.entry));
+  const event = opening === undefined ? undefined : step("commitment", () => openLeaf(leaf, opening));
+  const index = step("format", () => safeIndex(claim.index));
   step("as-sent", () => compareAsSent({ leaf, index, event, expect: input.expect ?? {} }));
   step("time", () => compareWithSend(leaf, input.expect?.sentAt));
-  const leafHash = hashLeaf(leafBytes);
-  const head = attempt(() => headOf(input, proof.checkpoint, checkpoint));
+  const head = attempt(() => claim.head());
   const times = head.ok ? step("time", () => compareWithHead(leaf, head.value, input.policy)) : NO_TIMES;
-  step("inclusion", () => {
-    const { size, rootHash } = checkpoint;
-    if (proof.index >= size) {
-      throw new ClientError("evidence-malformed", `index ${proof.index} is not below the tree size ${size}`);
-    }
-    verifyInclusion({ index: proof.index, size, leafHash, rootHash, proof: proof.hashes });
-  });
+  step("inclusion", () => claim.prove());
   if (!head.ok) throw refusal(isQuorumFailure(head.error) ? "quorum" : "log-signature", head.error);
   const { quorumMet } = head.value;
   if (requireQuorum && !quorumMet) {
@@ -161,7 +181,14 @@ export function verifyReceipt(input: ReceiptInput): VerifiedReceipt {
   };
 }
 
-function headOf(input: ReceiptInput, note: string, checkpoint: Checkpoint): VerifiedHead {
+function proveInclusion({ index, hashes }: TlogProof, { size, rootHash }: Checkpoint, leafHash: Hash): void {
+  if (index >= size) {
+    throw new ClientError("evidence-malformed", `index ${index} is not below the tree size ${size}`);
+  }
+  verifyInclusion({ index, size, leafHash, rootHash, proof: hashes });
+}
+
+function headOf(input: ReceiptInput, note: Note, checkpoint: Checkpoint): VerifiedHead {
   const { verifiedHead: known } = input;
   if (known === undefined) return verifyHead(input, note);
   const { origin, size, rootHash } = known.checkpoint;
@@ -179,7 +206,7 @@ export interface VerifiedHead {
 }
 
 /** The signatures of a head under a policy, whether or not its quorum is met. */
-export function verifyHead(input: Pick<ReceiptInput, "policy" | "now">, note: string): VerifiedHead {
+export function verifyHead(input: Pick<ReceiptInput, "policy" | "now">, note: string | Note): VerifiedHead {
   const verified = verifyCheckpoint({
     note,
     policy: input.policy,
@@ -194,11 +221,13 @@ export function verifyHead(input: Pick<ReceiptInput, "policy" | "now">, note: st
   };
 }
 
-function parseProof(proof: ReceiptInput["proof"]): TlogProof {
-  return typeof proof === "string" || proof instanceof Uint8Array ? parseTlogProof(proof) : proof;
+function openProof(proof: ReceiptInput["proof"]): OpenedTlogProof {
+  if (typeof proof === "string" || proof instanceof Uint8Array) return openTlogProof(proof);
+  const note = parseNote(proof.checkpoint);
+  return { proof, note, checkpoint: parseCheckpoint(note.text) };
 }
 
-function leafOf(proof: TlogProof): Uint8Array {
+function entryOf(proof: TlogProof): Uint8Array {
   if (proof.extra === undefined) {
     throw new ClientError("evidence-malformed", "the receipt has no extra line, so it carries no leaf");
   }
@@ -294,8 +323,11 @@ export function compareTimes(loggedAt: number, head: VerifiedHead, policy: Polic
     loggedAt - Number(timestamp) * 1000 <= CLOCK_TOLERANCE_MS;
   const timely = head.cosignatures.filter(isTimely);
   const untimely = head.cosignatures.filter((cosignature) => !isTimely(cosignature));
-  const stillMet = evaluateQuorum(policy, new Set(timely.map(({ witness }) => witness))).met;
-  return { timely, untimely, consistent: stillMet || !head.quorumMet };
+  return { timely, untimely, consistent: !head.quorumMet || isQuorum(timely, policy) };
+}
+
+function isQuorum(cosignatures: readonly VerifiedCosignature[], policy: Policy): boolean {
+  return evaluateQuorum(policy, new Set(cosignatures.map(({ witness }) => witness))).met;
 }
 
 function compareWithHead(leaf: Leaf, head: VerifiedHead, policy: Policy): CosignatureTimes {

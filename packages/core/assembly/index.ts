@@ -2,6 +2,7 @@
 import { clear } from "./clear";
 import { LEAF_PREFIX_BYTES, hashMessages } from "./messages";
 import { hashPairs, makeTails } from "./nodes";
+import { hashWays } from "./paths";
 import { forget } from "./sha256";
 import { encryptMessages } from "./aead";
 
@@ -29,6 +30,11 @@ export function hashLeaves(count: u32): void {
 /** Pairs of hashes lie in INPUT one after the other. */
 export function hashNodes(count: u32): void {
   hashPairs(INPUT, OUTPUT, count);
+}
+
+/** Ways lie in INPUT, and what is said of them in LENGTHS: see paths.ts. */
+export function hashPaths(count: u32): void {
+  hashWays(INPUT, LENGTHS, count, OUTPUT);
 }
 
 /** Texts lie in INPUT: see aead.ts. */

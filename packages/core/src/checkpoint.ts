@@ -1,5 +1,6 @@
 /** Checkpoints: origin, tree size and root hash as the text of a signed note. c2sp.org/tlog-checkpoint */
-import { decodeBase64, encodeBase64, encodeHex, utf8 } from "./bytes.ts";
+import { decodeBase64, encodeBase64 } from "./base64.ts";
+import { encodeHex, utf8 } from "./bytes.ts";
 import { sha256 } from "#crypto";
 import { TlogError, quote } from "./error.ts";
 import { HASH_BYTES, type Hash, assertHash } from "./hash.ts";

@@ -10,6 +10,13 @@ export { sha256 } from "@noble/hashes/sha2.js";
 
 hashes.sha512 = sha512;
 
+/** The UTF-16 code units of a text, from the start of an array that may be longer; until the next call. */
+export function codeUnitsOf(text: string): Uint16Array {
+  const units = new Uint16Array(text.length);
+  for (let at = 0; at < text.length; at += 1) units[at] = text.charCodeAt(at);
+  return units;
+}
+
 /** The public key, 32 bytes, of a 32-byte seed. RFC 8032 §5.1.5. @throws {RangeError} The seed is of another length. */
 export function ed25519PublicKey(seed: Uint8Array): Uint8Array {
   assertSeed(seed);

@@ -5,32 +5,50 @@
  * under Node refuses an R of small order, which its equation would allow), on S >= L. All of these are refused here. What
  * is left is the cofactorless equation, compared by encoding, in which they agree.
  */
-const P = 2n ** 255n - 19n;
-const L = 2n ** 252n + 27742317777372353535851937790883648493n;
+import { equalBytes } from "./bytes.ts";
+
 const KEY_BYTES = 32;
 const POINT_BYTES = 32;
 const SIGNATURE_BYTES = 64;
 
+/** 2^255 - 19, the prime of the field. Numbers here are 32 bytes, least significant first, as they are on the wire. */
+const P = encode(2n ** 255n - 19n);
+/** The order of the base point. */
+const L = encode(2n ** 252n + 27742317777372353535851937790883648493n);
+
 /** The y coordinates of the eight points whose order divides 8; each stands for a point and its negative. */
-const SMALL_ORDER_Y: ReadonlySet<bigint> = new Set([
+const SMALL_ORDER_Y: readonly Uint8Array[] = [
   0n,
   1n,
-  P - 1n,
+  2n ** 255n - 20n,
   2707385501144840649318225287225658788936804267575313519463743609750303402022n,
   55188659117513257062467267217118295137698188065244968500265048394206261417927n,
-]);
+].map(encode);
 
 /** Whether key and signature have the one encoding that RFC 8032 gives them, and neither A nor R is of small order. */
 export function isStrictEd25519(publicKey: Uint8Array, signature: Uint8Array): boolean {
   if (publicKey.length !== KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false;
   const [R, S] = [signature.subarray(0, POINT_BYTES), signature.subarray(POINT_BYTES)];
-  return isStrictPoint(publicKey) && isStrictPoint(R) && littleEndian(S) < L;
+  return isStrictPoint(publicKey) && isStrictPoint(R) && isBelow(S, L);
 }
 
 /** With x = 0 the sign bit would give a second encoding, but both such points are of small order. */
 function isStrictPoint(encoded: Uint8Array): boolean {
-  const y = littleEndian(encoded) % 2n ** 255n;
-  return y < P && !SMALL_ORDER_Y.has(y);
+  const y = encoded.with(POINT_BYTES - 1, Number(encoded[POINT_BYTES - 1]) % SIGN_BIT);
+  return isBelow(y, P) && !SMALL_ORDER_Y.some((smallOrderY) => equalBytes(y, smallOrderY));
+}
+
+/** The sign of x, in the last byte. */
+const SIGN_BIT = 128;
+
+function isBelow(value: Uint8Array, bound: Uint8Array): boolean {
+  let at = bound.length - 1;
+  while (at > 0 && value[at] === bound[at]) at -= 1;
+  return Number(value[at]) < Number(bound[at]);
+}
+
+function encode(value: bigint): Uint8Array {
+  return Uint8Array.from({ length: POINT_BYTES }, (_, at) => Number((value / 256n ** BigInt(at)) % 256n));
 }
 
 /** The integer that bytes stand for, least significant first. */

@@ -5,7 +5,7 @@
  */
 import { sha256 } from "#crypto";
 import { HASH_BYTES, type Hash, hashLeaf, hashNode } from "./hash.ts";
-import { sharedKernel } from "./kernel.ts";
+import { type HashPaths, STEPS_WORDS, sharedKernel } from "./kernel.ts";
 
 /** One alone leaves three lanes idle: the platform's own SHA-256 is faster. */
 const KERNEL_MIN = 2;
@@ -47,6 +47,28 @@ export function hashNodes(pairs: Uint8Array): Uint8Array {
 }
 
 /**
+ * The nodes on ways up a tree: each from its hash by its siblings, from the bottom up; way after way.
+ *
+ * @throws {RangeError} There are not as many hashes as the steps say.
+ */
+export function hashPaths(paths: HashPaths): Uint8Array {
+  let expected = 0;
+  for (let at = 0; at < paths.steps.length; at += STEPS_WORDS) expected += 1 + stepsOf(paths, at);
+  if (paths.hashes.length !== expected * HASH_BYTES) {
+    throw new RangeError(`hashes: expected ${expected * HASH_BYTES} bytes, got ${paths.hashes.length}`);
+  }
+  return sharedKernel()?.hashPaths(paths) ?? hashPathsSingly(paths);
+}
+
+const STEPS_MAX = 64;
+
+function stepsOf({ steps }: HashPaths, at: number): number {
+  const count = Number(steps[at]);
+  if (count >= 1 && count <= STEPS_MAX) return count;
+  throw new RangeError(`steps: expected 1 to ${STEPS_MAX}, got ${count}`);
+}
+
+/**
  * Checks that an argument is hashes, one after the other.
  *
  * @throws {TypeError} It is not a multiple of 32 bytes.
@@ -85,3 +107,24 @@ export function hashNodesSingly(pairs: Uint8Array): Uint8Array {
   }
   return hashes;
 }
+
+/** {@link hashPaths} without the kernel. */
+export function hashPathsSingly({ hashes, steps }: HashPaths): Uint8Array {
+  const nodes = new Uint8Array(hashes.length - (steps.length / STEPS_WORDS) * HASH_BYTES);
+  let [from, to] = [0, 0];
+  const take = (): Hash => hashes.subarray(from, (from += HASH_BYTES));
+  for (let at = 0; at < steps.length; at += STEPS_WORDS) {
+    let reached = take();
+    for (let step = 0; step < Number(steps[at]); step += 1) {
+      const sibling = take();
+      const sides = Number(steps[at + (step < WORD_BITS ? 1 : 2)]);
+      const isLeft = Math.floor(sides / 2 ** (step % WORD_BITS)) % 2 === 1;
+      reached = isLeft ? hashNode(sibling, reached) : hashNode(reached, sibling);
+      nodes.set(reached, to);
+      to += HASH_BYTES;
+    }
+  }
+  return nodes;
+}
+
+const WORD_BITS = 32;

@@ -17,13 +17,12 @@ export {
   quote,
 } from "./error.ts";
 export { UINT_MAX, type Uint, assertSafeUint, formatUint, parseUint, toBigInt, toUint } from "./uint.ts";
+export { decodeBase64, encodeBase64 } from "./base64.ts";
 export {
   compareBytes,
   concatBytes,
-  decodeBase64,
   decodeHex,
   decodeUtf8,
-  encodeBase64,
   encodeHex,
   equalBytes,
   readU64,
@@ -148,4 +147,11 @@ export {
   smallestWitnessSet,
   verifyCheckpoint,
 } from "./quorum.ts";
-export { type TlogProof, formatTlogProof, parseTlogProof, verifyTlogProof } from "./tlog-proof.ts";
+export {
+  type OpenedTlogProof,
+  type TlogProof,
+  formatTlogProof,
+  openTlogProof,
+  parseTlogProof,
+  verifyTlogProof,
+} from "./tlog-proof.ts";

@@ -6,7 +6,7 @@
  */
 import { sha256 } from "#crypto";
 import { AEAD_KEY_BYTES, AEAD_TAG_BYTES, type AeadInput, encryptPortably } from "./aead-portable.ts";
-import { decodeBase64 } from "./bytes.ts";
+import { decodeBase64 } from "./base64.ts";
 import { HASH_BYTES, type Hash, hashLeaf } from "./hash.ts";
 import { KERNEL_WASM } from "./kernel-wasm.ts";
 
@@ -22,6 +22,7 @@ interface Exports extends Readonly<Record<"INPUT" | "INPUT_BYTES" | "LENGTHS" | 
   hash(count: number): void;
   hashLeaves(count: number): void;
   hashNodes(count: number): void;
+  hashPaths(count: number): void;
   encrypt(count: number): void;
 }
 
@@ -34,6 +35,18 @@ const PAIR_BYTES = 2 * HASH_BYTES;
 /** Behind a message: a bit, and its length. FIPS 180-4 §5.1.1. */
 const PADDING_BYTES_MIN = 9;
 const LEAF_PREFIX_BYTES = 1;
+
+/** Ways up a tree: hashes with their siblings. */
+export interface HashPaths {
+  /** Of each way the hash that it starts from, and the siblings, from the bottom up, one after the other. */
+  readonly hashes: Uint8Array;
+  /**
+   * Of each way {@link STEPS_WORDS} words: how many siblings it has, at least one and at most 64, and of which the sibling is the
+   * left one: the lower 32 bits and the upper 32 bits, the lowest bit for the lowest step.
+   */
+  readonly steps: Uint32Array;
+}
+export const STEPS_WORDS = 3;
 
 /** What assembly/aead.ts keeps in front of a text and its associated data: the key, the nonce, and the tag's key. */
 const AEAD_HEADER_BYTES = 96;
@@ -136,6 +149,34 @@ export class Kernel {
       this.#give(hashes, from, count);
     }
     return hashes;
+  }
+
+  /** What {@link hashPathsSingly} gives. */
+  hashPaths({ hashes, steps }: HashPaths): Uint8Array {
+    const count = steps.length / STEPS_WORDS;
+    const nodes = new Uint8Array(hashes.length - count * HASH_BYTES);
+    let [from, hash, node] = [0, 0, 0];
+    while (from < count) {
+      const { end, stepCount } = this.#takePaths(steps, from);
+      const hashCount = stepCount + end - from;
+      this.#bytes.set(hashes.subarray(hash * HASH_BYTES, (hash + hashCount) * HASH_BYTES), this.#input);
+      this.#exports.hashPaths(end - from);
+      this.#give(nodes, node, stepCount);
+      [from, hash, node] = [end, hash + hashCount, node + stepCount];
+    }
+    return nodes;
+  }
+
+  /** Copies what is said of ways from one on, as far as there is room for the nodes that they make. */
+  #takePaths(steps: Uint32Array, from: number): { end: number; stepCount: number } {
+    let [end, stepCount] = [from, 0];
+    const endMax = Math.min(steps.length / STEPS_WORDS, from + Math.floor(this.#entriesMax / STEPS_WORDS));
+    while (end < endMax && stepCount + Number(steps[end * STEPS_WORDS]) <= this.#entriesMax) {
+      stepCount += Number(steps[end * STEPS_WORDS]);
+      end += 1;
+    }
+    new Uint32Array(this.#bytes.buffer, this.#lengths).set(steps.subarray(from * STEPS_WORDS, end * STEPS_WORDS));
+    return { end, stepCount };
   }
 
   #give(hashes: Uint8Array, from: number, count: number): void {

@@ -1,5 +1,6 @@
 /** Signed notes: a text, an empty line, and signature lines. c2sp.org/signed-note */
-import { concatBytes, decodeBase64, decodeUtf8, encodeBase64, u32, utf8 } from "./bytes.ts";
+import { decodeBase64, encodeBase64 } from "./base64.ts";
+import { concatBytes, decodeUtf8, u32, utf8 } from "./bytes.ts";
 import { TlogError, quote } from "./error.ts";
 
 /** 64 signature lines of near 5 kB each are not expected; 16 post-quantum ones, which must be taken, are 80 kB. */
@@ -8,6 +9,7 @@ export const NOTE_BYTES_MAX = 262_144;
 export const NOTE_SIGNATURES_MAX = 64;
 const KEY_ID_BYTES = 4;
 const DASH = "— ";
+const NEWLINE = 0x0a;
 
 /** One signature line, taken apart but not verified. */
 export interface NoteSignature {
@@ -34,9 +36,9 @@ export interface Note {
  * @throws {TlogError} `note-malformed`: names the line and what is wrong with it.
  */
 export function parseNote(note: Uint8Array | string): Note {
-  const bytes = typeof note === "string" ? utf8(note, "note-malformed") : note;
-  if (bytes.length > NOTE_BYTES_MAX) throw malformed(`expected at most ${NOTE_BYTES_MAX} bytes, got ${bytes.length}`);
-  const whole = decodeUtf8(bytes, "note-malformed");
+  const whole = typeof note === "string" ? note : decodeNote(note);
+  const bytes = utf8(whole, "note-malformed");
+  assertNoteSize(bytes);
   const control = findControl(whole);
   if (control !== undefined)
     throw malformed(`control character U+${control.toString(16).padStart(4, "0").toUpperCase()}`);
@@ -50,7 +52,23 @@ export function parseNote(note: Uint8Array | string): Note {
   if (signatureLines.length > NOTE_SIGNATURES_MAX) {
     throw malformed(`expected at most ${NOTE_SIGNATURES_MAX} signatures, got ${signatureLines.length}`);
   }
-  return { text, textBytes: utf8(text), signatures: signatureLines.map(parseSignatureLine) };
+  return { text, textBytes: bytes.subarray(0, endOfText(bytes)), signatures: signatureLines.map(parseSignatureLine) };
+}
+
+/** Behind the newline before the last empty line, of which there is one. */
+function endOfText(note: Uint8Array): number {
+  let at = note.length - 1;
+  while (at > 1 && (note[at] !== NEWLINE || note[at - 1] !== NEWLINE)) at -= 1;
+  return at;
+}
+
+function decodeNote(bytes: Uint8Array): string {
+  assertNoteSize(bytes);
+  return decodeUtf8(bytes, "note-malformed");
+}
+
+function assertNoteSize({ length }: Uint8Array): void {
+  if (length > NOTE_BYTES_MAX) throw malformed(`expected at most ${NOTE_BYTES_MAX} bytes, got ${length}`);
 }
 
 /**
@@ -64,7 +82,7 @@ export function parseSignatureLine(line: string): NoteSignature {
   if (more.length > 0 || encoded === "")
     throw malformed(`signature line: expected a name and base64, got ${quote(line)}`);
   if (!isKeyName(name)) throw malformed(`signature line: not a key name: ${quote(name)}`);
-  const bytes = decodeBase64(encoded, "note-malformed", `signature of ${quote(name)}`);
+  const bytes = decodeBase64(encoded, "note-malformed", () => `signature of ${quote(name)}`);
   if (bytes.length <= KEY_ID_BYTES)
     throw malformed(`signature of ${quote(name)}: expected 5 bytes or more, got ${bytes.length}`);
   return { name, keyId: readKeyId(bytes), signature: bytes.subarray(KEY_ID_BYTES), line };
@@ -107,16 +125,17 @@ export function isKeyName(name: string): boolean {
 // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
 const NOT_IN_NAMES = /[+\u0000-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/u;
 
+// oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+const CONTROL = /[\u0000-\u0009\u000b-\u001f]/u;
+
 function findControl(text: string): number | undefined {
-  for (let at = 0; at < text.length; at += 1) {
-    const unit = text.charCodeAt(at);
-    if (unit < 0x20 && unit !== 0x0a) return unit;
-  }
-  return undefined;
+  const at = text.search(CONTROL);
+  return at === -1 ? undefined : text.charCodeAt(at);
 }
 
 function readKeyId(bytes: Uint8Array): number {
-  return new DataView(bytes.buffer, bytes.byteOffset, KEY_ID_BYTES).getUint32(0);
+  const [a = 0, b = 0, c = 0, d = 0] = bytes;
+  return ((a * 256 + b) * 256 + c) * 256 + d;
 }
 
 function malformed(text: string): TlogError {

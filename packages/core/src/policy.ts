@@ -1,5 +1,6 @@
 /** Policies: whom a verifier trusts, as a file of lines. c2sp.org/tlog-policy */
-import { decodeUtf8, encodeBase64, encodeHex, utf8 } from "./bytes.ts";
+import { encodeBase64 } from "./base64.ts";
+import { decodeUtf8, encodeHex, utf8 } from "./bytes.ts";
 import { TallystickError, TlogError, quote } from "./error.ts";
 import { type Verifier, parseVkey } from "./vkey.ts";
 

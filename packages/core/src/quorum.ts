@@ -1,7 +1,7 @@
 /** Holding heads against a policy: whose signatures hold, and whether they are enough. c2sp.org/tlog-policy */
 import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
 import { TlogError, quote } from "./error.ts";
-import { formatNote, parseNote } from "./note.ts";
+import { type Note, formatNote, parseNote } from "./note.ts";
 import { type OpenedNote, type VerifiedSignature, openSignatures } from "./open-note.ts";
 import type { Policy, PolicyGroup } from "./policy.ts";
 import { UINT_MAX, toBigInt } from "./uint.ts";
@@ -32,7 +32,8 @@ export interface VerifiedCheckpoint {
 }
 
 export interface VerifyCheckpointInput {
-  readonly note: Uint8Array | string;
+  /** As it is, or parsed. */
+  readonly note: Uint8Array | string | Note;
   readonly policy: Policy;
   /** Whether a missing quorum is an error; true by default. */
   readonly requireQuorum?: boolean;
@@ -58,7 +59,7 @@ export interface VerifyCheckpointInput {
 export function verifyCheckpoint(input: VerifyCheckpointInput): VerifiedCheckpoint {
   const { policy, requireQuorum = true } = input;
   const timely = timeWindow(input);
-  const parsed = parseNote(input.note);
+  const parsed = isParsed(input.note) ? input.note : parseNote(input.note);
   const checkpoint = parseCheckpoint(parsed.text);
   const logs = policy.logs.filter(({ origin }) => origin === checkpoint.origin).map(({ verifier }) => verifier);
   if (logs.length === 0) {
@@ -80,6 +81,11 @@ export function verifyCheckpoint(input: VerifyCheckpointInput): VerifiedCheckpoi
     throw new TlogError("quorum-not-met", text, { details: { missing } });
   }
   return { checkpoint, note, logSignatures, cosignatures, quorumMet };
+}
+
+/** Bytes of another realm (a worker's, a test's) are no instance of this one's Uint8Array. */
+function isParsed(note: Uint8Array | string | Note): note is Note {
+  return typeof note !== "string" && !ArrayBuffer.isView(note);
 }
 
 /** The earliest and the latest time that count, both included. */

@@ -1,6 +1,7 @@
 /** Signer keys: a seed under a name, as text, and the signatures it makes. The text form is that of x/mod's note package. */
 import { ed25519PublicKey, ed25519Sign, mldsa44PublicKey, mldsa44Sign } from "#crypto";
-import { concatBytes, decodeBase64, encodeBase64, u8, utf8 } from "./bytes.ts";
+import { decodeBase64, encodeBase64 } from "./base64.ts";
+import { concatBytes, u8, utf8 } from "./bytes.ts";
 import {
   type CosignedSubtree,
   checkpointCosignatureMessage,

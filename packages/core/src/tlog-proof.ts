@@ -1,9 +1,10 @@
 /** Proofs that an entry is in a log, as one text that can be checked offline. c2sp.org/tlog-proof */
-import { decodeBase64, decodeUtf8, encodeBase64 } from "./bytes.ts";
-import { parseCheckpoint } from "./checkpoint.ts";
+import { decodeBase64, encodeBase64 } from "./base64.ts";
+import { decodeUtf8 } from "./bytes.ts";
+import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
 import { TlogError, quote } from "./error.ts";
 import { HASH_BYTES, type Hash } from "./hash.ts";
-import { NOTE_BYTES_MAX, parseNote } from "./note.ts";
+import { NOTE_BYTES_MAX, type Note, parseNote } from "./note.ts";
 import type { Policy } from "./policy.ts";
 import { verifyInclusion } from "./proof.ts";
 import { type VerifiedCheckpoint, type VerifyCheckpointInput, verifyCheckpoint } from "./quorum.ts";
@@ -31,6 +32,22 @@ const PROOF_BYTES_MAX = NOTE_BYTES_MAX + 131_072;
  * @throws {TlogError} `proof-malformed`, and `note-malformed` or `checkpoint-malformed` for the checkpoint in it.
  */
 export function parseTlogProof(proof: Uint8Array | string): TlogProof {
+  return openTlogProof(proof).proof;
+}
+
+/** A proof with what its checkpoint says. */
+export interface OpenedTlogProof {
+  readonly proof: TlogProof;
+  readonly note: Note;
+  readonly checkpoint: Checkpoint;
+}
+
+/**
+ * The same, and its checkpoint parsed, for those who go on with that.
+ *
+ * @throws {TlogError} What parseTlogProof() throws.
+ */
+export function openTlogProof(proof: Uint8Array | string): OpenedTlogProof {
   if (proof.length > PROOF_BYTES_MAX) throw malformed(`expected at most ${PROOF_BYTES_MAX} bytes, got ${proof.length}`);
   const text = typeof proof === "string" ? proof : decodeUtf8(proof, "proof-malformed");
   const end = text.indexOf("\n\n");
@@ -41,10 +58,11 @@ export function parseTlogProof(proof: Uint8Array | string): TlogProof {
   const index = parseIndex(lines.shift());
   if (lines.length > HASHES_MAX) throw malformed(`expected at most ${HASHES_MAX} hashes, got ${lines.length}`);
   const hashes = lines.map(parseHash);
-  const checkpoint = text.slice(end + 2);
-  const { size } = parseCheckpoint(parseNote(checkpoint).text);
-  if (index >= size) throw malformed(`index ${index} is not below the tree size ${size}`);
-  return { ...(extra === undefined ? {} : { extra }), index, hashes, checkpoint };
+  const signed = text.slice(end + 2);
+  const note = parseNote(signed);
+  const checkpoint = parseCheckpoint(note.text);
+  if (index >= checkpoint.size) throw malformed(`index ${index} is not below the tree size ${checkpoint.size}`);
+  return { proof: { ...(extra === undefined ? {} : { extra }), index, hashes, checkpoint: signed }, note, checkpoint };
 }
 
 function parseExtra(line: string): Uint8Array {
@@ -59,7 +77,7 @@ function parseIndex(line: string | undefined): bigint {
 }
 
 function parseHash(line: string, at: number): Hash {
-  const hash = decodeBase64(line, "proof-malformed", `proof hash ${at}`);
+  const hash = decodeBase64(line, "proof-malformed", () => `proof hash ${at}`);
   if (hash.length !== HASH_BYTES) throw malformed(`hash ${at}: expected ${HASH_BYTES} bytes, got ${hash.length}`);
   return hash;
 }
@@ -98,8 +116,9 @@ export function verifyTlogProof(
     readonly policy: Policy;
   },
 ): VerifiedCheckpoint & { readonly index: bigint } {
-  const proof = isEncoded(input.proof) ? parseTlogProof(input.proof) : input.proof;
-  const verified = verifyCheckpoint({ ...input, note: proof.checkpoint });
+  const opened = isEncoded(input.proof) ? openTlogProof(input.proof) : { proof: input.proof, note: undefined };
+  const { proof, note = proof.checkpoint } = opened;
+  const verified = verifyCheckpoint({ ...input, note });
   const { size, rootHash } = verified.checkpoint;
   if (proof.index >= size) throw malformed(`index ${proof.index} is not below the tree size ${size}`);
   verifyInclusion({ index: proof.index, size, leafHash: input.leafHash, rootHash, proof: proof.hashes });

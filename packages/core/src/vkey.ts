@@ -1,6 +1,7 @@
 /** Verifier keys: a name, a key ID and a public key in one line of text, and what verifies under them. c2sp.org/signed-note */
 import { ed25519Verify, mldsa44Verify, sha256 } from "#crypto";
-import { concatBytes, decodeBase64, encodeBase64, u8, utf8 } from "./bytes.ts";
+import { decodeBase64, encodeBase64 } from "./base64.ts";
+import { concatBytes, u8, utf8 } from "./bytes.ts";
 import { ORIGIN_BYTES_MAX } from "./checkpoint.ts";
 import { checkpointCosignatureMessage, decodeTimestamped, ed25519CosignatureMessage } from "./cosignature.ts";
 import { TallystickError, TlogError, quote } from "./error.ts";

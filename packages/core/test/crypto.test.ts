@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import * as native from "../src/crypto-node.ts";
 import * as portable from "../src/crypto-portable.ts";
-import { littleEndian } from "../src/ed25519-strict.ts";
+import { isStrictEd25519, littleEndian } from "../src/ed25519-strict.ts";
 import { concatBytes, decodeHex, encodeHex, sha256, utf8 } from "../src/index.ts";
 import { errorCode } from "../../../test/support/errors.ts";
 import { describeWithVectors, readVectorJson } from "../../../test/support/vectors.ts";
@@ -173,6 +173,24 @@ describe("C-40 what RFC 8032 leaves open for Ed25519", () => {
     expectVerdict(false, A, utf8("text"), concatBytes(signed.subarray(0, 32), encode(L)));
   });
 
+  test("what is looked at all is what the bounds say as whole numbers", () => {
+    const top = 2n ** 256n - 1n;
+    const smallOrderYs = new Set(torsion.map((point) => littleEndian(point.toBytes()) % 2n ** 255n));
+    const bounds = [0n, L, P, 2n ** 252n, 2n ** 255n, L + 2n ** 255n, P + 2n ** 255n, top, ...smallOrderYs];
+    const near = bounds.flatMap((bound) =>
+      [-257n, -256n, -255n, -2n, -1n, 0n, 1n, 2n, 255n, 256n].map((away) => bound + away),
+    );
+    const values = near.filter((value) => value >= 0n && value <= top);
+    const isPoint = (value: bigint): boolean => value % 2n ** 255n < P && !smallOrderYs.has(value % 2n ** 255n);
+    for (const value of values) {
+      const [fitPoint, fitS] = [encode(9n), encode(1n)];
+      const encoded = encode(value);
+      expect(isStrictEd25519(encoded, concatBytes(fitPoint, fitS))).toBe(isPoint(value));
+      expect(isStrictEd25519(fitPoint, concatBytes(encoded, fitS))).toBe(isPoint(value));
+      expect(isStrictEd25519(fitPoint, concatBytes(fitPoint, encoded))).toBe(value < L);
+    }
+  });
+
   test("refuses keys that are no point, and keys and signatures of another length", () => {
     const seed = sha256(utf8("seed"));
     const A = native.ed25519PublicKey(seed);
@@ -275,6 +293,26 @@ describe("keys and signatures", () => {
     for (let length = 0; length <= 300; length += 1) {
       const data = new Uint8Array(length).fill(length % 256);
       expect(native.sha256(data)).toEqual(new Uint8Array(portable.sha256(data)));
+    }
+  });
+});
+
+describe.each([
+  { name: "node:crypto", codeUnitsOf: native.codeUnitsOf },
+  { name: "portable code", codeUnitsOf: portable.codeUnitsOf },
+])("code units by $name", ({ codeUnitsOf }) => {
+  test("are those of the text, whatever is in it, and however long it is", () => {
+    const texts = [
+      "",
+      "a",
+      "\u0000\u007f\u0080\u00ff\u0100—\u{1f38b}\ud800",
+      "\udc00",
+      "é".repeat(4096),
+      "x—".repeat(2049),
+    ];
+    for (const text of texts) {
+      const units = codeUnitsOf(text);
+      expect(String.fromCharCode(...units.subarray(0, text.length))).toBe(text);
     }
   });
 });

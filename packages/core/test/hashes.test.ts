@@ -3,7 +3,7 @@ import { sha256 as nobleSha256 } from "@noble/hashes/sha2.js";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Kernel } from "../src/kernel.ts";
-import { hashNodesSingly, hashSingly } from "../src/hashes.ts";
+import { hashNodesSingly, hashPaths, hashPathsSingly, hashSingly } from "../src/hashes.ts";
 import {
   concatBytes,
   hashLeaf,
@@ -22,6 +22,7 @@ const byKernel = kernel && {
   sha256All: kernel.sha256All.bind(kernel),
   hashLeaves: kernel.hashLeaves.bind(kernel),
   hashNodes: kernel.hashNodes.bind(kernel),
+  hashPaths: kernel.hashPaths.bind(kernel),
 };
 const implementations = [
   ...(byKernel === undefined ? [] : [byKernel]),
@@ -30,8 +31,9 @@ const implementations = [
     sha256All: (messages: readonly Uint8Array[]) => hashSingly(messages, sha256),
     hashLeaves: (entries: readonly Uint8Array[]) => hashSingly(entries, hashLeaf),
     hashNodes: hashNodesSingly,
+    hashPaths: hashPathsSingly,
   },
-  { name: "what core exports", sha256All, hashLeaves, hashNodes },
+  { name: "what core uses", sha256All, hashLeaves, hashNodes, hashPaths },
 ];
 
 /** A byte string in which no two places look the same. */
@@ -45,7 +47,70 @@ function digestAll(prefix: readonly number[], messages: readonly Uint8Array[]): 
   );
 }
 
-describe.each(implementations)("hashes by $name", ({ sha256All, hashLeaves, hashNodes }) => {
+/** A way up a tree: a hash and its siblings, and which of them are left ones. */
+interface Way {
+  readonly hashes: readonly Uint8Array[];
+  readonly isLeft: readonly boolean[];
+}
+
+/** All in one, as they are asked for. */
+function joinWays(ways: readonly Way[]): { hashes: Uint8Array; steps: Uint32Array } {
+  const sides = (isLeft: readonly boolean[]): number => isLeft.reduce((sum, left, at) => sum + (left ? 2 ** at : 0), 0);
+  const steps = ways.flatMap(({ isLeft }) => [isLeft.length, sides(isLeft.slice(0, 32)), sides(isLeft.slice(32))]);
+  return { hashes: concatBytes(...ways.flatMap(({ hashes }) => hashes)), steps: Uint32Array.from(steps) };
+}
+
+function climb({ hashes: [first = new Uint8Array(), ...siblings], isLeft }: Way): Uint8Array[] {
+  let reached = first;
+  return siblings.map((sibling, at) => {
+    reached = isLeft[at] === true ? hashNode(sibling, reached) : hashNode(reached, sibling);
+    return reached;
+  });
+}
+
+function wayOf(stepCount: number, seed: number): Way {
+  return {
+    hashes: Array.from({ length: stepCount + 1 }, (_, at) => bytesOf(32, seed + 7 * at)),
+    isLeft: Array.from({ length: stepCount }, (_, at) => (at * at + seed) % 3 === 0),
+  };
+}
+
+describe.each(implementations)("hashes by $name", ({ sha256All, hashLeaves, hashNodes, hashPaths }) => {
+  test("of ways up a tree are those of hashNode, step by step, for ways of 1 to 64 steps, alone and together", () => {
+    const ways = Array.from({ length: 64 }, (_, at) => wayOf(at + 1, at));
+    for (const way of ways) expect(hashPaths(joinWays([way]))).toEqual(concatBytes(...climb(way)));
+    const all = [
+      ...ways,
+      ...ways.toReversed(),
+      ...ways.map((way) => ({ ...way, isLeft: way.isLeft.map((left) => !left) })),
+    ];
+    expect(hashPaths(joinWays(all))).toEqual(concatBytes(...all.flatMap(climb)));
+    expect(hashPaths(joinWays([]))).toEqual(new Uint8Array());
+  });
+
+  test("of ways are those of hashNode for any ways", () => {
+    const hash = fc.uint8Array({ minLength: 32, maxLength: 32 });
+    const way = fc
+      .tuple(hash, fc.array(fc.tuple(hash, fc.boolean()), { minLength: 1, maxLength: 20 }))
+      .map(([first, steps]) => ({
+        hashes: [first, ...steps.map(([sibling]) => sibling)],
+        isLeft: steps.map(([, isLeft]) => isLeft),
+      }));
+    fc.assert(
+      fc.property(fc.array(way, { maxLength: 12 }), (ways) => {
+        expect(hashPaths(joinWays(ways))).toEqual(concatBytes(...ways.flatMap(climb)));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("of ways are right for more steps, and more ways, than the kernel takes at once", () => {
+    for (const stepCount of [1, 3, 64]) {
+      const ways = Array.from({ length: 800 }, (_, at) => wayOf(stepCount, at));
+      expect(Buffer.compare(hashPaths(joinWays(ways)), concatBytes(...ways.flatMap(climb)))).toBe(0);
+    }
+  });
+
   test("are those of node:crypto for entries of every length to 400, in one batch and alone", () => {
     const entries = Array.from({ length: 401 }, (_, length) => bytesOf(length, length));
     expect(hashLeaves(entries)).toEqual(digestAll([0], entries));
@@ -145,4 +210,15 @@ test("hashNodes refuses half a pair and pieces of hashes", () => {
   for (const length of [1, 32, 63, 65, 96])
     expect(errorCode(() => hashNodes(new Uint8Array(length)))).toBe("TypeError");
   expect(hashNodes(new Uint8Array())).toEqual(new Uint8Array());
+});
+
+test("hashPaths refuses ways without steps, too long ones, and hashes that are not theirs", () => {
+  const { hashes, steps } = joinWays([wayOf(3, 1), wayOf(64, 2)]);
+  const without = (at: number, count: number): Uint32Array => steps.with(at, count);
+  for (const count of [0, 65, 4_294_967_295]) {
+    expect(errorCode(() => hashPaths({ hashes, steps: without(3, count) }))).toBe("RangeError");
+  }
+  for (const others of [hashes.subarray(32), hashes.subarray(1), concatBytes(hashes, new Uint8Array(32))]) {
+    expect(errorCode(() => hashPaths({ hashes: others, steps }))).toBe("RangeError");
+  }
 });
