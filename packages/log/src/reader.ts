@@ -32,6 +32,8 @@ const CHECKPOINTS_MAX = 1000;
 const CHECKPOINTS_BYTES_MAX = 262_144;
 /** How far the clocks of witnesses, readers and this log may differ. */
 const CLOCK_TOLERANCE_SECONDS = 300;
+/** Of 16 kB each: 16 MiB, which serves proofs of any quarter of a million entries without reading anything. */
+const TILES_MAX = 1024;
 /** The highest tile level that a tree of 2^53 entries has. */
 const TILE_LEVEL_MAX = 6;
 
@@ -70,7 +72,7 @@ export class LogReader {
 
   constructor(options: ReaderOptions) {
     this.#options = options;
-    this.#tiles = new StoredTiles(options.storage);
+    this.#tiles = new StoredTiles(options.storage, { tilesMax: TILES_MAX });
   }
 
   /** @throws {LogError} `index-unknown` */

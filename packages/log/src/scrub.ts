@@ -17,6 +17,8 @@ import { hashesAtLevel } from "./tree.ts";
 
 /** Entries that are read in one go: a few milliseconds of work. */
 const STEP_ENTRIES = 64;
+/** It goes from one tile to the next: one of each level, and some to spare. */
+const TILES_MAX = 32;
 /** After each MiB that is read beneath the values: at most 10 MiB a second. */
 const DAMAGE_PAUSE_MS = 100;
 /** Between the end of one walk and the next. */
@@ -43,7 +45,7 @@ export async function scrub(options: ScrubOptions): Promise<void> {
   while (!signal.aborted) {
     await checkBeneath(options);
     // Each walk reads from the disk anew, not from the memory of the one before.
-    const tiles = new StoredTiles(options.storage);
+    const tiles = new StoredTiles(options.storage, { tilesMax: TILES_MAX });
     for (let from = 0; from < size() && !signal.aborted;) {
       const to = Math.min(from + STEP_ENTRIES, size());
       await checkEntries(options, tiles, { from, to });

@@ -7,7 +7,6 @@ import {
   type TileId,
   TILE_WIDTH,
   compactRangeNodes,
-  nodeFromTile,
   tileOfNode,
   tilePath,
 } from "@tallystick/core";
@@ -17,10 +16,11 @@ import { LogError } from "./error.ts";
 import { bytesOf, listOf, numberOf } from "./heads.ts";
 import { Lru } from "./lru.ts";
 import { TABLE } from "./rows.ts";
+import { TileNodes } from "./tile-nodes.ts";
 import { tileKey } from "./tree.ts";
 
 const HASH_BYTES = 32;
-/** 256 full tiles of 8 kB. */
+/** Full tiles: 8 kB each, and as much again where the nodes above their hashes were asked for. */
 const TILES_MAX = 256;
 
 /** The row of the partial tile at the right edge of a level. */
@@ -28,12 +28,27 @@ export function edgeRow(level: number, index: number, hashes: Uint8Array): Row {
   return { table: TABLE.edge, key: String(level), value: encodeCbor([index, hashes]) };
 }
 
+/** A tile as it was read, and where it is on its level. */
+interface Held {
+  readonly index: number;
+  readonly tile: TileNodes;
+}
+
+/**
+ * Reads tiles, and remembers what it read: full tiles, as many as its bound says, and for each level the tile at the edge
+ * as it was last seen. None of that ever changes: a tile only gets more hashes, and one that has too few for what is
+ * asked is read again.
+ */
 export class StoredTiles {
   readonly #storage: LogStorage;
-  readonly #full: Lru<Uint8Array> = new Lru(TILES_MAX);
+  readonly #full: Lru<Held>;
+  readonly #edges = new Map<number, Held>();
+  /** What is being read: whoever asks for it meanwhile shares it. */
+  readonly #reading = new Map<string, Promise<Held | undefined>>();
 
-  constructor(storage: LogStorage) {
+  constructor(storage: LogStorage, { tilesMax = TILES_MAX }: { readonly tilesMax?: number } = {}) {
     this.#storage = storage;
+    this.#full = new Lru(tilesMax);
   }
 
   /**
@@ -41,21 +56,17 @@ export class StoredTiles {
    *
    * @throws {LogError} `log-corrupt`: it should be there, and is not.
    */
-  async read({ level, index, width }: TileId): Promise<Uint8Array> {
-    const at = Number(index);
-    const found =
-      (await this.#readFull(level, at)) ??
-      (await this.#readEdge(level, at, width)) ??
-      (await this.#readFull(level, at));
-    if (found !== undefined && found.length >= HASH_BYTES * width) return found.subarray(0, HASH_BYTES * width);
-    const path = tilePath({ level, index, width });
-    throw new LogError("log-corrupt", `${path} is missing from the storage: run fsck`, { details: { tile: path } });
+  async read(tile: TileId): Promise<Uint8Array> {
+    return (await this.#tile(tile)).hashes.subarray(0, HASH_BYTES * tile.width);
   }
 
   /** The hash of a node of the tree of `size`. */
   async node(node: NodeId, size: number): Promise<Hash> {
     const { tile, ...slice } = tileOfNode({ node, size });
-    return nodeFromTile(await this.read(tile), slice);
+    const found = (this.#known(tile) ?? (await this.#tile(tile))).node(slice);
+    // Its tile has as many hashes as it has in the tree of that size.
+    if (found === undefined) throw missing(tile);
+    return found;
   }
 
   /** The root hash that the tiles give for a size. */
@@ -65,30 +76,79 @@ export class StoredTiles {
 
   /** The compact range that the tiles give for a size. */
   async rangeAt(size: number): Promise<Hash[]> {
-    return Promise.all(compactRangeNodes(size).map(async (node) => this.node(node, size)));
+    return this.#nodes(compactRangeNodes(size), size);
   }
 
   async prove(plan: ProofPlan, size: number): Promise<Hash[]> {
-    return plan.assemble(await Promise.all(plan.nodes.map(async (node) => this.node(node, size))));
+    return plan.assemble(await this.#nodes(plan.nodes, size));
   }
 
-  async #readFull(level: number, index: number): Promise<Uint8Array | undefined> {
+  async #nodes(nodes: readonly NodeId[], size: number): Promise<Hash[]> {
+    return Promise.all(nodes.map(async (node) => this.node(node, size)));
+  }
+
+  async #tile(tile: TileId): Promise<TileNodes> {
+    const { level, width } = tile;
+    const index = Number(tile.index);
+    const found =
+      this.#known(tile) ??
+      // The edge first: it moves on in the very commit that its tile became full in.
+      (width < TILE_WIDTH
+        ? await this.#readOnce(`edge/${level}`, tile, async () => this.#readEdge(level))
+        : undefined) ??
+      (await this.#readOnce(tileKey(level, index), tile, async () => this.#readFull(level, index)));
+    if (found === undefined) throw missing(tile);
+    return found;
+  }
+
+  /** The tile as it was read before, if it has all that is asked for. */
+  #known(tile: TileId): TileNodes | undefined {
+    return (
+      fitting(this.#edges.get(tile.level), tile) ??
+      fitting(this.#full.get(tileKey(tile.level, Number(tile.index))), tile)
+    );
+  }
+
+  /** Shares what is being read already, unless that began too early to have all that is asked for. */
+  async #readOnce(key: string, tile: TileId, read: () => Promise<Held | undefined>): Promise<TileNodes | undefined> {
+    const begun = this.#reading.get(key);
+    const shared = begun === undefined ? undefined : fitting(await begun, tile);
+    if (shared !== undefined) return shared;
+    const reading = read();
+    this.#reading.set(key, reading);
+    try {
+      return fitting(await reading, tile);
+    } finally {
+      if (this.#reading.get(key) === reading) this.#reading.delete(key);
+    }
+  }
+
+  async #readFull(level: number, index: number): Promise<Held | undefined> {
     const key = tileKey(level, index);
-    const known = this.#full.get(key);
-    if (known !== undefined) return known;
     const bytes = await this.#storage.getBlob(key);
     if (bytes === undefined) return undefined;
     if (bytes.length !== HASH_BYTES * TILE_WIDTH)
       throw new LogError("log-corrupt", `${key}: expected 8192 bytes, got ${bytes.length}`);
-    this.#full.set(key, bytes);
-    return bytes;
+    const held = { index, tile: new TileNodes(bytes) };
+    this.#full.set(key, held);
+    return held;
   }
 
-  async #readEdge(level: number, index: number, width: number): Promise<Uint8Array | undefined> {
+  async #readEdge(level: number): Promise<Held | undefined> {
     const row = await this.#storage.getRow(TABLE.edge, String(level));
     if (row === undefined) return undefined;
     const [at, hashes] = listOf(decodeCbor(row), "edge");
-    const bytes = bytesOf(hashes, "edge hashes");
-    return numberOf(at, "edge index") === index && bytes.length >= HASH_BYTES * width ? bytes : undefined;
+    const held = { index: numberOf(at, "edge index"), tile: new TileNodes(bytesOf(hashes, "edge hashes")) };
+    this.#edges.set(level, held);
+    return held;
   }
+}
+
+function fitting(held: Held | undefined, { index, width }: TileId): TileNodes | undefined {
+  return held?.index === Number(index) && held.tile.width >= width ? held.tile : undefined;
+}
+
+function missing(tile: TileId): LogError {
+  const path = tilePath(tile);
+  return new LogError("log-corrupt", `${path} is missing from the storage: run fsck`, { details: { tile: path } });
 }
