@@ -153,5 +153,6 @@ export {
   formatTlogProof,
   openTlogProof,
   parseTlogProof,
+  tlogProofFormatter,
   verifyTlogProof,
 } from "./tlog-proof.ts";

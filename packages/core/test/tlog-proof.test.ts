@@ -17,6 +17,7 @@ import {
   planInclusion,
   proveInclusion,
   sha256,
+  tlogProofFormatter,
   utf8,
   verifyInclusion,
   verifyTlogProof,
@@ -227,6 +228,19 @@ describe("parseTlogProof", () => {
     });
     expect(new Set(messages).size).toBe(defects.length);
     for (const message of messages) expect(message).toMatch(/^proof/);
+  });
+});
+
+describe("tlogProofFormatter", () => {
+  test("writes every proof under its checkpoint as formatTlogProof does, and refuses one that is none", () => {
+    const format = tlogProofFormatter(checkpoint);
+    for (let index = 0; index < SIZE; index += 1) {
+      const made = { index: BigInt(index), hashes: proveInclusion({ index, size: SIZE, getNode: tree.getNode }) };
+      expect(parseTlogProof(format(made))).toEqual({ ...made, checkpoint });
+      expect(format({ ...made, extra: utf8("x") })).toBe(formatTlogProof({ ...made, extra: utf8("x"), checkpoint }));
+    }
+    expect(errorCode(() => format({ index: BigInt(SIZE), hashes }))).toBe("proof-malformed");
+    expect(errorCode(() => tlogProofFormatter("no note"))).toBe("note-malformed");
   });
 });
 
