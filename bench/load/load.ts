@@ -135,7 +135,7 @@ export class Load {
   #dispatchDue(now: number): void {
     for (const intendedAt of this.#pacing?.take(Math.min(now, this.#endsAt)) ?? []) {
       if (intendedAt >= this.#beganAt) this.#late.add(now - intendedAt);
-      const connection = this.#idle.pop();
+      const connection = this.#idle.shift();
       if (connection === undefined) this.#waiting.push(intendedAt);
       else this.#sendNext(connection, intendedAt);
     }
