@@ -13,6 +13,8 @@ import {
   type TlogProof,
   TallystickError,
   TlogError,
+  type Uint,
+  type VerifiedEntry,
   decodeHex,
   encodeHex,
   equalBytes,
@@ -136,11 +138,11 @@ export function verifyReceipt(input: ReceiptInput): VerifiedReceipt {
 }
 
 /** What a proof that parses says, and how its two ends are verified. */
-export interface ReceiptClaim {
+interface Claim {
   /** The leaf's bytes. */
   readonly entry: Uint8Array;
   readonly leafHash: Hash;
-  readonly index: bigint;
+  readonly index: Uint;
   readonly checkpoint: Checkpoint;
   /** Verifies the signatures of the checkpoint. */
   head(): VerifiedHead;
@@ -148,8 +150,22 @@ export interface ReceiptClaim {
   prove(): void;
 }
 
+/** An entry that the tree of a verified head was found to hold. */
+export interface ProvenEntry extends VerifiedEntry {
+  readonly head: VerifiedHead;
+}
+
+/**
+ * The checks that are left where format, inclusion and log signature hold.
+ *
+ * @throws {ClientError} `receipt-refuted`
+ */
+export function weighProven(input: Omit<ReceiptInput, "proof">, { head, ...entry }: ProvenEntry): VerifiedReceipt {
+  return weigh(input, { ...entry, checkpoint: head.checkpoint, head: () => head, prove: () => undefined });
+}
+
 /** The checks from the second one on. @throws {ClientError} `receipt-refuted` */
-export function weigh(input: Omit<ReceiptInput, "proof">, claim: ReceiptClaim): VerifiedReceipt {
+function weigh(input: Omit<ReceiptInput, "proof">, claim: Claim): VerifiedReceipt {
   const { requireQuorum = true, opening } = input;
   const { checkpoint, leafHash } = claim;
   const leaf = step("leaf", () => decodeLeaf(claim.entry));
@@ -234,8 +250,8 @@ function entryOf(proof: TlogProof): Uint8Array {
   return proof.extra;
 }
 
-function safeIndex(index: bigint): number {
-  if (index > BigInt(Number.MAX_SAFE_INTEGER)) {
+function safeIndex(index: Uint): number {
+  if (index > Number.MAX_SAFE_INTEGER) {
     throw new ClientError("evidence-malformed", `index ${index} is beyond 2^53 - 1: no log of ours is that large`);
   }
   return Number(index);

@@ -21,5 +21,22 @@ export * from "./error.ts";
 export * from "./fork.ts";
 export * from "./http.ts";
 export * from "./log-reader.ts";
-export * from "./receipt.ts";
+export {
+  CLOCK_TOLERANCE_MS,
+  type CosignatureTimes,
+  type Expectation,
+  RECEIPT_STEPS,
+  type ReceiptInput,
+  type ReceiptStep,
+  type VerifiedCosignature,
+  type VerifiedHead,
+  type VerifiedReceipt,
+  compareTimes,
+  compareWithContents,
+  describePostdated,
+  openLeaf,
+  verifyHead,
+  verifyReceipt,
+} from "./receipt.ts";
+export * from "./receipt-verifier.ts";
 export * from "./tile-prover.ts";

@@ -31,7 +31,7 @@ let nextTo: usize = 0;
  * Goes up each way to its end.
  *
  * @param from - Of each way the hash that it starts from, and its siblings from the bottom up.
- * @param steps - What is said of each way: 32 bits, and 64 bits. None is without steps.
+ * @param steps - What is said of each way: 32 bits, and 64 bits.
  * @param to - Has room for a node for each step.
  */
 export function hashWays(from: usize, steps: usize, count: usize, to: usize): void {
@@ -53,8 +53,12 @@ export function hashWays(from: usize, steps: usize, count: usize, to: usize): vo
   }
 }
 
-/** Gives a lane the next way. Returns how many it has then. */
+/** Gives a lane the next way that has steps. Returns how many it has then. */
 function takeWay(lane: usize, end: usize): usize {
+  while (nextSteps < end && load<u32>(nextSteps) === 0) {
+    nextHash += HASH_BYTES;
+    nextSteps += STEPS_BYTES;
+  }
   if (nextSteps === end) {
     store<u32>(LEFT + (lane << 2), 0);
     return 0;

@@ -67,19 +67,18 @@ export function readBase64({ units, start, end }: CodeUnits, bytes: Uint8Array, 
   let to = at;
   let seen = 0;
   for (let from = start; from < last; from += 4, to += 3) {
-    const [a, b, c, d] = [
-      valueAt(units, from),
-      valueAt(units, from + 1),
-      valueAt(units, from + 2),
-      valueAt(units, from + 3),
-    ];
+    const a = VALUES[Number(units[from])] ?? NO_DIGIT;
+    const b = VALUES[Number(units[from + 1])] ?? NO_DIGIT;
+    const c = VALUES[Number(units[from + 2])] ?? NO_DIGIT;
+    const d = VALUES[Number(units[from + 3])] ?? NO_DIGIT;
     seen |= a | b | c | d;
     bytes[to] = (a << 2) | (b >> 4);
     bytes[to + 1] = (b << 4) | (c >> 2);
     bytes[to + 2] = (c << 6) | d;
   }
   const padding = units[end - 1] !== PADDING ? 0 : units[end - 2] !== PADDING ? 1 : 2;
-  const [a, b] = [valueAt(units, last), valueAt(units, last + 1)];
+  const a = valueAt(units, last);
+  const b = valueAt(units, last + 1);
   const c = padding === 2 ? 0 : valueAt(units, last + 2);
   const d = padding === 0 ? valueAt(units, last + 3) : 0;
   // The last digit of a short group has 4 or 2 bits that no byte needs.
@@ -92,5 +91,5 @@ export function readBase64({ units, start, end }: CodeUnits, bytes: Uint8Array, 
 }
 
 function valueAt(units: Uint16Array, at: number): number {
-  return VALUES[units[at] ?? NO_DIGIT] ?? NO_DIGIT;
+  return VALUES[Number(units[at])] ?? NO_DIGIT;
 }

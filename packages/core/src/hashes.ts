@@ -64,8 +64,8 @@ const STEPS_MAX = 64;
 
 function stepsOf({ steps }: HashPaths, at: number): number {
   const count = Number(steps[at]);
-  if (count >= 1 && count <= STEPS_MAX) return count;
-  throw new RangeError(`steps: expected 1 to ${STEPS_MAX}, got ${count}`);
+  if (count <= STEPS_MAX) return count;
+  throw new RangeError(`steps: expected at most ${STEPS_MAX}, got ${count}`);
 }
 
 /**

@@ -156,3 +156,4 @@ export {
   tlogProofFormatter,
   verifyTlogProof,
 } from "./tlog-proof.ts";
+export { TlogProofVerifier, type VerifiedEntry } from "./tlog-proof-verifier.ts";

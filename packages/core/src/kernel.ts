@@ -41,7 +41,7 @@ export interface HashPaths {
   /** Of each way the hash that it starts from, and the siblings, from the bottom up, one after the other. */
   readonly hashes: Uint8Array;
   /**
-   * Of each way {@link STEPS_WORDS} words: how many siblings it has, at least one and at most 64, and of which the sibling is the
+   * Of each way {@link STEPS_WORDS} words: how many siblings it has, at most 64, and of which the sibling is the
    * left one: the lower 32 bits and the upper 32 bits, the lowest bit for the lowest step.
    */
   readonly steps: Uint32Array;

@@ -13,5 +13,7 @@ describe("without WebAssembly", async () => {
   await import("./compact-range.test.ts");
   await import("./entry-bundle.test.ts");
   await import("./hashes.test.ts");
+  await import("./tlog-proof-verifier.test.ts");
+  await import("./verified-tree.test.ts");
   await import("./aead.test.ts");
 });

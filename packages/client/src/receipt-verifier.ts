@@ -1,0 +1,197 @@
+/**
+ * Verifying many receipts under one policy: each gets the verdict that `verifyReceipt` gives it, in a fraction of the time.
+ *
+ * Receipts of one head share its signatures and most of their way up its tree. What was verified of a head is kept, for the few
+ * heads that were asked about last, under the very bytes of its note.
+ */
+import {
+  type Policy,
+  TallystickError,
+  TlogProofVerifier,
+  type VerifiedEntry,
+  decodeUtf8,
+  invariant,
+} from "@tallystick/core";
+import { ClientError } from "./error.ts";
+import {
+  CLOCK_TOLERANCE_MS,
+  type ReceiptInput,
+  type VerifiedHead,
+  type VerifiedReceipt,
+  verifyHead,
+  verifyReceipt,
+  weighProven,
+} from "./receipt.ts";
+
+export interface ReceiptVerifierOptions {
+  readonly policy: Policy;
+  /** Refuse heads without the policy's quorum (the default), or accept them as the log's word alone. */
+  readonly requireQuorum?: boolean;
+}
+
+/** A receipt to verify, and what to hold it against. */
+export type ReceiptToVerify = Pick<ReceiptInput, "proof" | "opening" | "expect" | "now">;
+
+/** What `verifyReceipt` returns or throws of one of many receipts. */
+export type ReceiptVerdict =
+  | { readonly receipt: VerifiedReceipt; readonly refusal?: never }
+  | { readonly refusal: ClientError; readonly receipt?: never };
+
+/** Heads that are kept: 2 MB each at most. */
+const HEADS_MAX = 8;
+/** A receipt has about 2 kB. What is longer is verified by itself. */
+const PROOF_BYTES_MAX = 65_536;
+
+/** A head whose signatures hold, whether or not it has its quorum. */
+interface Head {
+  readonly note: string;
+  readonly verified: VerifiedHead;
+  /** In ms since 1970. Before it, one of the cosignatures lies in the future. */
+  readonly timelyFrom: number;
+  /** How many receipts under it have been asked about. */
+  receipts: number;
+  /** Made for the second of them. */
+  proofs: TlogProofVerifier | undefined;
+}
+
+/** A receipt on its way to its verdict. */
+interface Pending {
+  readonly at: number;
+  readonly input: ReceiptToVerify;
+  readonly text: string;
+  readonly head: Head;
+}
+
+/** Verifies receipts under a policy. What it keeps of them is bounded, and only makes others quicker. */
+export class ReceiptVerifier {
+  readonly #policy: Policy;
+  readonly #requireQuorum: boolean;
+  /** The one that was asked for last comes first. */
+  readonly #heads: Head[] = [];
+
+  constructor({ policy, requireQuorum = true }: ReceiptVerifierOptions) {
+    this.#policy = policy;
+    this.#requireQuorum = requireQuorum;
+  }
+
+  /**
+   * As `verifyReceipt`.
+   *
+   * @throws {ClientError} `receipt-refuted`: `details.step` names the first check that failed, `cause` says why.
+   */
+  verify(input: ReceiptToVerify): VerifiedReceipt {
+    const [verdict] = this.verifyAll([input]);
+    invariant(verdict !== undefined, "every receipt gets a verdict");
+    if (verdict.refusal !== undefined) throw verdict.refusal;
+    return verdict.receipt;
+  }
+
+  /** The verdict on each, in their order. Quickest where those under one head come together. */
+  verifyAll(inputs: readonly ReceiptToVerify[]): ReceiptVerdict[] {
+    const verdicts: ReceiptVerdict[] = [];
+    let pending: Pending[] = [];
+    for (const [at, input] of inputs.entries()) {
+      const text = textOf(input.proof);
+      const head = text === undefined ? undefined : this.#headOf(text, input.now);
+      if (text === undefined || head === undefined) {
+        verdicts[at] = this.#verifySingly(input, undefined);
+        continue;
+      }
+      if (pending[0] !== undefined && pending[0].head !== head) {
+        this.#settle(pending, verdicts);
+        pending = [];
+      }
+      pending.push({ at, input, text, head });
+    }
+    this.#settle(pending, verdicts);
+    return verdicts;
+  }
+
+  /** All under one head. */
+  #settle(pending: readonly Pending[], verdicts: ReceiptVerdict[]): void {
+    const [first] = pending;
+    if (first === undefined) return;
+    const entries = entriesOf(first.head, pending);
+    for (const [i, { at, input, head }] of pending.entries()) {
+      const entry = entries[i];
+      verdicts[at] = entry === undefined ? this.#verifySingly(input, head) : this.#weigh(input, { head, entry });
+    }
+  }
+
+  #verifySingly({ proof, ...input }: ReceiptToVerify, head: Head | undefined): ReceiptVerdict {
+    const known = head === undefined ? {} : { verifiedHead: head.verified };
+    return verdictOf(() => verifyReceipt({ ...this.#under(input), ...known, proof }));
+  }
+
+  #weigh(
+    input: ReceiptToVerify,
+    { head, entry }: { readonly head: Head; readonly entry: VerifiedEntry },
+  ): ReceiptVerdict {
+    return verdictOf(() => weighProven(this.#under(input), { ...entry, head: head.verified }));
+  }
+
+  #under<Input>(input: Input): Input & { readonly policy: Policy; readonly requireQuorum: boolean } {
+    return { ...input, policy: this.#policy, requireQuorum: this.#requireQuorum };
+  }
+
+  /** The head of a receipt; `undefined` where its signatures do not hold, or not all of its times are in the past. */
+  #headOf(text: string, now: number | undefined): Head | undefined {
+    const end = text.indexOf("\n\n");
+    const note = text.slice(end + 2);
+    const place = this.#heads.findIndex((head) => head.note === note);
+    const head = this.#heads[place] ?? headOf(note, this.#policy);
+    if (head === undefined) return undefined;
+    if (place !== 0) {
+      if (place > 0) this.#heads.splice(place, 1);
+      this.#heads.unshift(head);
+      if (this.#heads.length > HEADS_MAX) this.#heads.pop();
+    }
+    return now === undefined || now >= head.timelyFrom ? head : undefined;
+  }
+}
+
+function headOf(note: string, policy: Policy): Head | undefined {
+  try {
+    const verified = verifyHead({ policy }, note);
+    const newest = verified.cosignatures.reduce((most, { timestamp }) => Math.max(most, Number(timestamp)), 0);
+    return {
+      note,
+      verified,
+      timelyFrom: Math.max(0, newest * 1000 - CLOCK_TOLERANCE_MS),
+      receipts: 0,
+      proofs: undefined,
+    };
+  } catch (error) {
+    if (error instanceof TallystickError) return undefined;
+    throw error;
+  }
+}
+
+/** A single receipt under a head that is new is verified by itself: it may well be the only one. */
+function entriesOf(head: Head, pending: readonly Pending[]): (VerifiedEntry | undefined)[] {
+  head.receipts += pending.length;
+  if (head.receipts === 1) return [undefined];
+  head.proofs ??= new TlogProofVerifier(head.note);
+  return head.proofs.verifyAll(pending.map(({ text }) => text));
+}
+
+/** `undefined` for what is already parsed, is too long, or is no text. */
+function textOf(proof: ReceiptInput["proof"]): string | undefined {
+  if (typeof proof === "string") return proof.length > PROOF_BYTES_MAX ? undefined : proof;
+  if (!(proof instanceof Uint8Array) || proof.length > PROOF_BYTES_MAX) return undefined;
+  try {
+    return decodeUtf8(proof);
+  } catch (error) {
+    if (error instanceof TallystickError) return undefined;
+    throw error;
+  }
+}
+
+function verdictOf(verify: () => VerifiedReceipt): ReceiptVerdict {
+  try {
+    return { receipt: verify() };
+  } catch (error) {
+    if (error instanceof ClientError && error.code === "receipt-refuted") return { refusal: error };
+    throw error;
+  }
+}

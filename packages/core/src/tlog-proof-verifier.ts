@@ -1,0 +1,150 @@
+/**
+ * Verifying many tlog-proofs under one checkpoint, as verifyTlogProof() does one. c2sp.org/tlog-proof
+ *
+ * What is quick here is the usual form: an `extra` that is the entry, and the checkpoint that was given, byte for byte.
+ * Anything else is not judged.
+ */
+import { readBase64 } from "./base64.ts";
+import { utf8 } from "./bytes.ts";
+import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
+import { HASH_BYTES, type Hash } from "./hash.ts";
+import { hashLeaves } from "./hashes.ts";
+import { parseNote } from "./note.ts";
+import { VerifiedTree, WAYS_MAX } from "./verified-tree.ts";
+import { codeUnitsOf } from "#crypto";
+
+/** An entry that a tree was found to hold. */
+export interface VerifiedEntry {
+  readonly index: number;
+  /** What the proof's extra says. A view: whoever keeps it keeps what was verified with it. */
+  readonly entry: Uint8Array;
+  readonly leafHash: Hash;
+}
+
+/** A leaf of ours has 342 at most. */
+const ENTRY_BYTES_MAX = 512;
+/** Before the checkpoint: 63 hashes, and an entry. */
+const HEAD_CHARS_MAX = 4096;
+const HASHES_MAX = 63;
+/** A hash in base64 and its newline. */
+const LINE_CHARS = 45;
+const NEWLINE = 0x0a;
+const [DIGIT_0, DIGIT_9] = [0x30, 0x39];
+/** Of a number that is held exactly. */
+const DIGITS_MAX = 16;
+const BEFORE_EXTRA = utf8("c2sp.org/tlog-proof@v1\nextra ");
+const BEFORE_INDEX = utf8("index ");
+
+/** One checkpoint, and what was found out of the tree below it: up to 1.5 MB. */
+export class TlogProofVerifier {
+  readonly checkpoint: Checkpoint;
+  readonly #note: string;
+  readonly #tree: VerifiedTree | undefined;
+  readonly #siblings = new Uint8Array(HASHES_MAX * HASH_BYTES);
+  readonly #siblingWords = new Uint32Array(this.#siblings.buffer);
+  /** One after the other, while they are verified. */
+  readonly #entries = new Uint8Array(WAYS_MAX * ENTRY_BYTES_MAX);
+
+  /**
+   * @param note - The signed note. Whether its signatures hold is the caller's business.
+   * @throws {TlogError} `note-malformed`, `checkpoint-malformed`
+   */
+  constructor(note: string) {
+    this.checkpoint = parseCheckpoint(parseNote(note).text);
+    this.#note = note;
+    const { size, rootHash } = this.checkpoint;
+    if (size > 0n && size <= BigInt(Number.MAX_SAFE_INTEGER)) {
+      this.#tree = new VerifiedTree({ size: Number(size), rootHash });
+    }
+  }
+
+  /**
+   * What each proof proves: that the tree has the entry in its extra at its index.
+   *
+   * `undefined` for one that proves nothing, and for one that this passes over: under another note, without an extra, of unusual
+   * length. verifyTlogProof() tells which. What is given here that would accept too.
+   */
+  verifyAll(proofs: readonly string[]): (VerifiedEntry | undefined)[] {
+    const entries: (VerifiedEntry | undefined)[] = [];
+    const tree = this.#tree;
+    if (tree === undefined) return proofs.map(() => undefined);
+    for (let from = 0; from < proofs.length; from += WAYS_MAX) {
+      entries.push(...this.#verifySome(tree, proofs.slice(from, from + WAYS_MAX)));
+    }
+    return entries;
+  }
+
+  #verifySome(tree: VerifiedTree, proofs: readonly string[]): (VerifiedEntry | undefined)[] {
+    let used = 0;
+    const read = proofs.map((proof) => {
+      const entry = this.#read(tree, proof, used);
+      used = entry?.end ?? used;
+      return entry;
+    });
+    const bytes = this.#entries.slice(0, used);
+    const taken = read.filter((entry) => entry !== undefined);
+    const entries = taken.map(({ start, end }) => bytes.subarray(start, end));
+    const leafHashes = hashLeaves(entries);
+    const verdicts = tree.settle(leafHashes);
+    let next = 0;
+    return read.map((proof) => {
+      if (proof === undefined) return undefined;
+      const at = next;
+      next += 1;
+      const entry = entries[at];
+      if (verdicts[at] !== true || entry === undefined) return undefined;
+      return { index: proof.index, entry, leafHash: leafHashes.subarray(at * HASH_BYTES, next * HASH_BYTES) };
+    });
+  }
+
+  /** Reads a proof, its entry to where `start` says, and hands its hashes to the tree. */
+  #read(tree: VerifiedTree, proof: string, start: number): { index: number; start: number; end: number } | undefined {
+    const headChars = proof.length - this.#note.length;
+    if (headChars <= 0 || headChars > HEAD_CHARS_MAX || proof.slice(headChars) !== this.#note) return undefined;
+    const units = codeUnitsOf(proof.slice(0, headChars));
+    if (!isAt(units, 0, BEFORE_EXTRA)) return undefined;
+    const extraEnd = units.indexOf(NEWLINE, BEFORE_EXTRA.length);
+    const indexStart = extraEnd + 1 + BEFORE_INDEX.length;
+    if (extraEnd === -1 || indexStart > headChars || !isAt(units, extraEnd + 1, BEFORE_INDEX)) return undefined;
+    const indexEnd = units.indexOf(NEWLINE, indexStart);
+    if (indexEnd === -1) return undefined;
+    const index = readIndex(units, indexStart, indexEnd);
+    // Behind the lines there is the newline of the empty one.
+    const hashCount = (headChars - 1 - (indexEnd + 1)) / LINE_CHARS;
+    if (index === undefined || index >= this.checkpoint.size || units[headChars - 1] !== NEWLINE) return undefined;
+    if (!this.#readHashes(units, indexEnd + 1, hashCount)) return undefined;
+    if (((extraEnd - BEFORE_EXTRA.length) / 4) * 3 > ENTRY_BYTES_MAX + 2) return undefined;
+    const size = readBase64({ units, start: BEFORE_EXTRA.length, end: extraEnd }, this.#entries, start);
+    if (size <= 0 || size > ENTRY_BYTES_MAX || !tree.take(index, this.#siblingWords, hashCount)) return undefined;
+    return { index, start, end: start + size };
+  }
+
+  #readHashes(units: Uint16Array, start: number, count: number): boolean {
+    if (!Number.isInteger(count) || count < 0 || count > HASHES_MAX) return false;
+    for (let line = 0; line < count; line += 1) {
+      const from = start + line * LINE_CHARS;
+      const end = from + LINE_CHARS - 1;
+      if (units[end] !== NEWLINE) return false;
+      if (readBase64({ units, start: from, end }, this.#siblings, line * HASH_BYTES) !== HASH_BYTES) return false;
+    }
+    return true;
+  }
+}
+
+function isAt(units: Uint16Array, at: number, text: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i += 1) if (units[at + i] !== text[i]) return false;
+  return true;
+}
+
+/** A decimal without leading zeros that a number holds exactly. */
+function readIndex(units: Uint16Array, start: number, end: number): number | undefined {
+  if (end === start || end - start > DIGITS_MAX) return undefined;
+  if (units[start] === DIGIT_0 && end - start > 1) return undefined;
+  let index = 0;
+  for (let at = start; at < end; at += 1) {
+    const unit = Number(units[at]);
+    if (unit < DIGIT_0 || unit > DIGIT_9) return undefined;
+    index = index * 10 + (unit - DIGIT_0);
+  }
+  return Number.isSafeInteger(index) ? index : undefined;
+}
