@@ -1,6 +1,6 @@
 /** Receipts verified by their holder: one by one, each with its head's four signatures; and many under one head. */
-import { randomBytes } from "node:crypto";
-import { verifyHead, verifyReceipt } from "@tallystick/client";
+import { generateKeyPairSync, randomBytes, sign, verify } from "node:crypto";
+import { ReceiptVerifier, verifyHead, verifyReceipt } from "@tallystick/client";
 import {
   CompactRange,
   type Hash,
@@ -24,6 +24,8 @@ const ORIGIN = "bench.localhost/app";
 const LEAVES = 65_536;
 const RECEIPTS = 2000;
 const HEADS = 200;
+/** Of the log and of three witnesses. */
+const SIGNATURES = 4;
 
 export const receipts: Scenario = {
   name: "receipts",
@@ -35,12 +37,23 @@ export const receipts: Scenario = {
       return underOtherHeads.length;
     });
     yield { name: "receipts verified one by one, 4 signatures each", value: oneByOne, unit: "receipts/CPU s" };
+    yield {
+      name: "4 signatures alone, by node:crypto",
+      value: perCpuSecond(seconds, makeBareVerification()),
+      unit: "fours/CPU s",
+    };
+    const inputs = proofs.map((proof) => ({ proof }));
+    const together = perCpuSecond(seconds, () => {
+      const verdicts = new ReceiptVerifier({ policy }).verifyAll(inputs);
+      return verdicts.filter(({ receipt }) => receipt !== undefined).length;
+    });
+    yield { name: `${RECEIPTS} receipts verified together, head included`, value: together, unit: "receipts/CPU s" };
     const verifiedHead = verifyHead({ policy }, note);
     const underOneHead = perCpuSecond(seconds, () => {
       for (const proof of proofs) verifyReceipt({ proof, policy, verifiedHead });
       return proofs.length;
     });
-    yield { name: "receipts verified under one verified head", value: underOneHead, unit: "receipts/CPU s" };
+    yield { name: "the same one by one, under one verified head", value: underOneHead, unit: "receipts/CPU s" };
     const parsed = proofs.map(parseTlogProof);
     const inclusions = perCpuSecond(seconds, () => {
       for (const [at, { index, hashes }] of parsed.entries()) {
@@ -108,6 +121,14 @@ function makeReceipts(): Receipts {
   const underOtherHeads = indexes.slice(0, HEADS).map((index, at) => proofOf(index, noteOf(`head ${at}`)));
   const leafHashes = indexes.map((index) => hashLeaf(leafAt(index)));
   return { policy, note, rootHash, proofs, underOtherHeads, leafHashes };
+}
+
+/** Verifies signatures over texts as long as a head's, under a key that is parsed; says how many receipts they would be. */
+function makeBareVerification(): () => number {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const texts = Array.from({ length: HEADS * SIGNATURES }, () => randomBytes(120));
+  const signed = texts.map((text) => ({ text, signature: sign(null, text, privateKey) }));
+  return () => signed.filter(({ text, signature }) => verify(null, text, publicKey, signature)).length / SIGNATURES;
 }
 
 function seed(): Uint8Array {

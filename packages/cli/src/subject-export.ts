@@ -1,6 +1,6 @@
 /** What a log gives out about a person, entry by entry: each is verified before anybody else sees it. */
-import { ClientError, type VerifiedHead, type VerifiedReceipt, verifyHead, verifyReceipt } from "@tallystick/client";
-import { type Policy, type TlogProof, TallystickError, decodeBase64, parseTlogProof, utf8 } from "@tallystick/core";
+import { ClientError, ReceiptVerifier, type VerifiedReceipt } from "@tallystick/client";
+import { type Policy, TallystickError, decodeBase64, utf8 } from "@tallystick/core";
 import { type TallyEvent, decodeEvent, decodeLeaf, verifyOpening } from "@tallystick/events";
 import { jsonLines } from "./json-lines.ts";
 import { indexOf, malformed, objectOf, parseAnswer, textOf } from "./log-answer.ts";
@@ -43,7 +43,7 @@ export async function* exportedEntries(target: Target, request: ExportRequest): 
     body: utf8(JSON.stringify({ subject, ...(purpose === undefined ? {} : { purpose }) })),
     signal,
   });
-  const heads = new Heads(policy);
+  const receipts = { verifier: new ReceiptVerifier({ policy, requireQuorum: false }), now: Date.now() };
   let entries = 0;
   let last = -1;
   let isWhole = false;
@@ -58,7 +58,7 @@ export async function* exportedEntries(target: Target, request: ExportRequest): 
       if (value["entries"] !== entries) throw malformed(`expected the number of entries, ${entries}`);
       continue;
     }
-    const entry = verifyEntry(value, { subject, heads, last });
+    const entry = verifyEntry(value, { subject, receipts, last });
     last = entry.index;
     entries += 1;
     yield entry;
@@ -66,19 +66,25 @@ export async function* exportedEntries(target: Target, request: ExportRequest): 
   if (!isWhole) throw malformed("it was cut off");
 }
 
+/** One time for all that is decided. */
+interface Receipts {
+  readonly verifier: ReceiptVerifier;
+  readonly now: number;
+}
+
 interface Known {
   readonly subject: string;
-  readonly heads: Heads;
+  readonly receipts: Receipts;
   /** Index of the entry before. */
   readonly last: number;
 }
 
-function verifyEntry(value: Readonly<Record<string, unknown>>, { subject, heads, last }: Known): VerifiedEntry {
+function verifyEntry(value: Readonly<Record<string, unknown>>, { subject, receipts, last }: Known): VerifiedEntry {
   const index = indexOf(value["index"], "index");
   if (index <= last) throw malformed(`index ${index}: expected one above ${last}`);
   const opening = bytesOf(value["opening"], "opening");
   const { receipt: proof } = value;
-  const proven = proof === undefined ? undefined : provenBy(textOf(proof, "receipt"), { index, opening, heads });
+  const proven = proof === undefined ? undefined : provenBy(textOf(proof, "receipt"), { index, opening, receipts });
   const event = proven?.receipt.event ?? openedBy(bytesOf(value["leaf"], "leaf"), { index, opening });
   if (event.subject?.id !== subject && event.actor?.id !== subject)
     throw new ClientError("log-misbehaved", `index ${index} is not about this person`);
@@ -86,57 +92,11 @@ function verifyEntry(value: Readonly<Record<string, unknown>>, { subject, heads,
 }
 
 function provenBy(
-  text: string,
-  { index, opening, heads }: { readonly index: number; readonly opening: Uint8Array; readonly heads: Heads },
+  proof: string,
+  { index, opening, receipts }: { readonly index: number; readonly opening: Uint8Array; readonly receipts: Receipts },
 ): { readonly proof: string; readonly receipt: VerifiedReceipt } {
-  const { policy, now } = heads;
-  const proof = proofOf(text);
-  const verifiedHead = proof === undefined ? undefined : heads.of(proof);
-  const receipt = verifyReceipt({
-    proof: proof ?? text,
-    policy,
-    opening,
-    expect: { index },
-    now,
-    requireQuorum: false,
-    ...(verifiedHead === undefined ? {} : { verifiedHead }),
-  });
-  return { proof: text, receipt };
-}
-
-/** Of what does not parse, verifyReceipt() says what is the matter. */
-function proofOf(text: string): TlogProof | undefined {
-  try {
-    return parseTlogProof(text);
-  } catch (error) {
-    if (error instanceof TallystickError) return undefined;
-    throw error;
-  }
-}
-
-/** Many receipts are under one head, whose signatures are verified once. */
-class Heads {
-  readonly policy: Policy;
-  readonly now: number = Date.now();
-  #note = "";
-  #head: VerifiedHead | undefined;
-
-  constructor(policy: Policy) {
-    this.policy = policy;
-  }
-
-  /** `undefined` where its signatures do not hold: verifyReceipt() says why. */
-  of({ checkpoint }: TlogProof): VerifiedHead | undefined {
-    if (this.#note === checkpoint) return this.#head;
-    this.#note = checkpoint;
-    try {
-      this.#head = verifyHead(this, checkpoint);
-    } catch (error) {
-      if (!(error instanceof TallystickError)) throw error;
-      this.#head = undefined;
-    }
-    return this.#head;
-  }
+  const { verifier, now } = receipts;
+  return { proof, receipt: verifier.verify({ proof, opening, expect: { index }, now }) };
 }
 
 /** Nothing proves yet that such an entry is in the log; its contents are those of its leaf all the same. */

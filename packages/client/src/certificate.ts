@@ -17,7 +17,8 @@ import {
   parseCertificate,
 } from "@tallystick/events";
 import { ClientError } from "./error.ts";
-import { type VerifiedReceipt, verifyReceipt } from "./receipt.ts";
+import type { VerifiedReceipt } from "./receipt.ts";
+import { type ReceiptToVerify, ReceiptVerifier } from "./receipt-verifier.ts";
 
 export interface ErasureInput {
   /** The receipt of the entry whose contents are gone. */
@@ -61,9 +62,11 @@ export interface VerifiedErasure {
  * @throws {ClientError} `receipt-refuted`: `details.step` names the check; `certificate` where a receipt is proved, and
  *   what it proves is no certificate that covers the entry.
  */
-export function verifyErasure({ proof, certificates, ...under }: ErasureInput): VerifiedErasure {
-  const receipt = verifyReceipt({ proof, ...under });
-  const verified = certificates.map((evidence) => verifyCertificate({ ...under, evidence }));
+export function verifyErasure({ proof, certificates, now, ...under }: ErasureInput): VerifiedErasure {
+  const verifier = new ReceiptVerifier(under);
+  const at = now === undefined ? {} : { now };
+  const receipt = verifier.verify({ proof, ...at });
+  const verified = certificates.map((evidence) => verifyEvidence(verifier, { ...evidence, ...at }));
   const foreign = verified.find(({ receipt: { origin } }) => origin !== receipt.origin);
   if (foreign !== undefined) {
     refuse(`it is of log ${foreign.receipt.origin}, the entry of ${receipt.origin}`);
@@ -91,9 +94,14 @@ export function verifyErasure({ proof, certificates, ...under }: ErasureInput): 
  */
 export function verifyCertificate({
   evidence,
+  now,
   ...under
 }: Omit<ErasureInput, "proof" | "certificates"> & { readonly evidence: Evidence }): VerifiedCertificate {
-  const receipt = verifyReceipt({ ...evidence, ...under });
+  return verifyEvidence(new ReceiptVerifier(under), { ...evidence, ...(now === undefined ? {} : { now }) });
+}
+
+function verifyEvidence(verifier: ReceiptVerifier, evidence: ReceiptToVerify): VerifiedCertificate {
+  const receipt = verifier.verify(evidence);
   const certificate = certificateOf(receipt);
   if (certificate !== undefined) return { receipt, certificate };
   return refuse(

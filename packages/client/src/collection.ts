@@ -3,6 +3,7 @@
  * meets the policy. Only then does an event leave the outbox.
  */
 import {
+  type Checkpoint,
   type Policy,
   formatNote,
   formatTlogProof,
@@ -17,14 +18,8 @@ import { expectationOf } from "./expectation.ts";
 import { compareHeads, proveLeaf } from "./history.ts";
 import type { LogReader } from "./log-reader.ts";
 import type { Outbox, OutboxEntry, StreamIdentity } from "./outbox.ts";
-import {
-  CLOCK_TOLERANCE_MS,
-  type CosignatureTimes,
-  type VerifiedHead,
-  compareTimes,
-  verifyHead,
-  verifyReceipt,
-} from "./receipt.ts";
+import { CLOCK_TOLERANCE_MS, type CosignatureTimes, compareTimes, verifyHead } from "./receipt.ts";
+import { ReceiptVerifier } from "./receipt-verifier.ts";
 import type { KeptReceipt, ReceiptStore, TiedReceipt } from "./receipts.ts";
 import { TileProver } from "./tile-prover.ts";
 
@@ -145,11 +140,12 @@ async function proveAll(
     policy,
     nowSeconds,
   });
+  const { checkpoint } = verifyHead({ policy, now }, minimal);
   // The smallest set has fewer cosignatures than were verified: what the receipt says is what is checked.
-  const minimalHead = verifyHead({ policy, now }, minimal);
+  const verifier = new ReceiptVerifier({ policy });
   const entries: { entry: OutboxEntry; receipt: TiedReceipt }[] = [];
   for (const entry of covered) {
-    const receipt = await proveEntry({ options, prover, head: minimalHead, minimal, stream, entry });
+    const receipt = await proveEntry({ options, prover, checkpoint, minimal, verifier, now, stream, entry });
     entries.push({ entry, receipt });
   }
   await options.receipts.keep(entries.map(({ receipt }) => receipt));
@@ -173,32 +169,36 @@ function withoutUntimely(
 interface EntryToProve {
   readonly options: CollectionOptions;
   readonly prover: TileProver;
-  readonly head: VerifiedHead;
+  readonly checkpoint: Checkpoint;
   /** The head's note with the signatures that the policy needs, and no more. */
   readonly minimal: string;
+  readonly verifier: ReceiptVerifier;
+  /** When the head was verified, in ms since 1970. */
+  readonly now: number;
   readonly stream: StreamIdentity;
   readonly entry: PlacedEntry;
 }
 
-async function proveEntry({ options, prover, head, minimal, stream, entry }: EntryToProve): Promise<TiedReceipt> {
+async function proveEntry(of: EntryToProve): Promise<TiedReceipt> {
+  const { options, prover, checkpoint, stream, entry } = of;
   const { id, index, leaf, sequence, sentAt } = entry;
-  const hashes = await proveLeaf({ prover, checkpoint: head.checkpoint, index, leafHash: hashLeaf(leaf) });
-  const proof = { extra: leaf, index: BigInt(index), hashes, checkpoint: minimal };
+  const hashes = await proveLeaf({ prover, checkpoint, index, leafHash: hashLeaf(leaf) });
+  const proof = formatTlogProof({ extra: leaf, index: BigInt(index), hashes, checkpoint: of.minimal });
   const sent = { ...(await options.outbox.read(entry)), sequence, sentAt };
   const expect = { ...expectationOf(sent, stream), index };
   try {
-    verifyReceipt({ proof, policy: options.policy, expect, verifiedHead: head });
+    of.verifier.verify({ proof, expect, now: of.now });
   } catch (cause) {
     if (!(cause instanceof ClientError)) throw cause;
     const text = `the receipt of event ${id} at index ${index} is refuted: ${cause.message}`;
     throw new ClientError("log-misbehaved", text, {
       cause,
-      details: { index, sequence, ...cause.details, proof: formatTlogProof(proof) },
+      details: { index, sequence, ...cause.details, proof },
     });
   }
   const person = personOf(decodeEvent(sent.event))?.id;
   const tie = person === undefined ? undefined : options.hashPerson(person);
-  return { id, index, proof: formatTlogProof(proof), person: tie };
+  return { id, index, proof, person: tie };
 }
 
 /** A head to compare later ones with needs the log's own signatures alone. */
