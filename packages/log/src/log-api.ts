@@ -103,7 +103,7 @@ export interface LogOptions {
   readonly senderKeys?: readonly SenderKeyRule[];
   /** Pin the first sender key that a writer presents, as a `log.key` entry; false by default. */
   readonly pinFirstSenderKey?: boolean;
-  /** Between two heads; 200 by default. */
+  /** Between two heads; 200 by default. Below 1,000 a quarter of it while somebody waits for a head. */
   readonly publishIntervalMs?: number;
   /** Between two `log.head` entries; 60,000 by default. */
   readonly headIntervalMs?: number;
@@ -338,8 +338,16 @@ export interface Log {
    * Records a read that was denied elsewhere: at most one entry for each reader and minute, with a count. Never throws.
    */
   recordDenied(denied: DeniedRead): Promise<void>;
-  /** The tlog-proof of an entry. @throws {LogError} `receipt-not-ready`, `index-unknown`, `log-corrupt` */
-  receipt(index: number, options?: { readonly signatures?: "minimal" | "all" }): Promise<string>;
+  /**
+   * The tlog-proof of an entry.
+   *
+   * @param options - `leaf` is the entry, for those who have it: it is not read then.
+   * @throws {LogError} `receipt-not-ready`, `index-unknown`; `log-corrupt`: what is stored, or `leaf`, is not what is in the tree.
+   */
+  receipt(
+    index: number,
+    options?: { readonly signatures?: "minimal" | "all"; readonly leaf?: Uint8Array },
+  ): Promise<string>;
   /** @throws {LogError} `size-unknown`: above the published size; `index-unknown` */
   inclusionProof(input: {
     readonly index: number;

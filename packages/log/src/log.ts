@@ -32,6 +32,7 @@ import { LogError, messageOf } from "./error.ts";
 import { type SignedHead, readHeads } from "./heads.ts";
 import { LogSecrets } from "./keys.ts";
 import { KnownKeys } from "./known-keys.ts";
+import { rememberSignatures } from "./known-signatures.ts";
 import type {
   Acknowledgement,
   BatchAcknowledgement,
@@ -84,8 +85,9 @@ const WRITER_LENGTH_MAX = 256;
  * @throws {TypeError | RangeError} the options do not fit each other.
  */
 export async function openLog(options: LogOptions): Promise<Log> {
-  const resolved = resolveOptions(options);
-  const policy = parsePolicy(resolved.policyText);
+  const given = resolveOptions(options);
+  const { policy, witnesses } = rememberSignatures({ ...given, policy: parsePolicy(given.policyText) });
+  const resolved = { ...given, witnesses };
   assertOptions(resolved, policy);
   const secrets = new LogSecrets(resolved.keyStore);
   const heads = await readHeads(resolved.storage);
@@ -180,7 +182,11 @@ class OpenLog implements Log {
     this.#formerKey = formerKey(state.own.publicKey, ed25519PublicKey(keys.senderSeed));
     this.#warnOfKeys(heads.signed.head);
     this.#senderKeys = () => [...options.senderKeys, ...approved.senderKeys];
-    this.#published = new Published(policy.quorum === "none" ? "published" : "witnessed", heads.published.head);
+    this.#published = new Published({
+      reached: policy.quorum === "none" ? "published" : "witnessed",
+      head: heads.published.head,
+      closing: this.#closing.signal,
+    });
     this.#sequencer = this.#makeSequencer(parts);
     this.#publisher = new Publisher({
       ...options,
@@ -503,9 +509,7 @@ class OpenLog implements Log {
     readonly signal?: AbortSignal;
   }): Promise<EntryState> {
     this.#reader.assertIndex(input.index);
-    const closing = this.#closing.signal;
-    const signal = input.signal === undefined ? closing : AbortSignal.any([input.signal, closing]);
-    return this.#published.waitFor({ ...input, signal });
+    return this.#published.waitFor(input);
   }
 
   stateOf(index: number): EntryState {
@@ -582,9 +586,9 @@ class OpenLog implements Log {
 
   async receipt(
     index: number,
-    { signatures = "minimal" }: { readonly signatures?: "minimal" | "all" } = {},
+    { signatures = "minimal", leaf }: { readonly signatures?: "minimal" | "all"; readonly leaf?: Uint8Array } = {},
   ): Promise<string> {
-    return this.#reader.receipt(index, signatures);
+    return this.#reader.receipt(index, signatures, leaf);
   }
 
   async inclusionProof({

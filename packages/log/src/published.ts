@@ -12,16 +12,33 @@ export interface PublishedHead {
 /** Waits at one time; beyond, a wait ends at once with the state as it is. */
 const WAITS_MAX = 100_000;
 
-/** The published head, and waits that end when it moves. */
-export class Published extends News {
+interface Wait {
+  readonly index: number;
+  readonly end: () => void;
+}
+
+/** The published head, and waits that end when it covers what they wait for. */
+export class Published {
   readonly #reached: EntryState;
+  readonly #closing: AbortSignal;
+  readonly #waits = new Set<Wait>();
+  /** Told when somebody waits and nobody did before. */
+  readonly awaited: News = new News();
   #head: PublishedHead | undefined;
 
-  /** `reached`: what an entry under a published head is: witnessed where the policy asks for witnesses. */
-  constructor(reached: EntryState, head: PublishedHead | undefined) {
-    super();
-    this.#reached = reached;
-    this.#head = head;
+  /**
+   * @param reached - What an entry under a published head is: witnessed where the policy asks for witnesses.
+   * @param closing - Ends all waits.
+   */
+  constructor(input: {
+    readonly reached: EntryState;
+    readonly head: PublishedHead | undefined;
+    readonly closing: AbortSignal;
+  }) {
+    this.#reached = input.reached;
+    this.#head = input.head;
+    this.#closing = input.closing;
+    this.#closing.addEventListener("abort", () => this.#endBelow(Infinity), { once: true });
   }
 
   get head(): PublishedHead | undefined {
@@ -33,30 +50,55 @@ export class Published extends News {
     return this.#head?.size ?? 0;
   }
 
+  /** How many wait. */
+  get waits(): number {
+    return this.#waits.size;
+  }
+
   set(head: PublishedHead): void {
     this.#head = head;
-    this.notify();
+    this.#endBelow(head.size);
   }
 
   stateOf(index: number): EntryState {
     return index < this.treeSize ? this.#reached : "durable";
   }
 
-  /** Waits until an entry has a state, and gives the one it has then. */
+  /** Waits until an entry has a state, the time is over or the signal fires, and gives the state that it has then. */
   async waitFor(input: {
     readonly index: number;
     readonly state: EntryState;
     readonly timeoutMs: number;
     readonly signal?: AbortSignal;
   }): Promise<EntryState> {
-    const deadline = performance.now() + input.timeoutMs;
-    while (rank(this.stateOf(input.index)) < rank(input.state)) {
-      const left = deadline - performance.now();
-      if (left <= 0 || input.signal?.aborted === true) break;
-      if (this.size >= WAITS_MAX) break;
-      await this.wait(left, input.signal);
+    const { index, state, timeoutMs, signal } = input;
+    const isOver = timeoutMs <= 0 || signal?.aborted === true || this.#closing.aborted;
+    if (rank(this.stateOf(index)) < rank(state) && !isOver && this.#waits.size < WAITS_MAX) {
+      // What no head can give an entry here is waited for until the time is over.
+      await this.#wait(rank(state) <= rank(this.#reached) ? index : Infinity, timeoutMs, signal);
     }
-    return this.stateOf(input.index);
+    return this.stateOf(index);
+  }
+
+  async #wait(index: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", end);
+        this.#waits.delete(wait);
+        resolve();
+      };
+      const wait = { index, end };
+      const timer = setTimeout(end, timeoutMs);
+      signal?.addEventListener("abort", end, { once: true });
+      this.#waits.add(wait);
+      if (this.#waits.size === 1) this.awaited.notify();
+    });
+  }
+
+  /** All that wait for less are answered together. */
+  #endBelow(size: number): void {
+    for (const { index, end } of this.#waits) if (index < size || size === Infinity) end();
   }
 }
 

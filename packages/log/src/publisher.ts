@@ -22,7 +22,7 @@ import { findContradiction, keepEvidence } from "./contradiction.ts";
 import { LogError, messageOf } from "./error.ts";
 import { type SignedHead, encodeSignedHead } from "./heads.ts";
 import type { LogLogger, WitnessTarget } from "./log-api.ts";
-import { News } from "./news.ts";
+import type { News } from "./news.ts";
 import type { Published } from "./published.ts";
 import { areQuorum } from "./recovery.ts";
 import { assertRightEdge } from "./right-edge.ts";
@@ -57,6 +57,9 @@ export interface PublisherOptions {
   readonly logger: LogLogger;
 }
 
+/** While somebody waits for a head, one comes so many times as often, unless the interval is there to spare the witnesses. */
+const HURRY = 4;
+const SPARING_INTERVAL_MS = 1000;
 /** Between two looks for a witness that is back, while the quorum is not met. */
 const RETRY_INTERVAL_MS = 100;
 /** What a text in the context of an event may have. docs/reference/events.md */
@@ -83,7 +86,6 @@ export class Publisher {
   #uncoveredSince: number | undefined;
   #publishing: Promise<void> = Promise.resolve();
   #loop: Promise<void> | undefined;
-  readonly #pause = new News();
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -161,7 +163,7 @@ export class Publisher {
 
   /** One turn after the other, none sooner than the interval allows; what witnesses do is never waited for here. */
   async #run(): Promise<void> {
-    const { sequencer, commits, publishIntervalMs, monotonic, signal } = this.#options;
+    const { sequencer, commits, monotonic, signal } = this.#options;
     while (!signal.aborted && sequencer.stopped === undefined) {
       const began = monotonic();
       try {
@@ -171,11 +173,23 @@ export class Publisher {
         this.#fail(cause);
         return;
       }
-      const left = publishIntervalMs - (monotonic() - began);
-      if (left > 0) await this.#pause.wait(left, signal);
-      else await new Promise((resolve) => setImmediate(resolve));
+      await this.#rest(began);
       if (!this.#isDue()) await commits.wait(this.#quorumMissing.length > 0 ? RETRY_INTERVAL_MS : 1000, signal);
     }
+  }
+
+  /** Until the interval that began then is over, and everybody else had a turn. */
+  async #rest(began: number): Promise<void> {
+    const { published, signal } = this.#options;
+    await new Promise((resolve) => setImmediate(resolve));
+    for (let left = this.#restMs(began); left > 0 && !signal.aborted; left = this.#restMs(began))
+      await published.awaited.wait(left, signal);
+  }
+
+  #restMs(began: number): number {
+    const { published, publishIntervalMs, monotonic } = this.#options;
+    const isHurried = published.waits > 0 && publishIntervalMs < SPARING_INTERVAL_MS;
+    return (isHurried ? publishIntervalMs / HURRY : publishIntervalMs) - (monotonic() - began);
   }
 
   #fail(cause: unknown): void {

@@ -6,11 +6,11 @@ import {
   TILE_WIDTH,
   encodeEntryBundle,
   equalBytes,
-  formatTlogProof,
   hashLeaf,
   planConsistency,
   planInclusion,
   selectSignatures,
+  tlogProofFormatter,
   verifyCheckpoint,
   verifyInclusion,
 } from "@tallystick/core";
@@ -55,10 +55,13 @@ export interface OpenedEntry {
   readonly event: TallyEvent;
 }
 
+type Format = ReturnType<typeof tlogProofFormatter>;
+
+/** What all receipts under one head have in common. */
 interface Selection {
   readonly note: string;
-  /** The note with no more signatures than the policy needs. */
-  readonly checkpoint: string;
+  /** Under the note with no more signatures than the policy needs. */
+  readonly formatMinimal: Format;
   /** Of its cosignatures, in seconds since 1970; Infinity, and -Infinity, where there are none. */
   readonly oldestSeconds: number;
   readonly newestSeconds: number;
@@ -200,20 +203,22 @@ export class LogReader {
     }
     const leaf = known ?? (await this.leaf(index));
     const hashes = await this.#proveUnder(head, index, leaf);
-    const checkpoint = signatures === "all" ? head.note : this.#selectTimely(head.note, decodeLeaf(leaf).loggedAt);
-    return formatTlogProof({ extra: leaf, index: BigInt(index), hashes, checkpoint });
+    const format =
+      signatures === "all" ? tlogProofFormatter(head.note) : this.#formatTimely(head.note, decodeLeaf(leaf).loggedAt);
+    return format({ extra: leaf, index: BigInt(index), hashes });
   }
 
-  /** Cosignatures as verifiers count them: not in the future, nor from before the entry was logged. */
-  #selectTimely(note: string, loggedAt: number): string {
+  /** With cosignatures as verifiers count them: not in the future, nor from before the entry was logged. */
+  #formatTimely(note: string, loggedAt: number): Format {
     const { policy, now } = this.#options;
     const nowMs = Math.max(now(), loggedAt);
     const nowSeconds = Math.floor(nowMs / 1000);
     const ageSecondsMax = Math.floor((nowMs - loggedAt) / 1000) + CLOCK_TOLERANCE_SECONDS;
-    const { oldestSeconds, newestSeconds, checkpoint } = this.#selectionOf(note);
+    const { oldestSeconds, newestSeconds, formatMinimal } = this.#selectionOf(note);
     const areAllTimely =
       oldestSeconds >= nowSeconds - ageSecondsMax && newestSeconds <= nowSeconds + CLOCK_TOLERANCE_SECONDS;
-    return areAllTimely ? checkpoint : selectSignatures({ note, policy, nowSeconds, ageSecondsMax });
+    if (areAllTimely) return formatMinimal;
+    return tlogProofFormatter(selectSignatures({ note, policy, nowSeconds, ageSecondsMax }));
   }
 
   /** What is chosen of a head for each entry that all of its cosignatures are timely for. */
@@ -224,7 +229,7 @@ export class LogReader {
     const times = cosignatures.map(({ timestamp }) => Number(timestamp));
     this.#selection = {
       note,
-      checkpoint: selectSignatures({ note, policy }),
+      formatMinimal: tlogProofFormatter(selectSignatures({ note, policy })),
       oldestSeconds: Math.min(...times),
       newestSeconds: Math.max(...times),
     };

@@ -1,6 +1,6 @@
 /**
  * Which published heads are kept: with post-quantum cosignatures of three witnesses each has 13 kB, and a busy log
- * publishes five a second.
+ * publishes five a second, or up to twenty where writers wait for them.
  *
  * All of the last ten minutes; then the last one of each minute, for a day; then the last one of each hour, for ever. The
  * newest head always stays, and so does one that ends with a partial tile which no later one has and which is not full

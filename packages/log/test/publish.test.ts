@@ -88,6 +88,46 @@ describe("publishing", () => {
     await expect(log.receipt(0)).rejects.toMatchObject({ code: "receipt-not-ready" });
   });
 
+  test("while somebody waits for a head, it comes before the interval is over", async () => {
+    const intervalMs = 999;
+    const site = await createSite({ witnesses: 1 });
+    const log = await started(await site.open({ publishIntervalMs: intervalMs }));
+    await until(() => log.checkpoint() !== undefined);
+    let soonestMs = Infinity;
+    for (let n = 0; n < 10 && soonestMs >= intervalMs / 2; n += 1) {
+      await append(log, n);
+      const began = performance.now();
+      // The first of these heads may have been due anyway.
+      await log.waitFor({ index: log.size() - 1, state: "witnessed", timeoutMs: 20_000 });
+      if (n > 0) soonestMs = Math.min(soonestMs, performance.now() - began);
+    }
+    expect(soonestMs).toBeLessThan(intervalMs / 2);
+  });
+
+  test("an interval of a second or more is there to spare the witnesses, and holds whoever waits", async () => {
+    const site = await createSite({ witnesses: 1 });
+    const log = await started(await site.open({ publishIntervalMs: 86_400_000 }));
+    await until(() => log.checkpoint() !== undefined);
+    await append(log, 0);
+    const waits = Array.from({ length: 5 }, async () => log.waitFor({ index: 0, state: "witnessed", timeoutMs: 100 }));
+    expect(await Promise.all(waits)).toEqual(Array(5).fill("durable"));
+    expect(log.publishedSize()).toBe(0);
+  });
+
+  test("receipts with the entry at hand are those without, and one with another entry is refused", async () => {
+    const site = await createSite({ witnesses: 2 });
+    const log = await started(await site.open());
+    await append(log, 0, 1, 2, 3, 4);
+    await published(log);
+    for (let index = 0; index < 5; index += 1) {
+      const leaf = await log.readLeaf(index);
+      for (const signatures of ["minimal", "all"] as const)
+        expect(await log.receipt(index, { leaf, signatures })).toBe(await log.receipt(index, { signatures }));
+      await expect(log.receipt((index + 1) % 5, { leaf })).rejects.toMatchObject({ code: "log-corrupt" });
+    }
+    await expectWhole(site);
+  });
+
   test("C-179 no head goes to a witness before it is durable, and none is published before it is", async () => {
     const storage = new WatchedStorage(createMemoryStorage());
     const site = await createSite({ witnesses: 1, storage });

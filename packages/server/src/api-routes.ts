@@ -281,8 +281,8 @@ async function receiptsOf(log: Log, answers: readonly Acknowledgement[]): Promis
   const receipts = new Map<number, string>();
   for (let first = 0; first < published.length; first += RECEIPTS_AT_ONCE) {
     await Promise.all(
-      published.slice(first, first + RECEIPTS_AT_ONCE).map(async ({ index }) => {
-        receipts.set(index, await log.receipt(index));
+      published.slice(first, first + RECEIPTS_AT_ONCE).map(async ({ index, leaf }) => {
+        receipts.set(index, await log.receipt(index, { leaf }));
       }),
     );
   }
