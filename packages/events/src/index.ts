@@ -48,6 +48,7 @@ export {
   EVENT_BYTES_MAX,
   decodeCbor,
   encodeCbor,
+  encodeCborAll,
 } from "./cbor.ts";
 export { EventError, type EventErrorCode } from "./error.ts";
 export { EVIDENCE_FORMAT, type Evidence, formatEvidence, parseEvidence } from "./evidence.ts";
@@ -59,6 +60,7 @@ export {
   type LeafSignature,
   decodeLeaf,
   encodeLeaf,
+  encodeLeaves,
 } from "./leaf.ts";
 export { type Opening, decodeOpening, encodeOpening } from "./opening.ts";
 export {

@@ -11,7 +11,7 @@ import {
   decodeLeaf,
   decodeOpening,
   encodeCbor,
-  encodeLeaf,
+  encodeLeaves,
   streamId,
 } from "@tallystick/events";
 import { type LogStorage, type Row, type Run, StorageError, indexKey } from "@tallystick/storage";
@@ -397,9 +397,11 @@ export class Draft {
   async build(): Promise<Built> {
     const tags = this.#placed.map(({ candidate }) => this.#context.secrets.tagsOf(candidate));
     const chains = await this.#chainEnds(tags);
-    const leaves: Uint8Array[] = [];
-    for (const [at, { candidate, index }] of this.#placed.entries())
-      leaves.push(encodeLeaf(this.#leafOf(candidate, extend(chains, tags[at] ?? NO_TAGS, index))));
+    const leaves = encodeLeaves(
+      this.#placed.map(({ candidate, index }, at) =>
+        this.#leafOf(candidate, extend(chains, tags[at] ?? NO_TAGS, index)),
+      ),
+    );
     const { secrets, random } = this.#context;
     const candidates = this.#placed.map(({ candidate }) => candidate);
     const day = dayOf(this.#loggedAt);

@@ -15,7 +15,9 @@ import {
   actorTag,
   decodeCbor,
   decodeSealed,
+  type CborValue,
   encodeCbor,
+  encodeCborAll,
   openSealed,
   personDayKey,
   sealKey,
@@ -136,18 +138,17 @@ export class LogSecrets {
    */
   sealAll(candidates: readonly Candidate[], day: number, random: (bytes: number) => Uint8Array): Uint8Array[] {
     const sealers: Sealer[] = [];
-    const padInputs: Uint8Array[] = [];
     const inputs = candidates.map(({ class: retentionClass, commitment, opening, person }) => {
       const sealer = this.#sealerOf(retentionClass, day, person);
       sealers.push(sealer);
-      padInputs.push(concatBytes(sealer.padPrefix, commitment));
       return { class: retentionClass, day, nonce: random(NONCE_BYTES), key: sealer.key, commitment, opening };
     });
-    const pads = sha256All(padInputs);
-    return sealOpenings(inputs).map((sealed, at) => {
+    const pads = sha256All(padInputs(sealers, candidates));
+    const rows = sealOpenings(inputs).map((sealed, at): CborValue => {
       const { reference = null } = sealers[at] ?? {};
-      return encodeCbor([sealed, reference === null ? null : masked(reference, pads.subarray(HASH_BYTES * at))]);
+      return [sealed, reference === null ? null : masked(reference, pads, HASH_BYTES * at)];
     });
+    return encodeCborAll(rows);
   }
 
   #sealerOf(retentionClass: string, day: number, person: string | undefined): Sealer {
@@ -375,14 +376,33 @@ export class LogSecrets {
 const REFERENCE_PREFIX = utf8("tallystick/person-reference/v1\0");
 const REFERENCE_SECRET = "person-reference";
 const MASK_PREFIX = utf8("tallystick/person-mask/v1\0");
+const PAD_PREFIX_BYTES = MASK_PREFIX.length + 32;
+const PAD_INPUT_BYTES = PAD_PREFIX_BYTES + HASH_BYTES;
+const NO_BYTES = new Uint8Array();
 
 function chainTag(kind: ChainKind, tag: Uint8Array): ChainTag {
   return { tag, key: chainKey(kind, tag) };
 }
 
-/** Masks a reference, or unmasks it: each commitment gives a pad of its own, of which the reference takes the start. */
-function masked(reference: Uint8Array, pad: Uint8Array): Uint8Array {
-  return reference.map((byte, at) => byte ^ (pad[at] ?? 0));
+/** What the pads of entries are the hashes of: views of one byte string. */
+function padInputs(sealers: readonly Sealer[], candidates: readonly Candidate[]): Uint8Array[] {
+  const bytes = new Uint8Array(candidates.length * PAD_INPUT_BYTES);
+  return candidates.map(({ commitment }, at) => {
+    const from = at * PAD_INPUT_BYTES;
+    bytes.set(sealers[at]?.padPrefix ?? NO_BYTES, from);
+    bytes.set(commitment, from + PAD_PREFIX_BYTES);
+    return bytes.subarray(from, from + PAD_INPUT_BYTES);
+  });
+}
+
+/**
+ * Masks a reference, or unmasks it: each commitment gives a pad of its own, of which the reference takes the start.
+ * `from`: where the pad lies in `pads`.
+ */
+function masked(reference: Uint8Array, pads: Uint8Array, from = 0): Uint8Array {
+  const bytes = new Uint8Array(reference.length);
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = (reference[i] ?? 0) ^ (pads[from + i] ?? 0);
+  return bytes;
 }
 
 /** What the key store calls the key of a class and a day. */

@@ -55,6 +55,7 @@ import type {
   TailOptions,
 } from "./log-api.ts";
 import { findLostKeys, restoredEntries } from "./lost-keys.ts";
+import { Lru } from "./lru.ts";
 import { News } from "./news.ts";
 import { type ResolvedOptions, assertOptions, resolveOptions } from "./options.ts";
 import { ruleOf } from "./rules/rules.ts";
@@ -74,6 +75,8 @@ const ASK_INTERVAL_MS = 500;
 const ASK_INTERVAL_MAX_MS = 10_000;
 const GRACE_MS = 5000;
 const WRITER_LENGTH_MAX = 256;
+/** Writers whose stream ids are not hashed again. */
+const SENDERS_MAX = 512;
 
 /**
  * Opens a log: recovers what is on disk, asks the witnesses, then takes events.
@@ -150,6 +153,7 @@ class OpenLog implements Log {
   readonly #knownKeys: KnownKeys;
   /** Whose signed batches are taken from any writer: as the configuration says, and the rules in force. */
   readonly #senderKeys: () => readonly SenderKeyRule[];
+  readonly #senders = new Lru<UnsignedSender>(SENDERS_MAX);
   /** Of commits and of published heads. */
   readonly #news = new News();
   readonly #closing = new AbortController();
@@ -432,13 +436,21 @@ class OpenLog implements Log {
     if (events.length === 0) throw new RangeError("events: expected at least one, got none");
     return this.#counted(async () => {
       this.#assertRoom();
-      const sender = unsignedSender(writer);
+      const sender = this.#senderOf(writer);
       const candidates = events.map((event, entry) => this.#candidate(event, sender, entry));
       const answers = await new Promise<readonly Acknowledgement[]>((resolve, reject) =>
         this.#sequencer.submit({ kind: "unsigned", candidates, resolve, reject }),
       );
       return answers.map((answer) => this.#withState(answer));
     });
+  }
+
+  #senderOf(writer: string): UnsignedSender {
+    const known = this.#senders.get(writer);
+    if (known !== undefined) return known;
+    const sender = unsignedSender(writer);
+    this.#senders.set(writer, sender);
+    return sender;
   }
 
   #candidate(event: TallyEvent, sender: UnsignedSender, entry: number): SentCandidate {
