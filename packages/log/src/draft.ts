@@ -144,8 +144,13 @@ export class Draft {
     }
   }
 
-  /** Takes a submission whole, or rejects it whole. */
-  async admit(submission: Submission): Promise<void> {
+  /** Takes a submission whole, or rejects it whole. Where that takes no look at the storage, it is done at once. */
+  admit(submission: Submission): Promise<void> | undefined {
+    if (submission.kind === "unsigned" && this.#areNew(submission.candidates)) return this.#admitNew(submission);
+    return this.#admitSlowly(submission);
+  }
+
+  async #admitSlowly(submission: Submission): Promise<void> {
     try {
       switch (submission.kind) {
         case "unsigned":
@@ -158,6 +163,22 @@ export class Draft {
     } catch (error) {
       submission.reject(error);
     }
+  }
+
+  /** Whether no id of these is known, here or on disk, and none is there twice: so it is with almost all. */
+  #areNew(candidates: readonly SentCandidate[]): boolean {
+    for (const { idKey } of candidates) if (this.#ids.has(idKey) || this.#storedIds.has(idKey)) return false;
+    return candidates.length === 1 || new Set(candidates.map(({ idKey }) => idKey)).size === candidates.length;
+  }
+
+  #admitNew({ candidates, resolve }: Extract<Submission, { kind: "unsigned" }>): undefined {
+    const from = this.#placed.length;
+    for (const candidate of candidates) this.#ids.set(candidate.idKey, this.#place(candidate));
+    this.#answers.push((built) => {
+      const answers: Acknowledgement[] = [];
+      for (let at = from; at < from + candidates.length; at += 1) answers.push(this.#acknowledgeAt(at, built));
+      resolve(answers);
+    });
   }
 
   /** Answers everything; call when the commit is durable. */
@@ -173,10 +194,9 @@ export class Draft {
       const twin = fresh.get(key);
       if (twin !== undefined && !equalBytes(twin.eventBytes, candidate.eventBytes))
         throw conflict(entry, candidate, undefined);
-      // Almost all are new: to wait for each of them would take a turn of the microtask queue.
-      const isNew = !this.#ids.has(key) && !this.#storedIds.has(key);
-      known.push(isNew ? undefined : await this.#findUnsigned(candidate, entry));
-      if (twin === undefined && known.at(-1) === undefined) fresh.set(key, candidate);
+      const found = await this.#findUnsigned(candidate, entry);
+      known.push(found);
+      if (twin === undefined && found === undefined) fresh.set(key, candidate);
     }
     for (const [key, candidate] of fresh) this.#ids.set(key, this.#place(candidate));
     const places = candidates.map((candidate, entry) => known[entry] ?? this.#ids.get(candidate.idKey));
@@ -375,10 +395,14 @@ export class Draft {
     return placed;
   }
 
-  #acknowledge({ candidate, index }: Placed, { leaves, leafHashes }: Built): Acknowledgement {
-    const at = index - this.#base.size;
-    const leaf = leaves[at];
-    if (leaf === undefined) throw new RangeError(`index ${index} is not in this commit`);
+  #acknowledge({ index }: Placed, built: Built): Acknowledgement {
+    return this.#acknowledgeAt(index - this.#base.size, built);
+  }
+
+  #acknowledgeAt(at: number, { leaves, leafHashes }: Built): Acknowledgement {
+    const [placed, leaf] = [this.#placed[at], leaves[at]];
+    if (placed === undefined || leaf === undefined) throw new RangeError(`place ${at} is not in this commit`);
+    const { candidate, index } = placed;
     const leafHash = leafHashes.slice(HASH_BYTES * at, HASH_BYTES * (at + 1));
     return { id: candidate.id, index, loggedAt: this.#loggedAt, leaf, leafHash, state: "durable" };
   }
@@ -471,12 +495,8 @@ export class Draft {
     const first = this.#base.size;
     const rows = this.#context.chainEnds.commit(chains, { first, size: first + this.#placed.length });
     for (const [key, { candidate, index }] of this.#ids) {
-      if (index >= this.#base.size)
-        rows.push({
-          table: TABLE.id,
-          key,
-          value: encodeKnownId({ check: commitmentCheck(candidate.commitment), index }),
-        });
+      const value = encodeKnownId({ check: commitmentCheck(candidate.commitment), index });
+      rows.push({ table: TABLE.id, key, value });
     }
     for (const [key, end] of this.#streams) rows.push({ table: TABLE.stream, key, value: encodeStreamEnd(end) });
     for (const [key, { firstIndex, candidates }] of this.#batches) {

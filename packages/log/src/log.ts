@@ -434,15 +434,17 @@ class OpenLog implements Log {
   }): Promise<readonly Acknowledgement[]> {
     assertWriter(writer);
     if (events.length === 0) throw new RangeError("events: expected at least one, got none");
-    return this.#counted(async () => {
+    try {
       this.#assertRoom();
       const sender = this.#senderOf(writer);
       const candidates = events.map((event, entry) => this.#candidate(event, sender, entry));
       const answers = await new Promise<readonly Acknowledgement[]>((resolve, reject) =>
         this.#sequencer.submit({ kind: "unsigned", candidates, resolve, reject }),
       );
-      return answers.map((answer) => this.#withState(answer));
-    });
+      return this.#withStates(answers);
+    } catch (error) {
+      throw this.#counted(error);
+    }
   }
 
   #senderOf(writer: string): UnsignedSender {
@@ -478,14 +480,16 @@ class OpenLog implements Log {
     readonly batch: Uint8Array;
   }): Promise<BatchAcknowledgement> {
     assertWriter(writer);
-    return this.#counted(async () => {
+    try {
       this.#assertRoom();
       const verified = batchCandidates(batch, this.origin);
       const { entries, tagKeys } = await new Promise<BatchAcknowledgement>((resolve, reject) =>
         this.#sequencer.submit({ kind: "signed", writer, batch: verified, resolve, reject }),
       );
-      return { entries: entries.map((answer) => this.#withState(answer)), tagKeys };
-    });
+      return { entries: this.#withStates(entries), tagKeys };
+    } catch (error) {
+      throw this.#counted(error);
+    }
   }
 
   /** Without a quorum the log goes on, but not for ever. A log that stopped may have no keys to make anything with. */
@@ -498,20 +502,18 @@ class OpenLog implements Log {
     });
   }
 
-  #withState(answer: Acknowledgement): Acknowledgement {
-    if (answer.duplicate === true) this.#counters.duplicates += 1;
-    const state = this.stateOf(answer.index);
-    return state === answer.state ? answer : { ...answer, state };
+  /** What was sent again may be published since long. */
+  #withStates(answers: readonly Acknowledgement[]): readonly Acknowledgement[] {
+    for (const { duplicate } of answers) if (duplicate === true) this.#counters.duplicates += 1;
+    if (answers.every(({ index, state }) => this.stateOf(index) === state)) return answers;
+    return answers.map((answer) => ({ ...answer, state: this.stateOf(answer.index) }));
   }
 
-  async #counted<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      const overloaded = error instanceof LogError && error.code === "log-overloaded";
-      this.#counters[overloaded ? "overloaded" : "refused"] += 1;
-      throw error;
-    }
+  /** The reason for which nothing was taken, once it is counted. */
+  #counted(error: unknown): unknown {
+    const overloaded = error instanceof LogError && error.code === "log-overloaded";
+    this.#counters[overloaded ? "overloaded" : "refused"] += 1;
+    return error;
   }
 
   async waitFor(input: {

@@ -229,7 +229,10 @@ export class Sequencer {
       const { tree, loggedAt, own } = this.#state;
       const draft = new Draft(this.#options.draft, { size: tree.range.size, loggedAt, own, now: reading.now });
       await draft.prefetch(submissions);
-      for (const submission of submissions) await draft.admit(submission);
+      for (const submission of submissions) {
+        const admitted = draft.admit(submission);
+        if (admitted !== undefined) await admitted;
+      }
       const built = await draft.build();
       if (draft.size > 0) await this.#commit(built);
       draft.settle(built);

@@ -252,10 +252,9 @@ async function reached(
   answers: readonly Acknowledgement[],
   { wait, timeoutMs, request }: Wait,
 ): Promise<readonly Acknowledgement[]> {
-  if (wait !== "durable") {
-    const last = Math.max(...answers.map(({ index }) => index));
-    await log.waitFor({ index: last, state: wait, timeoutMs, signal: request.signal });
-  }
+  if (wait === "durable") return answers;
+  const last = Math.max(...answers.map(({ index }) => index));
+  await log.waitFor({ index: last, state: wait, timeoutMs, signal: request.signal });
   return answers.map((answer) => {
     const state = log.stateOf(answer.index);
     return state === answer.state ? answer : { ...answer, state };
