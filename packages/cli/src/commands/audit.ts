@@ -8,15 +8,7 @@ import {
   createHttpLogReader,
   parseForkEvidence,
 } from "@tallystick/client";
-import {
-  type Policy,
-  decodeHex,
-  encodeHex,
-  parseCheckpoint,
-  parseNote,
-  parseTlogProof,
-  quote,
-} from "@tallystick/core";
+import { type Policy, decodeHex, encodeHex, parseCheckpoint, parseNote, parseTlogProof, quote } from "@tallystick/core";
 import { parseEvidence } from "@tallystick/events";
 import type { SessionReplayReport } from "@tallystick/sessions/replay";
 import { parseFile, readBounded } from "../bounded-file.ts";
