@@ -30,7 +30,7 @@ export function encodeWith<Value>(
   return bytes;
 }
 
-/** Of many values as much goes into one copy; whoever keeps one value keeps no more than this. */
+/** Of many values as much goes into one copy, and the value that ends there: whoever keeps one value keeps no more alive. */
 const TOGETHER_BYTES = 32_768;
 
 /** The bytes of what `write` writes of each: one copy of many, and a view of each, a third of the time of a copy of each. */

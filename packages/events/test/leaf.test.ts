@@ -11,6 +11,7 @@ import {
   decodeLeaf,
   encodeCbor,
   encodeLeaf,
+  encodeLeaves,
 } from "../src/index.ts";
 import { decodeLeafGenerally, encodeLeafGenerally } from "../src/leaf.ts";
 import { flippedBits } from "./flipped-bits.ts";
@@ -84,6 +85,20 @@ const leaves: fc.Arbitrary<Leaf> = fc
     signature:
       count === null || leaf.sequence === null ? null : { count: Math.min(count, leaf.sequence), signature: bytes(64) },
   }));
+
+describe("encodeLeaves", () => {
+  test("gives what encodeLeaf gives of each", () => {
+    fc.assert(
+      fc.property(fc.array(leaves, { maxLength: 20 }), (some) => {
+        expect(encodeLeaves(some)).toEqual(some.map(encodeLeaf));
+      }),
+    );
+  });
+
+  test("refuses all where one is no leaf", () => {
+    expect(errorCode(() => encodeLeaves([signed, { ...signed, sequence: 0 }, unsigned]))).toBe("leaf-malformed");
+  });
+});
 
 describe("encodeLeaf", () => {
   test("writes what decodeLeaf reads", () => {
