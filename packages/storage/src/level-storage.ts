@@ -542,6 +542,7 @@ function runStoreOf(database: Database, moment: Moment = {}): RunStore {
       }
     },
     keys: (range) => database.keys({ ...moment, ...range }),
+    value: (key) => open(key, database.getSync(key, moment)),
   };
 }
 

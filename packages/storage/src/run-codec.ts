@@ -45,6 +45,50 @@ export function decodeRun(bytes: Uint8Array): RunValues {
   return values;
 }
 
+/**
+ * One row of a run, without making the others; `undefined` where it has none there.
+ *
+ * @throws {StorageError} `storage-corrupt`: not what encodeRun() gives.
+ */
+export function decodeRowOfRun(bytes: Uint8Array, wanted: number): Uint8Array | undefined {
+  const reader = new RunReader(bytes);
+  const count = reader.varint();
+  if (count > bytes.length) throw malformed();
+  // The rows up to the one that is wanted: how much each shares with the one before, and where the rest of it lies.
+  const shared: number[] = [];
+  const rests: number[] = [];
+  let found: number | undefined;
+  let lengthBefore = 0;
+  for (let row = 0; row < count; row += 1) {
+    const length = reader.varint() - 1;
+    if (length < 0) continue;
+    const part = reader.part(length, lengthBefore);
+    lengthBefore = length;
+    if (row > wanted) continue;
+    shared.push(part.shared);
+    rests.push(part.rest);
+    if (row === wanted) found = length;
+  }
+  if (!reader.isAtEnd) throw malformed();
+  return found === undefined ? undefined : joinParts(bytes, { length: found, shared, rests });
+}
+
+/** The last of some rows, from its end to its start: what it shares lies in the rows before it. */
+function joinParts(
+  bytes: Uint8Array,
+  parts: { readonly length: number; readonly shared: readonly number[]; readonly rests: readonly number[] },
+): Uint8Array {
+  const row = new Uint8Array(parts.length);
+  let missing = parts.length;
+  for (let at = parts.shared.length - 1; missing > 0; at -= 1) {
+    const [shared, rest] = [parts.shared[at] ?? 0, parts.rests[at] ?? 0];
+    if (shared >= missing) continue;
+    row.set(bytes.subarray(rest, rest + missing - shared), shared);
+    missing = shared;
+  }
+  return row;
+}
+
 function sharedBytes(a: Uint8Array, b: Uint8Array): number {
   const max = Math.min(a.length, b.length);
   let shared = 0;
@@ -86,14 +130,21 @@ class RunReader {
 
   /** The rest of a row of `length` bytes, behind what it shares with the one before. */
   row(length: number, before: Uint8Array): Uint8Array {
-    const shared = this.varint();
-    const end = this.#at + length - shared;
-    if (shared > length || shared > before.length || end > this.#bytes.length) throw malformed();
+    const { shared, rest } = this.part(length, before.length);
     const row = new Uint8Array(length);
     row.set(before.subarray(0, shared));
-    row.set(this.#bytes.subarray(this.#at, end), shared);
-    this.#at = end;
+    row.set(this.#bytes.subarray(rest, this.#at), shared);
     return row;
+  }
+
+  /** How much a row of `length` bytes shares with the one before, and where the rest of it begins. */
+  part(length: number, lengthBefore: number): { readonly shared: number; readonly rest: number } {
+    const shared = this.varint();
+    const rest = this.#at;
+    const end = rest + length - shared;
+    if (shared > length || shared > lengthBefore || end > this.#bytes.length) throw malformed();
+    this.#at = end;
+    return { shared, rest };
   }
 }
 

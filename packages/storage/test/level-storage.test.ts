@@ -429,7 +429,7 @@ describe("runs", () => {
       }
     });
     await withStorage(path, async (storage) => {
-      for (const index of [10, 199, 256, 299])
+      for (const index of [10, 199, 256, 299, 10, 199])
         await expectCode("storage-corrupt", async () => storage.getRow("leaf", indexKey(index)));
       expect(await storage.getRow("leaf", indexKey(200))).toEqual(bytesOf("leaf 200"));
       const seen: string[] = [];
@@ -482,6 +482,11 @@ describe("runs", () => {
               size += each.count;
               expected += 1;
             }
+            // One by one, after each step: what is remembered of one step must not show in the next.
+            for (let index = 990; index < 2000; index += 23)
+              expect(await storage.getRow("leaf", indexKey(index))).toEqual(
+                await memory.getRow("leaf", indexKey(index)),
+              );
           }
           for (const each of [{}, ...ranges])
             expect(await collect(storage.scanRows("leaf", each))).toEqual(await collect(memory.scanRows("leaf", each)));
