@@ -64,14 +64,12 @@ interface Pending {
 
 /** Verifies receipts under a policy. What it keeps of them is bounded, and only makes others quicker. */
 export class ReceiptVerifier {
-  readonly #policy: Policy;
-  readonly #requireQuorum: boolean;
+  readonly #trust: Required<ReceiptVerifierOptions>;
   /** The one that was asked for last comes first. */
   readonly #heads: Head[] = [];
 
   constructor({ policy, requireQuorum = true }: ReceiptVerifierOptions) {
-    this.#policy = policy;
-    this.#requireQuorum = requireQuorum;
+    this.#trust = { policy, requireQuorum };
   }
 
   /**
@@ -114,24 +112,16 @@ export class ReceiptVerifier {
     const entries = entriesOf(first.head, pending);
     for (const [i, { at, input, head }] of pending.entries()) {
       const entry = entries[i];
-      verdicts[at] = entry === undefined ? this.#verifySingly(input, head) : this.#weigh(input, { head, entry });
+      verdicts[at] =
+        entry === undefined
+          ? this.#verifySingly(input, head)
+          : verdictOf(() => weighProven(input, this.#trust, { ...entry, head: head.verified }));
     }
   }
 
-  #verifySingly({ proof, ...input }: ReceiptToVerify, head: Head | undefined): ReceiptVerdict {
+  #verifySingly(input: ReceiptToVerify, head: Head | undefined): ReceiptVerdict {
     const known = head === undefined ? {} : { verifiedHead: head.verified };
-    return verdictOf(() => verifyReceipt({ ...this.#under(input), ...known, proof }));
-  }
-
-  #weigh(
-    input: ReceiptToVerify,
-    { head, entry }: { readonly head: Head; readonly entry: VerifiedEntry },
-  ): ReceiptVerdict {
-    return verdictOf(() => weighProven(this.#under(input), { ...entry, head: head.verified }));
-  }
-
-  #under<Input>(input: Input): Input & { readonly policy: Policy; readonly requireQuorum: boolean } {
-    return { ...input, policy: this.#policy, requireQuorum: this.#requireQuorum };
+    return verdictOf(() => verifyReceipt({ ...input, ...this.#trust, ...known }));
   }
 
   /** The head of a receipt; `undefined` where its signatures do not hold, or not all of its times are in the past. */
@@ -139,7 +129,7 @@ export class ReceiptVerifier {
     const end = text.indexOf("\n\n");
     const note = text.slice(end + 2);
     const place = this.#heads.findIndex((head) => head.note === note);
-    const head = this.#heads[place] ?? headOf(note, this.#policy);
+    const head = this.#heads[place] ?? headOf(note, this.#trust.policy);
     if (head === undefined) return undefined;
     if (place !== 0) {
       if (place > 0) this.#heads.splice(place, 1);

@@ -127,7 +127,7 @@ export function verifyReceipt(input: ReceiptInput): VerifiedReceipt {
   const { proof, note, checkpoint } = step("format", () => openProof(input.proof));
   const entry = step("leaf", () => entryOf(proof));
   const leafHash = hashLeaf(entry);
-  return weigh(input, {
+  return weigh(input, input, {
     entry,
     leafHash,
     index: proof.index,
@@ -155,46 +155,65 @@ export interface ProvenEntry extends VerifiedEntry {
   readonly head: VerifiedHead;
 }
 
+/** Who is believed. */
+type Trust = Pick<ReceiptInput, "policy" | "requireQuorum">;
+/** What a receipt is held against. */
+type Wanted = Pick<ReceiptInput, "opening" | "expect">;
+
 /**
  * The checks that are left where format, inclusion and log signature hold.
  *
  * @throws {ClientError} `receipt-refuted`
  */
-export function weighProven(input: Omit<ReceiptInput, "proof">, { head, ...entry }: ProvenEntry): VerifiedReceipt {
-  return weigh(input, { ...entry, checkpoint: head.checkpoint, head: () => head, prove: () => undefined });
+export function weighProven(wanted: Wanted, trust: Trust, { head, ...entry }: ProvenEntry): VerifiedReceipt {
+  return weigh(wanted, trust, { ...entry, checkpoint: head.checkpoint, head: () => head, prove: () => undefined });
 }
 
 /** The checks from the second one on. @throws {ClientError} `receipt-refuted` */
-function weigh(input: Omit<ReceiptInput, "proof">, claim: Claim): VerifiedReceipt {
-  const { requireQuorum = true, opening } = input;
-  const { checkpoint, leafHash } = claim;
-  const leaf = step("leaf", () => decodeLeaf(claim.entry));
-  const event = opening === undefined ? undefined : step("commitment", () => openLeaf(leaf, opening));
-  const index = step("format", () => safeIndex(claim.index));
-  step("as-sent", () => compareAsSent({ leaf, index, event, expect: input.expect ?? {} }));
-  step("time", () => compareWithSend(leaf, input.expect?.sentAt));
-  const head = attempt(() => claim.head());
-  const times = head.ok ? step("time", () => compareWithHead(leaf, head.value, input.policy)) : NO_TIMES;
-  step("inclusion", () => claim.prove());
-  if (!head.ok) throw refusal(isQuorumFailure(head.error) ? "quorum" : "log-signature", head.error);
-  const { quorumMet } = head.value;
-  if (requireQuorum && !quorumMet) {
-    throw refusal("quorum", new TlogError("quorum-not-met", "the policy's quorum of witnesses is not met"));
+function weigh(
+  { opening, expect = {} }: Wanted,
+  { policy, requireQuorum = true }: Trust,
+  claim: Claim,
+): VerifiedReceipt {
+  let check: ReceiptStep = "leaf";
+  try {
+    const leaf = decodeLeaf(claim.entry);
+    check = "commitment";
+    const event = opening === undefined ? undefined : openLeaf(leaf, opening);
+    check = "format";
+    const index = safeIndex(claim.index);
+    check = "as-sent";
+    compareAsSent({ leaf, index, event, expect });
+    check = "time";
+    compareWithSend(leaf, expect.sentAt);
+    const head = attempt(() => claim.head());
+    const times = head.ok ? compareWithHead(leaf, head.value, policy) : NO_TIMES;
+    check = "inclusion";
+    claim.prove();
+    check = head.ok || isQuorumFailure(head.error) ? "quorum" : "log-signature";
+    if (!head.ok) throw head.error;
+    const { quorumMet, logKeyIds } = head.value;
+    if (requireQuorum && !quorumMet) {
+      throw new TlogError("quorum-not-met", "the policy's quorum of witnesses is not met");
+    }
+    const { origin, size, rootHash } = claim.checkpoint;
+    return {
+      origin,
+      index,
+      size,
+      rootHash,
+      leaf,
+      leafHash: claim.leafHash,
+      logKeyIds,
+      cosignatures: times.timely,
+      untimely: times.untimely,
+      quorumMet,
+      quorumNone: policy.quorum === "none",
+      ...(event === undefined ? {} : { event }),
+    };
+  } catch (error) {
+    throw refusal(check, error);
   }
-  return {
-    origin: checkpoint.origin,
-    index,
-    size: checkpoint.size,
-    rootHash: checkpoint.rootHash,
-    leaf,
-    leafHash,
-    logKeyIds: head.value.logKeyIds,
-    cosignatures: times.timely,
-    untimely: times.untimely,
-    quorumMet,
-    quorumNone: input.policy.quorum === "none",
-    ...(event === undefined ? {} : { event }),
-  };
 }
 
 function proveInclusion({ index, hashes }: TlogProof, { size, rootHash }: Checkpoint, leafHash: Hash): void {
@@ -337,9 +356,23 @@ const NO_TIMES: CosignatureTimes = { timely: [], untimely: [], consistent: true 
 export function compareTimes(loggedAt: number, head: VerifiedHead, policy: Policy): CosignatureTimes {
   const isTimely = ({ timestamp }: VerifiedCosignature): boolean =>
     loggedAt - Number(timestamp) * 1000 <= CLOCK_TOLERANCE_MS;
+  if (head.cosignatures.every(isTimely)) {
+    return { timely: head.cosignatures, untimely: [], consistent: !head.quorumMet || isQuorumTogether(head, policy) };
+  }
   const timely = head.cosignatures.filter(isTimely);
   const untimely = head.cosignatures.filter((cosignature) => !isTimely(cosignature));
   return { timely, untimely, consistent: !head.quorumMet || isQuorum(timely, policy) };
+}
+
+/** Asked for each receipt under a head. */
+const together = new WeakMap<VerifiedHead, { readonly policy: Policy; readonly isQuorum: boolean }>();
+
+function isQuorumTogether(head: VerifiedHead, policy: Policy): boolean {
+  const known = together.get(head);
+  if (known?.policy === policy) return known.isQuorum;
+  const found = { policy, isQuorum: isQuorum(head.cosignatures, policy) };
+  together.set(head, found);
+  return found.isQuorum;
 }
 
 function isQuorum(cosignatures: readonly VerifiedCosignature[], policy: Policy): boolean {

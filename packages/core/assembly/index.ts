@@ -1,4 +1,5 @@
 /** What the kernel is asked for, and the memory through which it is asked. */
+import { readDigits, readHashLines } from "./base64";
 import { clear } from "./clear";
 import { LEAF_PREFIX_BYTES, hashMessages } from "./messages";
 import { hashPairs, makeTails } from "./nodes";
@@ -35,6 +36,16 @@ export function hashNodes(count: u32): void {
 /** Ways lie in INPUT, and what is said of them in LENGTHS: see paths.ts. */
 export function hashPaths(count: u32): void {
   hashWays(INPUT, LENGTHS, count, OUTPUT);
+}
+
+/** Sixteen digits of base64 at a time, from `start` on in INPUT's code units, to OUTPUT. Whether all are digits. */
+export function readBase64(start: u32, count: u32): bool {
+  return readDigits(INPUT + 2 * start, count, OUTPUT);
+}
+
+/** Lines of base64, each a hash, from `start` on in INPUT's code units, to OUTPUT. Whether each is in its one form. */
+export function readHashes(start: u32, count: u32): bool {
+  return readHashLines(INPUT + 2 * start, count, OUTPUT);
 }
 
 /** Texts lie in INPUT: see aead.ts. */

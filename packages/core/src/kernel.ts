@@ -23,6 +23,8 @@ interface Exports extends Readonly<Record<"INPUT" | "INPUT_BYTES" | "LENGTHS" | 
   hashLeaves(count: number): void;
   hashNodes(count: number): void;
   hashPaths(count: number): void;
+  readBase64(start: number, count: number): number;
+  readHashes(start: number, count: number): number;
   encrypt(count: number): void;
 }
 
@@ -177,6 +179,24 @@ export class Kernel {
     }
     new Uint32Array(this.#bytes.buffer, this.#lengths).set(steps.subarray(from * STEPS_WORDS, end * STEPS_WORDS));
     return { end, stepCount };
+  }
+
+  /** Takes UTF-16 code units for the two below, which read base64 from them; until anything else is asked for. */
+  takeUnits(units: Uint16Array, count: number): void {
+    if (2 * count > this.#inputBytes) throw new RangeError(`count: expected at most ${this.#inputBytes / 2}`);
+    new Uint16Array(this.#bytes.buffer, this.#input).set(units.subarray(0, count));
+  }
+
+  /** Reads sixteen digits into twelve bytes so many times; `undefined` where one is no digit. A view. */
+  readBase64(start: number, count: number): Uint8Array | undefined {
+    if (this.#exports.readBase64(start, count) === 0) return undefined;
+    return this.#bytes.subarray(this.#output, this.#output + 12 * count);
+  }
+
+  /** Reads lines of 45, each the base64 of a hash and a newline; `undefined` where one is another. A view. */
+  readHashes(start: number, count: number): Uint32Array | undefined {
+    if (this.#exports.readHashes(start, count) === 0) return undefined;
+    return new Uint32Array(this.#bytes.buffer, this.#output, (count * HASH_BYTES) / 4);
   }
 
   #give(hashes: Uint8Array, from: number, count: number): void {

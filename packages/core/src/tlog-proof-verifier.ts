@@ -4,14 +4,13 @@
  * What is quick here is the usual form: an `extra` that is the entry, and the checkpoint that was given, byte for byte.
  * Anything else is not judged.
  */
-import { readBase64 } from "./base64.ts";
+import { Base64Reader, HASH_LINES_MAX, HASH_LINE_CHARS } from "./base64-reader.ts";
 import { utf8 } from "./bytes.ts";
 import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
 import { HASH_BYTES, type Hash } from "./hash.ts";
 import { hashLeaves } from "./hashes.ts";
 import { parseNote } from "./note.ts";
 import { VerifiedTree, WAYS_MAX } from "./verified-tree.ts";
-import { codeUnitsOf } from "#crypto";
 
 /** An entry that a tree was found to hold. */
 export interface VerifiedEntry {
@@ -25,9 +24,6 @@ export interface VerifiedEntry {
 const ENTRY_BYTES_MAX = 512;
 /** Before the checkpoint: 63 hashes, and an entry. */
 const HEAD_CHARS_MAX = 4096;
-const HASHES_MAX = 63;
-/** A hash in base64 and its newline. */
-const LINE_CHARS = 45;
 const NEWLINE = 0x0a;
 const [DIGIT_0, DIGIT_9] = [0x30, 0x39];
 /** Of a number that is held exactly. */
@@ -40,10 +36,9 @@ export class TlogProofVerifier {
   readonly checkpoint: Checkpoint;
   readonly #note: string;
   readonly #tree: VerifiedTree | undefined;
-  readonly #siblings = new Uint8Array(HASHES_MAX * HASH_BYTES);
-  readonly #siblingWords = new Uint32Array(this.#siblings.buffer);
+  readonly #reader = new Base64Reader();
   /** One after the other, while they are verified. */
-  readonly #entries = new Uint8Array(WAYS_MAX * ENTRY_BYTES_MAX);
+  readonly #entries = new Uint8Array(WAYS_MAX * ENTRY_BYTES_MAX + 2);
 
   /**
    * @param note - The signed note. Whether its signatures hold is the caller's business.
@@ -101,7 +96,7 @@ export class TlogProofVerifier {
   #read(tree: VerifiedTree, proof: string, start: number): { index: number; start: number; end: number } | undefined {
     const headChars = proof.length - this.#note.length;
     if (headChars <= 0 || headChars > HEAD_CHARS_MAX || proof.slice(headChars) !== this.#note) return undefined;
-    const units = codeUnitsOf(proof.slice(0, headChars));
+    const units = this.#reader.take(proof.slice(0, headChars));
     if (!isAt(units, 0, BEFORE_EXTRA)) return undefined;
     const extraEnd = units.indexOf(NEWLINE, BEFORE_EXTRA.length);
     const indexStart = extraEnd + 1 + BEFORE_INDEX.length;
@@ -110,24 +105,15 @@ export class TlogProofVerifier {
     if (indexEnd === -1) return undefined;
     const index = readIndex(units, indexStart, indexEnd);
     // Behind the lines there is the newline of the empty one.
-    const hashCount = (headChars - 1 - (indexEnd + 1)) / LINE_CHARS;
-    if (index === undefined || index >= this.checkpoint.size || units[headChars - 1] !== NEWLINE) return undefined;
-    if (!this.#readHashes(units, indexEnd + 1, hashCount)) return undefined;
+    const hashCount = (headChars - 1 - (indexEnd + 1)) / HASH_LINE_CHARS;
+    if (index === undefined || index >= tree.size || units[headChars - 1] !== NEWLINE) return undefined;
+    if (!Number.isInteger(hashCount) || hashCount < 0 || hashCount > HASH_LINES_MAX) return undefined;
     if (((extraEnd - BEFORE_EXTRA.length) / 4) * 3 > ENTRY_BYTES_MAX + 2) return undefined;
-    const size = readBase64({ units, start: BEFORE_EXTRA.length, end: extraEnd }, this.#entries, start);
-    if (size <= 0 || size > ENTRY_BYTES_MAX || !tree.take(index, this.#siblingWords, hashCount)) return undefined;
+    const size = this.#reader.readBytes(BEFORE_EXTRA.length, extraEnd, this.#entries, start);
+    if (size <= 0 || size > ENTRY_BYTES_MAX) return undefined;
+    const siblings = this.#reader.readHashes(indexEnd + 1, hashCount);
+    if (siblings === undefined || !tree.take(index, siblings, hashCount)) return undefined;
     return { index, start, end: start + size };
-  }
-
-  #readHashes(units: Uint16Array, start: number, count: number): boolean {
-    if (!Number.isInteger(count) || count < 0 || count > HASHES_MAX) return false;
-    for (let line = 0; line < count; line += 1) {
-      const from = start + line * LINE_CHARS;
-      const end = from + LINE_CHARS - 1;
-      if (units[end] !== NEWLINE) return false;
-      if (readBase64({ units, start: from, end }, this.#siblings, line * HASH_BYTES) !== HASH_BYTES) return false;
-    }
-    return true;
   }
 }
 

@@ -27,7 +27,8 @@ const NONE = 0;
 const POWERS: readonly number[] = Array.from({ length: 32 }, (_, power) => 2 ** power);
 
 export class VerifiedTree {
-  readonly #size: number;
+  /** Leaves. */
+  readonly size: number;
   /** The largest power of two below the size. */
   readonly #width: number;
   /** By node {@link HASH_WORDS} words; the root is the first. */
@@ -46,7 +47,7 @@ export class VerifiedTree {
 
   /** @param size - At least 1, and at most 2^53 - 1. */
   constructor({ size, rootHash }: { readonly size: number; readonly rootHash: Hash }) {
-    this.#size = size;
+    this.size = size;
     this.#width = 1;
     while (this.#width * 2 < size) this.#width *= 2;
     this.#hashes.set(wordsOf(rootHash));
@@ -66,7 +67,7 @@ export class VerifiedTree {
    */
   take(index: number, siblings: Uint32Array, siblingCount: number): boolean {
     if (siblingCount > STEPS_MAX) return false;
-    let [start, end, width] = [0, this.#size, this.#width];
+    let [start, end, width] = [0, this.size, this.#width];
     let steps = siblingCount;
     let node = ROOT;
     for (let left = Number(this.#children[node]); left !== NONE; left = Number(this.#children[node])) {
@@ -119,7 +120,7 @@ export class VerifiedTree {
       const end = Number(this.#ends[way]);
       const last = to + (steps - 1) * HASH_WORDS;
       const leads = steps === 0 ? this.#isHashOf(end, this.#ways, from) : this.#isHashOf(end, nodes, last);
-      if (leads) this.#keep(way, this.#ways.subarray(from), nodes.subarray(to));
+      if (leads) this.#keep({ way, from, nodes, to });
       verdicts.push(leads);
       from += (steps + 1) * HASH_WORDS;
       to += steps * HASH_WORDS;
@@ -143,25 +144,31 @@ export class VerifiedTree {
     return wordsOf(hashPaths({ hashes, steps: this.#steps.subarray(0, this.#wayCount * STEPS_WORDS) }));
   }
 
-  /** Keeps a way that leads to a known node, from there down. What is known of it already is the same. */
-  #keep(way: number, hashes: Uint32Array, nodes: Uint32Array): void {
-    const [steps = 0, low = 0, high = 0] = this.#steps.subarray(way * STEPS_WORDS);
+  /**
+   * Keeps a way that leads to a known node, from there down. What is known of it already is the same.
+   *
+   * @param at.from - Where its hashes are in the ways.
+   * @param at.to - Where the nodes on it are.
+   */
+  #keep({ way, from, nodes, to }: { way: number; from: number; nodes: Uint32Array; to: number }): void {
+    const children = this.#children;
+    const low = Number(this.#steps[way * STEPS_WORDS + 1]);
+    const high = Number(this.#steps[way * STEPS_WORDS + 2]);
     let node = Number(this.#ends[way]);
-    for (let at = steps - 1; at >= 0; at -= 1) {
-      const sides = at < POWERS.length ? low : high;
-      const isRight = Math.floor(sides / Number(POWERS[at % POWERS.length])) % 2 === 1;
-      if (this.#children[node] === NONE) {
+    for (let at = Number(this.#steps[way * STEPS_WORDS]) - 1; at >= 0; at -= 1) {
+      const isRight = Math.floor((at < 32 ? low : high) / Number(POWERS[at % 32])) % 2 === 1;
+      if (children[node] === NONE) {
         const left = this.#nodeCount;
         this.#nodeCount += 2;
-        this.#children[node] = left;
-        this.#children[left] = NONE;
-        this.#children[left + 1] = NONE;
-        const [own, sibling] = isRight ? [left + 1, left] : [left, left + 1];
-        if (at === 0) this.#setHash(own, hashes, 0);
-        else this.#setHash(own, nodes, (at - 1) * HASH_WORDS);
-        this.#setHash(sibling, hashes, (at + 1) * HASH_WORDS);
+        children[node] = left;
+        children[left] = NONE;
+        children[left + 1] = NONE;
+        const own = isRight ? left + 1 : left;
+        if (at === 0) this.#setHash(own, this.#ways, from);
+        else this.#setHash(own, nodes, to + (at - 1) * HASH_WORDS);
+        this.#setHash(isRight ? left : left + 1, this.#ways, from + (at + 1) * HASH_WORDS);
       }
-      node = Number(this.#children[node]) + (isRight ? 1 : 0);
+      node = Number(children[node]) + (isRight ? 1 : 0);
     }
   }
 

@@ -10,6 +10,7 @@ describe("without WebAssembly", async () => {
     expect(sharedKernel()).toBeUndefined();
   });
 
+  await import("./base64-reader.test.ts");
   await import("./compact-range.test.ts");
   await import("./entry-bundle.test.ts");
   await import("./hashes.test.ts");
