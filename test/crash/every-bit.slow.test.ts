@@ -3,6 +3,7 @@
  * where TALLYSTICK_TABLE=write, writes it into docs/concepts/durability.md.
  *
  * TALLYSTICK_FLIPS: how many bits of a larger file, 2000 by default; TALLYSTICK_SMALL_FLIPS: of a smaller one, all by default.
+ * TALLYSTICK_FILES: an expression that the paths of the files match which are tried, in pieces of the whole; all by default.
  */
 import { writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -16,6 +17,7 @@ const FLIPS = Number(process.env["TALLYSTICK_FLIPS"] ?? 2000);
 /** Nobody reads these files. */
 const UNREAD_FLIPS = Math.ceil(FLIPS / 400);
 const SMALL_FLIPS = Number(process.env["TALLYSTICK_SMALL_FLIPS"] ?? 8 * SMALL_BYTES);
+const FILES = new RegExp(process.env["TALLYSTICK_FILES"] ?? "");
 const HOUR_MS = 3_600_000;
 
 let log: DamagedLog;
@@ -33,6 +35,7 @@ test(
   "C-256 each flipped bit of each file is noticed, or is in what nobody reads",
   async () => {
     for (const file of await log.files()) {
+      if (!FILES.test(file.path)) continue;
       const startedMs = Date.now();
       const tried: Outcome[] = [...(await tryWhole(log, file))];
       for (const bit of sampleBits(file.bytes, flipsOf(file))) tried.push(await log.try(file, { kind: "bit", bit }));
@@ -40,7 +43,7 @@ test(
       outcomes.push(...tried);
       process.stdout.write(`${file.path}: ${tried.length} in ${Math.round((Date.now() - startedMs) / 1000)} s\n`);
     }
-    expect(outcomes.length).toBeGreaterThan(FLIPS);
+    expect(outcomes).not.toHaveLength(0);
     if (process.env["TALLYSTICK_TABLE"] === "write") await writeFile(PAGE, await pageWith(formatTable(outcomes)));
   },
   6 * HOUR_MS,
