@@ -17,7 +17,7 @@ const FLIPS = Number(process.env["TALLYSTICK_FLIPS"] ?? 2000);
 /** Nobody reads these files. */
 const UNREAD_FLIPS = Math.ceil(FLIPS / 400);
 const SMALL_FLIPS = Number(process.env["TALLYSTICK_SMALL_FLIPS"] ?? 8 * SMALL_BYTES);
-const FILES = new RegExp(process.env["TALLYSTICK_FILES"] ?? "");
+const FILES = process.env["TALLYSTICK_FILES"];
 const HOUR_MS = 3_600_000;
 
 let log: DamagedLog;
@@ -35,7 +35,7 @@ test(
   "C-256 each flipped bit of each file is noticed, or is in what nobody reads",
   async () => {
     for (const file of await log.files()) {
-      if (!FILES.test(file.path)) continue;
+      if (FILES !== undefined && !new RegExp(FILES).test(file.path)) continue;
       const startedMs = Date.now();
       const tried: Outcome[] = [...(await tryWhole(log, file))];
       for (const bit of sampleBits(file.bytes, flipsOf(file))) tried.push(await log.try(file, { kind: "bit", bit }));
@@ -43,8 +43,10 @@ test(
       outcomes.push(...tried);
       process.stdout.write(`${file.path}: ${tried.length} in ${Math.round((Date.now() - startedMs) / 1000)} s\n`);
     }
-    expect(outcomes).not.toHaveLength(0);
-    if (process.env["TALLYSTICK_TABLE"] === "write") await writeFile(PAGE, await pageWith(formatTable(outcomes)));
+    expect(outcomes.length).toBeGreaterThan(FILES === undefined ? FLIPS : 0);
+    // The table is of all files.
+    if (process.env["TALLYSTICK_TABLE"] === "write" && FILES === undefined)
+      await writeFile(PAGE, await pageWith(formatTable(outcomes)));
   },
   6 * HOUR_MS,
 );
