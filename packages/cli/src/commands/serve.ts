@@ -11,6 +11,7 @@ import {
   profileOf,
   wholeNumber,
 } from "../command.ts";
+import { boundHeapGrowth } from "../heap-growth.ts";
 import { logLine } from "../log-line.ts";
 import { bold } from "../terminal.ts";
 import { untilAborted } from "../wait.ts";
@@ -112,6 +113,7 @@ export function listenOf(invocation: Invocation): { host?: string; port?: number
 
 async function serve(invocation: Invocation, dir: string): Promise<ExitCode> {
   const { terminal } = invocation;
+  boundHeapGrowth();
   const served = await serveLogs({
     dir,
     ...listenOf(invocation),
