@@ -15,8 +15,8 @@ import { TABLE } from "./rows.ts";
 import { StoredTiles } from "./tiles.ts";
 import { hashesAtLevel } from "./tree.ts";
 
-/** Entries that are read in one go: a few milliseconds of work. */
-const STEP_ENTRIES = 64;
+/** Entries that are read in one go: a millisecond or two, in which nobody else is answered. */
+const STEP_ENTRIES = 8;
 /** It goes from one tile to the next: one of each level, and some to spare. */
 const TILES_MAX = 32;
 /** After each MiB that is read beneath the values: at most 10 MiB a second. */
