@@ -8,7 +8,6 @@ import {
   equalBytes,
   hashLeaf,
   planConsistency,
-  planInclusion,
   selectSignatures,
   tlogProofFormatter,
   verifyCheckpoint,
@@ -237,7 +236,7 @@ export class LogReader {
   }
 
   async #proveUnder({ size, rootHash }: PublishedHead, index: number, leaf: Uint8Array): Promise<Hash[]> {
-    const proof = await this.#tiles.prove(planInclusion({ index, size }), size);
+    const proof = await this.#tiles.proveInclusion({ index, size });
     try {
       verifyInclusion({ index, size, leafHash: hashLeaf(leaf), rootHash, proof });
     } catch (cause) {
@@ -250,7 +249,7 @@ export class LogReader {
     this.#assertPublishedSize(size);
     if (!Number.isSafeInteger(index) || index < 0 || index >= size)
       throw new LogError("index-unknown", `index ${index} is not below the size ${size}`, { details: { index } });
-    return this.#tiles.prove(planInclusion({ index, size }), size);
+    return this.#tiles.proveInclusion({ index, size });
   }
 
   async consistencyProof({ from, to }: { readonly from: number; readonly to: number }): Promise<readonly Hash[]> {

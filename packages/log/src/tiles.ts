@@ -7,6 +7,8 @@ import {
   type TileId,
   TILE_WIDTH,
   compactRangeNodes,
+  hashNode,
+  invariant,
   tileOfNode,
   tilePath,
 } from "@tallystick/core";
@@ -17,11 +19,16 @@ import { bytesOf, listOf, numberOf } from "./heads.ts";
 import { Lru } from "./lru.ts";
 import { TABLE } from "./rows.ts";
 import { TileNodes } from "./tile-nodes.ts";
-import { tileKey } from "./tree.ts";
+import { hashesAtLevel, tileKey } from "./tree.ts";
 
 const HASH_BYTES = 32;
 /** Full tiles: 8 kB each, and as much again where the nodes above their hashes were asked for. */
 const TILES_MAX = 256;
+
+/** Levels of the tree in a tile. */
+const TILE_HEIGHT = 8;
+/** Of trees, each with at most 53 hashes: the newest heads, and what is asked for beside them. */
+const ENDS_MAX = 16;
 
 /** The row of the partial tile at the right edge of a level. */
 export function edgeRow(level: number, index: number, hashes: Uint8Array): Row {
@@ -43,6 +50,8 @@ export class StoredTiles {
   readonly #storage: LogStorage;
   readonly #full: Lru<Held>;
   readonly #edges = new Map<number, Held>();
+  /** By the size of a tree. */
+  readonly #ends = new Lru<readonly End[]>(ENDS_MAX);
   /** What is being read: whoever asks for it meanwhile shares it. */
   readonly #reading = new Map<string, Promise<Held | undefined>>();
 
@@ -81,6 +90,43 @@ export class StoredTiles {
 
   async prove(plan: ProofPlan, size: number): Promise<Hash[]> {
     return plan.assemble(await this.#nodes(plan.nodes, size));
+  }
+
+  /**
+   * The inclusion proof of a leaf, as `prove(planInclusion({ index, size }), size)` gives it: along the tiles above the
+   * leaf, each of which has up to eight of its hashes.
+   */
+  async proveInclusion({ index, size }: { readonly index: number; readonly size: number }): Promise<Hash[]> {
+    const proof: Hash[] = [];
+    let tile: TileNodes | undefined;
+    for (let level = 0; 2 ** level < size; level += 1) {
+      const span = 2 ** level;
+      const at = Math.floor(index / span);
+      const sibling = at % 2 === 0 ? at + 1 : at - 1;
+      if (level % TILE_HEIGHT === 0) tile = undefined;
+      // Without a sibling it is its parent's hash as it stands.
+      if (sibling * span >= size) continue;
+      if ((sibling + 1) * span > size) {
+        proof.push(await this.#endHash(level, size));
+        continue;
+      }
+      const id = tileAbove({ level, index: sibling, size });
+      tile ??= this.#known(id) ?? (await this.#tile(id));
+      const count = 2 ** (level % TILE_HEIGHT);
+      const hash = tile.node({ first: sibling * count - id.index * TILE_WIDTH, count });
+      if (hash === undefined) throw missing(id);
+      proof.push(hash);
+    }
+    return proof;
+  }
+
+  /** The hash over the leaves from the last multiple of `2^level` to the end of a tree: the same for all proofs in it. */
+  async #endHash(level: number, size: number): Promise<Hash> {
+    const ends = this.#ends.get(String(size)) ?? endsOf(compactRangeNodes(size), await this.rangeAt(size));
+    this.#ends.set(String(size), ends);
+    const end = ends.find((each) => each.level < level);
+    invariant(end !== undefined, "a subtree that is not complete has leaves");
+    return end.hash;
   }
 
   async #nodes(nodes: readonly NodeId[], size: number): Promise<Hash[]> {
@@ -142,6 +188,35 @@ export class StoredTiles {
     this.#edges.set(level, held);
     return held;
   }
+}
+
+/** The end of a tree from one of its perfect subtrees on. */
+interface End {
+  /** Of that subtree. */
+  readonly level: number;
+  readonly hash: Hash;
+}
+
+/** All ends of a tree, from its compact range, largest first. */
+function endsOf(nodes: readonly NodeId[], hashes: readonly Hash[]): readonly End[] {
+  const ends: End[] = [];
+  for (const [at, left] of [...hashes.entries()].toReversed()) {
+    const right = ends.at(-1)?.hash;
+    ends.push({ level: nodes[at]?.level ?? 0, hash: right === undefined ? left : hashNode(left, right) });
+  }
+  return ends.reverse();
+}
+
+/** The tile that a node is in, as wide as it is in the tree of `size`. */
+function tileAbove({ level, index, size }: { readonly level: number; readonly index: number; readonly size: number }): {
+  readonly level: number;
+  readonly index: number;
+  readonly width: number;
+} {
+  const tileLevel = Math.floor(level / TILE_HEIGHT);
+  const tileIndex = Math.floor((index * 2 ** (level % TILE_HEIGHT)) / TILE_WIDTH);
+  const hashes = hashesAtLevel(size, tileLevel) - tileIndex * TILE_WIDTH;
+  return { level: tileLevel, index: tileIndex, width: Math.min(TILE_WIDTH, hashes) };
 }
 
 function fitting(held: Held | undefined, { index, width }: TileId): TileNodes | undefined {

@@ -83,7 +83,8 @@ function rootOf(size: number): Hash {
 }
 
 async function assertInclusion(tiles: StoredTiles, index: number, size: number): Promise<void> {
-  const proof = await tiles.prove(planInclusion({ index, size }), size);
+  const proof = await tiles.proveInclusion({ index, size });
+  expect(proof).toEqual(await tiles.prove(planInclusion({ index, size }), size));
   verifyInclusion({ index, size, leafHash: leafHashes[index] ?? new Uint8Array(), rootHash: rootOf(size), proof });
 }
 
@@ -228,6 +229,9 @@ describe("StoredTiles", () => {
     await storage.putRows([cut]);
     await expect(fresh.read(partial)).rejects.toMatchObject({ code: "log-corrupt" });
     await expect(fresh.node({ level: 0, index: 599 }, 600)).rejects.toMatchObject({ code: "log-corrupt" });
+    for (const index of [0, 511, 512, 599])
+      await expect(fresh.proveInclusion({ index, size: 600 })).rejects.toMatchObject({ code: "log-corrupt" });
+    await assertInclusion(fresh, 598, 599);
     await storage.putRows([{ ...cut, value: edge ?? new Uint8Array() }]);
     expect(await fresh.read(partial)).toEqual(await tiles.read(partial));
   });
