@@ -98,7 +98,9 @@ export function idKey(sender: string, id: string): string {
 
 /** The first four bytes of a commitment, as a number. */
 export function commitmentCheck(commitment: Uint8Array): number {
-  return new DataView(commitment.buffer, commitment.byteOffset).getUint32(0);
+  let check = 0;
+  for (let i = 0; i < 4; i += 1) check = check * 256 + Number(commitment[i]);
+  return check;
 }
 
 export function chainKey(kind: ChainKind, tag: Uint8Array): string {
