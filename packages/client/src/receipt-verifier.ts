@@ -115,7 +115,7 @@ export class ReceiptVerifier {
       verdicts[at] =
         entry === undefined
           ? this.#verifySingly(input, head)
-          : verdictOf(() => weighProven(input, this.#trust, { ...entry, head: head.verified }));
+          : verdictOf(() => weighProven(input, this.#trust, { entry, head: head.verified }));
     }
   }
 
@@ -126,17 +126,21 @@ export class ReceiptVerifier {
 
   /** The head of a receipt; `undefined` where its signatures do not hold, or not all of its times are in the past. */
   #headOf(text: string, now: number | undefined): Head | undefined {
-    const end = text.indexOf("\n\n");
-    const note = text.slice(end + 2);
+    const note = text.slice(text.indexOf("\n\n") + 2);
+    const head = this.#heads[0]?.note === note ? this.#heads[0] : this.#lookUp(note);
+    if (head === undefined) return undefined;
+    return now === undefined || now >= head.timelyFrom ? head : undefined;
+  }
+
+  /** Puts a head first. */
+  #lookUp(note: string): Head | undefined {
     const place = this.#heads.findIndex((head) => head.note === note);
     const head = this.#heads[place] ?? headOf(note, this.#trust.policy);
     if (head === undefined) return undefined;
-    if (place !== 0) {
-      if (place > 0) this.#heads.splice(place, 1);
-      this.#heads.unshift(head);
-      if (this.#heads.length > HEADS_MAX) this.#heads.pop();
-    }
-    return now === undefined || now >= head.timelyFrom ? head : undefined;
+    if (place !== -1) this.#heads.splice(place, 1);
+    this.#heads.unshift(head);
+    if (this.#heads.length > HEADS_MAX) this.#heads.pop();
+    return head;
   }
 }
 

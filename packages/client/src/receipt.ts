@@ -128,9 +128,7 @@ export function verifyReceipt(input: ReceiptInput): VerifiedReceipt {
   const entry = step("leaf", () => entryOf(proof));
   const leafHash = hashLeaf(entry);
   return weigh(input, input, {
-    entry,
-    leafHash,
-    index: proof.index,
+    entry: { entry, leafHash, index: proof.index },
     checkpoint,
     head: () => headOf(input, note, checkpoint),
     prove: () => proveInclusion(proof, checkpoint, leafHash),
@@ -139,10 +137,8 @@ export function verifyReceipt(input: ReceiptInput): VerifiedReceipt {
 
 /** What a proof that parses says, and how its two ends are verified. */
 interface Claim {
-  /** The leaf's bytes. */
-  readonly entry: Uint8Array;
-  readonly leafHash: Hash;
-  readonly index: Uint;
+  /** The entry is the leaf's bytes. */
+  readonly entry: { readonly entry: Uint8Array; readonly leafHash: Hash; readonly index: Uint };
   readonly checkpoint: Checkpoint;
   /** Verifies the signatures of the checkpoint. */
   head(): VerifiedHead;
@@ -151,7 +147,8 @@ interface Claim {
 }
 
 /** An entry that the tree of a verified head was found to hold. */
-export interface ProvenEntry extends VerifiedEntry {
+export interface ProvenEntry {
+  readonly entry: VerifiedEntry;
   readonly head: VerifiedHead;
 }
 
@@ -165,8 +162,9 @@ type Wanted = Pick<ReceiptInput, "opening" | "expect">;
  *
  * @throws {ClientError} `receipt-refuted`
  */
-export function weighProven(wanted: Wanted, trust: Trust, { head, ...entry }: ProvenEntry): VerifiedReceipt {
-  return weigh(wanted, trust, { ...entry, checkpoint: head.checkpoint, head: () => head, prove: () => undefined });
+export function weighProven(wanted: Wanted, trust: Trust, { entry, head }: ProvenEntry): VerifiedReceipt {
+  const { checkpoint } = head;
+  return weigh(wanted, trust, { entry, checkpoint, head: () => head, prove: () => undefined });
 }
 
 /** The checks from the second one on. @throws {ClientError} `receipt-refuted` */
@@ -177,11 +175,11 @@ function weigh(
 ): VerifiedReceipt {
   let check: ReceiptStep = "leaf";
   try {
-    const leaf = decodeLeaf(claim.entry);
+    const leaf = decodeLeaf(claim.entry.entry);
     check = "commitment";
     const event = opening === undefined ? undefined : openLeaf(leaf, opening);
     check = "format";
-    const index = safeIndex(claim.index);
+    const index = safeIndex(claim.entry.index);
     check = "as-sent";
     compareAsSent({ leaf, index, event, expect });
     check = "time";
@@ -197,20 +195,20 @@ function weigh(
       throw new TlogError("quorum-not-met", "the policy's quorum of witnesses is not met");
     }
     const { origin, size, rootHash } = claim.checkpoint;
-    return {
+    const verified: VerifiedReceipt = {
       origin,
       index,
       size,
       rootHash,
       leaf,
-      leafHash: claim.leafHash,
+      leafHash: claim.entry.leafHash,
       logKeyIds,
       cosignatures: times.timely,
       untimely: times.untimely,
       quorumMet,
       quorumNone: policy.quorum === "none",
-      ...(event === undefined ? {} : { event }),
     };
+    return event === undefined ? verified : { ...verified, event };
   } catch (error) {
     throw refusal(check, error);
   }
