@@ -16,12 +16,21 @@ export function cpuSecondsOf(pid: number): number | undefined {
   }
 }
 
-/** Bytes in memory now, and the most there ever were; `undefined` where there is no /proc. */
-export function memoryOf(pid: number): { readonly resident: number; readonly peak: number } | undefined {
+/** Bytes of a process in memory. */
+export interface Memory {
+  readonly resident: number;
+  /** The most there ever were. */
+  readonly peak: number;
+  /** Its own; the rest is pages of files that are mapped, which the system takes back when it needs them. */
+  readonly anonymous: number;
+}
+
+/** `undefined` where there is no /proc. */
+export function memoryOf(pid: number): Memory | undefined {
   try {
     const status = readFileSync(`/proc/${pid}/status`, "latin1");
     const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) * 1024;
-    return { resident: kib("VmRSS"), peak: kib("VmHWM") };
+    return { resident: kib("VmRSS"), peak: kib("VmHWM"), anonymous: kib("RssAnon") };
   } catch {
     return undefined;
   }

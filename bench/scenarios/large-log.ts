@@ -74,7 +74,10 @@ async function* fill(server: TallystickServer, settings: Settings): AsyncGenerat
     name: `memory under full load at ${formatValue(settings.events)}`,
     value: (memory?.peak ?? 0) / MIB,
     unit: "MiB resident at its peak",
-    details: { "MiB at the end": (memory?.resident ?? 0) / MIB },
+    details: {
+      "MiB at the end": (memory?.resident ?? 0) / MIB,
+      "MiB of it without mapped files": (memory?.anonymous ?? 0) / MIB,
+    },
   };
 }
 
