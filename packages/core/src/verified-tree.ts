@@ -9,7 +9,7 @@ import { hashPaths } from "./hashes.ts";
 import { STEPS_WORDS } from "./kernel.ts";
 
 /** 32-bit words of a hash: compared one by one, they take a quarter of the time of bytes. */
-export const HASH_WORDS: number = HASH_BYTES / 4;
+const HASH_WORDS: number = HASH_BYTES / 4;
 
 /** Enough for the ways of 2,000 leaves that are spread over a tree of 65,536; 1.2 MB. */
 const NODES_MAX = 32_768;
