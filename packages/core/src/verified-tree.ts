@@ -125,11 +125,16 @@ export class VerifiedTree {
       from += (steps + 1) * HASH_WORDS;
       to += steps * HASH_WORDS;
     }
-    this.#wayCount = 0;
-    this.#wordCount = 0;
+    this.drop();
     // All but the root. What is of use is soon there again, and no order has to be kept for that.
     if (this.#nodeCount > NODES_MAX - 2 * WAYS_MAX * STEPS_MAX) this.#forget();
     return verdicts;
+  }
+
+  /** Lets go of the ways that were taken up and are not settled. */
+  drop(): void {
+    this.#wayCount = 0;
+    this.#wordCount = 0;
   }
 
   /** The nodes on all the ways, each with {@link HASH_WORDS} words. */

@@ -62,6 +62,15 @@ describe("TlogProofVerifier", () => {
     }
   });
 
+  test("a call that ends with an error leaves nothing for the next one", () => {
+    const verifier = new TlogProofVerifier(note);
+    const [first = "", second = ""] = proofs;
+    expect(errorCode(() => verifier.verifyAll([first, JSON.parse("5")]))).toBe("TypeError");
+    // Entry 0 at index 1, which the way of the call before would prove.
+    const moved = formatTlogProof({ ...parseTlogProof(second), extra: entries[0] ?? new Uint8Array() });
+    expect(verifier.verifyAll([moved, second])).toEqual([undefined, verifySingly(second, note)]);
+  });
+
   test("takes entries of 1 to 512 bytes and passes over others", () => {
     const lengths = [1, 2, 3, 4, 30, 511, 512, 513, 3000, 4000];
     const example = exampleOf(lengths.map((length) => new Uint8Array(length).fill(length)));
