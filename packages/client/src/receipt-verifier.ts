@@ -129,7 +129,9 @@ export class ReceiptVerifier {
     const note = text.slice(text.indexOf("\n\n") + 2);
     const head = this.#heads[0]?.note === note ? this.#heads[0] : this.#lookUp(note);
     if (head === undefined) return undefined;
-    return now === undefined || now >= head.timelyFrom ? head : undefined;
+    // What is no time is refused by what verifies it singly.
+    const isTimely = now === undefined || (now >= head.timelyFrom && now <= Number.MAX_SAFE_INTEGER);
+    return isTimely ? head : undefined;
   }
 
   /** Puts a head first. */
