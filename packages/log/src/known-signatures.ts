@@ -32,7 +32,12 @@ export function remembering(verifier: Verifier): Verifier {
   };
 }
 
-/** Policy and witnesses with verifiers that remember: one for each key, whoever names it. */
+/**
+ * Policy and witnesses with verifiers that remember: one for each key, whoever names it as a witness's.
+ *
+ * A log's is another one, even for the same key: a log's signature never counts as a witness's, and by their verifiers the
+ * two are told apart.
+ */
 export function rememberSignatures({
   policy,
   witnesses,
@@ -49,7 +54,7 @@ export function rememberSignatures({
   return {
     policy: {
       ...policy,
-      logs: policy.logs.map((log) => ({ ...log, verifier: shared(log.verifier) })),
+      logs: policy.logs.map((log) => ({ ...log, verifier: remembering(log.verifier) })),
       witnesses: policy.witnesses.map((witness) => ({ ...witness, verifier: shared(witness.verifier) })),
     },
     witnesses: witnesses.map((witness) => ({ ...witness, verifiers: witness.verifiers.map(shared) })),

@@ -8,6 +8,7 @@ import {
   parsePolicy,
   parseVkey,
   signNote,
+  verifyCheckpoint,
 } from "@tallystick/core";
 import { remembering, rememberSignatures } from "../src/known-signatures.ts";
 import { seed } from "./site.ts";
@@ -89,4 +90,17 @@ test("policy and witnesses name one verifier for one key, and are otherwise as t
   expect(remembered.policy.logs[0]?.verifier.vkey).toBe(log.vkey);
   const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
   expect(plain(remembered)).toEqual(plain({ policy, witnesses }));
+});
+
+test("the log's signature is not counted as that of a witness with the same key", () => {
+  const origin = "log.example/test";
+  const log = createSigner({ name: origin, type: "mldsa44", seed: seed("log") });
+  const policy = parsePolicy(`log ${log.vkey}\nwitness w1 ${log.vkey}\nquorum w1\n`);
+  const text = formatCheckpoint({ origin, size: 3, rootHash: new Uint8Array(32) });
+  const note = signNote({ text, signers: [log], timestamp: 1_760_000_000 });
+  const remembered = rememberSignatures({ policy, witnesses: [] });
+  for (const each of [policy, remembered.policy]) {
+    const { logSignatures, cosignatures, quorumMet } = verifyCheckpoint({ note, policy: each, requireQuorum: false });
+    expect([logSignatures.length, cosignatures.length, quorumMet]).toEqual([1, 0, false]);
+  }
 });
