@@ -199,7 +199,8 @@ function weigh(
       origin,
       index,
       size,
-      rootHash,
+      // A copy: the head may be kept for receipts to come.
+      rootHash: rootHash.slice(),
       leaf,
       leafHash: claim.entry.leafHash,
       logKeyIds,

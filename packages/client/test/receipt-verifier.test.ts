@@ -257,6 +257,20 @@ describe("ReceiptVerifier", () => {
     );
   });
 
+  test("whoever changes the bytes of what was verified changes no later verdict", () => {
+    const verifier = new ReceiptVerifier({ policy });
+    const inputs = receipts.slice(0, 5).map((proof) => ({ proof }));
+    const expected = inputs.map((input) => tell(verdictSingly(input, true)));
+    for (let again = 0; again < 3; again += 1) {
+      const verdicts = verifier.verifyAll(inputs.slice(again));
+      expect(verdicts.map(tell)).toEqual(expected.slice(again));
+      for (const { receipt } of verdicts) {
+        const { rootHash, leafHash, leaf } = receipt ?? {};
+        for (const bytes of [rootHash, leafHash, leaf?.commitment, leaf?.stream]) bytes?.fill(0);
+      }
+    }
+  });
+
   test("keeps no more heads than a few, and judges right beyond them", () => {
     const many = Array.from({ length: 12 }, (_, at) => publish(10 + at, { names: [0, 1, 2] }));
     const inputs = [0, 1].flatMap((index) => many.flatMap((head) => [{ proof: head.receipts[index] ?? "" }]));
