@@ -22,7 +22,9 @@ export class Published {
   readonly #reached: EntryState;
   readonly #closing: AbortSignal;
   readonly #waits = new Set<Wait>();
-  /** Told when somebody waits and nobody did before. */
+  /** Those of them that a head can end. */
+  #awaiting = 0;
+  /** Told when {@link isAwaited} begins. */
   readonly awaited: News = new News();
   #head: PublishedHead | undefined;
 
@@ -55,6 +57,11 @@ export class Published {
     return this.#waits.size;
   }
 
+  /** Whether somebody waits for what a head can give. */
+  get isAwaited(): boolean {
+    return this.#awaiting > 0;
+  }
+
   set(head: PublishedHead): void {
     this.#head = head;
     this.#endBelow(head.size);
@@ -85,14 +92,16 @@ export class Published {
       const end = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener("abort", end);
-        this.#waits.delete(wait);
+        if (this.#waits.delete(wait) && index !== Infinity) this.#awaiting -= 1;
         resolve();
       };
       const wait = { index, end };
       const timer = setTimeout(end, timeoutMs);
       signal?.addEventListener("abort", end, { once: true });
       this.#waits.add(wait);
-      if (this.#waits.size === 1) this.awaited.notify();
+      if (index === Infinity) return;
+      this.#awaiting += 1;
+      if (this.#awaiting === 1) this.awaited.notify();
     });
   }
 

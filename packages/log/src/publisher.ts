@@ -188,7 +188,7 @@ export class Publisher {
 
   #restMs(began: number): number {
     const { published, publishIntervalMs, monotonic } = this.#options;
-    const isHurried = published.waits > 0 && publishIntervalMs < SPARING_INTERVAL_MS;
+    const isHurried = published.isAwaited && publishIntervalMs < SPARING_INTERVAL_MS;
     return (isHurried ? publishIntervalMs / HURRY : publishIntervalMs) - (monotonic() - began);
   }
 

@@ -55,6 +55,24 @@ describe("waitFor", () => {
     expect(published.waits).toBe(0);
   });
 
+  test("a head is awaited while somebody waits for what it can give, and nobody else", async () => {
+    const { published, closing } = publishedWith("published");
+    let told = 0;
+    const listening = published.awaited.wait(DAY_MS, closing.signal).then(() => (told += 1));
+    const vain = published.waitFor({ index: 0, state: "witnessed", timeoutMs: DAY_MS });
+    await sleep(0);
+    expect([published.isAwaited, told]).toEqual([false, 0]);
+    const wait = published.waitFor({ index: 0, state: "published", timeoutMs: DAY_MS });
+    await listening;
+    expect([published.isAwaited, told]).toEqual([true, 1]);
+    published.set(headOf(1));
+    await wait;
+    expect(published.isAwaited).toBe(false);
+    closing.abort();
+    await vain;
+    expect([published.isAwaited, published.waits]).toEqual([false, 0]);
+  });
+
   test("what no head of a log without witnesses can give is waited for until the time is over", async () => {
     const { published } = publishedWith("published");
     const waits = (["published", "witnessed"] as const).map(async (state) =>
