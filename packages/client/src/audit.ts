@@ -8,6 +8,8 @@ import {
   HASH_BYTES,
   type Hash,
   type Policy,
+  TILE_HEIGHT,
+  TILE_WIDTH,
   TallystickError,
   concatBytes,
   decodeEntryBundle,
@@ -47,8 +49,6 @@ import {
   verifyHead,
 } from "./receipt.ts";
 
-const TILE_WIDTH = 256;
-const TILE_HEIGHT = 8;
 /** Findings kept in the report; the rest is counted. A log that breaks every rule must not fill the memory. */
 const FINDINGS_MAX = 1000;
 /** A head whose newest cosignature is older may be an old one: an honest log has a new head within a minute of an event. */

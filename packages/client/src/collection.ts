@@ -6,10 +6,10 @@ import {
   type Checkpoint,
   type Policy,
   formatNote,
-  formatTlogProof,
   hashLeaf,
   parseNote,
   selectSignatures,
+  tlogProofFormatter,
   verifyCheckpoint,
 } from "@tallystick/core";
 import { decodeEvent, decodeLeaf, personOf } from "@tallystick/events";
@@ -84,7 +84,7 @@ export async function collectOnce(options: CollectionOptions): Promise<Collectin
     const names = times.untimely.map(({ witness }) => witness).join(", ");
     return { kind: "waiting", reason: `the cosignatures of ${names} lie before the events: are their clocks right?` };
   }
-  return { kind: "collected", entries: await proveAll(options, { covered, prover, note, now, times }) };
+  return { kind: "collected", entries: await proveAll(options, { covered, prover, checkpoint, note, now, times }) };
 }
 
 function withoutQuorum(policy: Policy, note: string): string {
@@ -120,6 +120,8 @@ function leadingCovered(placed: readonly PlacedEntry[], size: bigint): readonly 
 interface Covered {
   readonly covered: readonly PlacedEntry[];
   readonly prover: TileProver;
+  /** What the note says. */
+  readonly checkpoint: Checkpoint;
   readonly note: string;
   /** When the head was verified, in ms since 1970. */
   readonly now: number;
@@ -129,7 +131,7 @@ interface Covered {
 
 async function proveAll(
   options: CollectionOptions,
-  { covered, prover, note, now, times }: Covered,
+  { covered, prover, checkpoint, note, now, times }: Covered,
 ): Promise<{ entry: OutboxEntry; receipt: KeptReceipt }[]> {
   const { outbox, policy } = options;
   const { stream } = outbox;
@@ -140,12 +142,12 @@ async function proveAll(
     policy,
     nowSeconds,
   });
-  const { checkpoint } = verifyHead({ policy, now }, minimal);
+  const format = tlogProofFormatter(minimal);
   // The smallest set has fewer cosignatures than were verified: what the receipt says is what is checked.
   const verifier = new ReceiptVerifier({ policy });
   const entries: { entry: OutboxEntry; receipt: TiedReceipt }[] = [];
   for (const entry of covered) {
-    const receipt = await proveEntry({ options, prover, checkpoint, minimal, verifier, now, stream, entry });
+    const receipt = await proveEntry({ options, prover, checkpoint, format, verifier, now, stream, entry });
     entries.push({ entry, receipt });
   }
   await options.receipts.keep(entries.map(({ receipt }) => receipt));
@@ -170,8 +172,8 @@ interface EntryToProve {
   readonly options: CollectionOptions;
   readonly prover: TileProver;
   readonly checkpoint: Checkpoint;
-  /** The head's note with the signatures that the policy needs, and no more. */
-  readonly minimal: string;
+  /** Writes proofs under the head's note with the signatures that the policy needs, and no more. */
+  readonly format: ReturnType<typeof tlogProofFormatter>;
   readonly verifier: ReceiptVerifier;
   /** When the head was verified, in ms since 1970. */
   readonly now: number;
@@ -183,7 +185,7 @@ async function proveEntry(of: EntryToProve): Promise<TiedReceipt> {
   const { options, prover, checkpoint, stream, entry } = of;
   const { id, index, leaf, sequence, sentAt } = entry;
   const hashes = await proveLeaf({ prover, checkpoint, index, leafHash: hashLeaf(leaf) });
-  const proof = formatTlogProof({ extra: leaf, index: BigInt(index), hashes, checkpoint: of.minimal });
+  const proof = of.format({ extra: leaf, index: BigInt(index), hashes });
   const sent = { ...(await options.outbox.read(entry)), sequence, sentAt };
   const expect = { ...expectationOf(sent, stream), index };
   try {

@@ -1,5 +1,5 @@
 /** The bytes of one frame of a journal. docs/decisions/0020-outbox-journal.md */
-import { concatBytes, equalBytes, sha256, u32, utf8 } from "@tallystick/core";
+import { concatBytes, equalBytes, readU32, sha256, u32, utf8 } from "@tallystick/core";
 
 /** "TSJ1" */
 const MAGIC = 0x54_53_4a_31;
@@ -66,8 +66,4 @@ function encodeHeader(length: number, offset: number): Uint8Array {
 
 function digest(payload: Uint8Array): Uint8Array {
   return sha256(payload).subarray(0, TRAILER_BYTES);
-}
-
-function readU32(bytes: Uint8Array, offset: number): number {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(offset);
 }

@@ -3,7 +3,15 @@
  *
  * A reader fetches; it verifies nothing but lengths. Whoever uses it holds the tiles against a verified checkpoint.
  */
-import { ENTRY_BYTES_MAX, type TileId, decodeUtf8, entriesPath, tilePath } from "@tallystick/core";
+import {
+  ENTRY_BYTES_MAX,
+  HASH_BYTES,
+  TILE_WIDTH,
+  type TileId,
+  decodeUtf8,
+  entriesPath,
+  tilePath,
+} from "@tallystick/core";
 import { ClientError, clientError } from "./error.ts";
 import { type Exchange, type Fetch, exchange } from "./http.ts";
 import { problemOf } from "./problem.ts";
@@ -29,8 +37,6 @@ export interface HttpLogReaderOptions {
   readonly signal?: AbortSignal;
 }
 
-const HASH_BYTES = 32;
-const TILE_WIDTH = 256;
 /** A checkpoint with 16 post-quantum signature lines fits into it. */
 const CHECKPOINT_BYTES_MAX = 131_072;
 const BUNDLE_BYTES_MAX = TILE_WIDTH * (ENTRY_BYTES_MAX + 2);

@@ -25,6 +25,7 @@ export {
   decodeUtf8,
   encodeHex,
   equalBytes,
+  readU32,
   readU64,
   u16,
   u32,
@@ -72,6 +73,7 @@ export {
 export {
   type BundleId,
   type NodeLocation,
+  TILE_HEIGHT,
   TILE_WIDTH,
   type TileId,
   type TileSlice,

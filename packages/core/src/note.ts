@@ -1,6 +1,6 @@
 /** Signed notes: a text, an empty line, and signature lines. c2sp.org/signed-note */
 import { decodeBase64, encodeBase64 } from "./base64.ts";
-import { concatBytes, decodeUtf8, u32, utf8 } from "./bytes.ts";
+import { concatBytes, decodeUtf8, readU32, u32, utf8 } from "./bytes.ts";
 import { TlogError, quote } from "./error.ts";
 
 /** 64 signature lines of near 5 kB each are not expected; 16 post-quantum ones, which must be taken, are 80 kB. */
@@ -85,7 +85,7 @@ export function parseSignatureLine(line: string): NoteSignature {
   const bytes = decodeBase64(encoded, "note-malformed", () => `signature of ${quote(name)}`);
   if (bytes.length <= KEY_ID_BYTES)
     throw malformed(`signature of ${quote(name)}: expected 5 bytes or more, got ${bytes.length}`);
-  return { name, keyId: readKeyId(bytes), signature: bytes.subarray(KEY_ID_BYTES), line };
+  return { name, keyId: readU32(bytes), signature: bytes.subarray(KEY_ID_BYTES), line };
 }
 
 /**
@@ -131,11 +131,6 @@ const CONTROL = /[\u0000-\u0009\u000b-\u001f]/u;
 function findControl(text: string): number | undefined {
   const at = text.search(CONTROL);
   return at === -1 ? undefined : text.charCodeAt(at);
-}
-
-function readKeyId(bytes: Uint8Array): number {
-  const [a = 0, b = 0, c = 0, d = 0] = bytes;
-  return ((a * 256 + b) * 256 + c) * 256 + d;
 }
 
 function malformed(text: string): TlogError {

@@ -14,7 +14,7 @@ import { type Uint, UINT_MAX, assertSafeUint, toBigInt, toUint } from "./uint.ts
 export const TILE_WIDTH = 256;
 
 /** Levels of the tree in a tile: its hashes are the leaves of a subtree of this height. */
-const TILE_HEIGHT = 8;
+export const TILE_HEIGHT = 8;
 
 /** The root of the largest perfect tree: sizes end before 2^63. */
 const NODE_LEVEL_MAX = 62;

@@ -1,7 +1,7 @@
 /** Verifier keys: a name, a key ID and a public key in one line of text, and what verifies under them. c2sp.org/signed-note */
 import { ed25519Verify, mldsa44Verify, sha256 } from "#crypto";
 import { decodeBase64, encodeBase64 } from "./base64.ts";
-import { concatBytes, u8, utf8 } from "./bytes.ts";
+import { concatBytes, readU32, u8, utf8 } from "./bytes.ts";
 import { ORIGIN_BYTES_MAX } from "./checkpoint.ts";
 import { checkpointCosignatureMessage, decodeTimestamped, ed25519CosignatureMessage } from "./cosignature.ts";
 import { TallystickError, TlogError, quote } from "./error.ts";
@@ -42,8 +42,7 @@ export function computeKeyId({
   readonly type: number;
   readonly publicKey: Uint8Array;
 }): number {
-  const digest = sha256(concatBytes(utf8(name), utf8("\n"), u8(type), publicKey));
-  return new DataView(digest.buffer, digest.byteOffset, 4).getUint32(0);
+  return readU32(sha256(concatBytes(utf8(name), utf8("\n"), u8(type), publicKey)));
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   encodeBase64,
   encodeHex,
   equalBytes,
+  readU32,
   readU64,
   u16,
   u32,
@@ -151,6 +152,17 @@ describe("big-endian numbers", () => {
     () => u64(2n ** 64n),
   ])("refuse what does not fit: %s", (encode) => {
     expect(errorCode(encode)).toBe("RangeError");
+  });
+
+  test("readU32 reads what u32 wrote, from any offset of any view", () => {
+    fc.assert(
+      fc.property(fc.nat(2 ** 32 - 1), fc.nat(5), (value, offset) => {
+        const buffer = concatBytes(new Uint8Array(3 + offset), u32(value));
+        expect(readU32(buffer.subarray(3), offset)).toBe(value);
+      }),
+    );
+    expect(readU32(u32(2 ** 32 - 1))).toBe(2 ** 32 - 1);
+    for (const offset of [2, 5, -1]) expect(errorCode(() => readU32(new Uint8Array(5), offset))).toBe("RangeError");
   });
 
   test("readU64 reads what u64 wrote, from any offset of any view", () => {

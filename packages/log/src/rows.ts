@@ -1,6 +1,6 @@
 /** The tables of a log: what is under which key, and how it is encoded. docs/reference/storage-layout.md */
 import { hash } from "node:crypto";
-import { encodeHex } from "@tallystick/core";
+import { encodeHex, readU32 } from "@tallystick/core";
 import { decodeCbor, encodeCbor } from "@tallystick/events";
 import { listOf, numberOf } from "./heads.ts";
 
@@ -98,9 +98,7 @@ export function idKey(sender: string, id: string): string {
 
 /** The first four bytes of a commitment, as a number. */
 export function commitmentCheck(commitment: Uint8Array): number {
-  let check = 0;
-  for (let i = 0; i < 4; i += 1) check = check * 256 + Number(commitment[i]);
-  return check;
+  return readU32(commitment);
 }
 
 export function chainKey(kind: ChainKind, tag: Uint8Array): string {

@@ -1,7 +1,5 @@
 /** A tile that was read, and the nodes above its hashes: made once, when the first of them is asked for. */
-import { type Hash, hashNodes } from "@tallystick/core";
-
-const HASH_BYTES = 32;
+import { HASH_BYTES, type Hash, hashNodes } from "@tallystick/core";
 
 export class TileNodes {
   /** The tile: its hashes, one after the other. Never changed. */

@@ -1,10 +1,12 @@
 /** The log's tiles as stored, and the nodes, roots and proofs that they give. */
 import {
   CompactRange,
+  HASH_BYTES,
   type Hash,
   type NodeId,
   type ProofPlan,
   type TileId,
+  TILE_HEIGHT,
   TILE_WIDTH,
   compactRangeNodes,
   hashNode,
@@ -19,14 +21,11 @@ import { bytesOf, listOf, numberOf } from "./heads.ts";
 import { Lru } from "./lru.ts";
 import { TABLE } from "./rows.ts";
 import { TileNodes } from "./tile-nodes.ts";
-import { hashesAtLevel, tileKey } from "./tree.ts";
+import { tileKey } from "./tree.ts";
 
-const HASH_BYTES = 32;
 /** Full tiles: 8 kB each, and as much again where the nodes above their hashes were asked for. */
 const TILES_MAX = 256;
 
-/** Levels of the tree in a tile. */
-const TILE_HEIGHT = 8;
 /** Of trees, each with at most 53 hashes: the newest heads, and what is asked for beside them. */
 const ENDS_MAX = 16;
 
@@ -98,23 +97,25 @@ export class StoredTiles {
    */
   async proveInclusion({ index, size }: { readonly index: number; readonly size: number }): Promise<Hash[]> {
     const proof: Hash[] = [];
-    let tile: TileNodes | undefined;
+    let above: { readonly id: TileId; readonly tile: TileNodes } | undefined;
     for (let level = 0; 2 ** level < size; level += 1) {
       const span = 2 ** level;
       const at = Math.floor(index / span);
       const sibling = at % 2 === 0 ? at + 1 : at - 1;
-      if (level % TILE_HEIGHT === 0) tile = undefined;
+      if (level % TILE_HEIGHT === 0) above = undefined;
       // Without a sibling it is its parent's hash as it stands.
       if (sibling * span >= size) continue;
       if ((sibling + 1) * span > size) {
         proof.push(await this.#endHash(level, size));
         continue;
       }
-      const id = tileAbove({ level, index: sibling, size });
-      tile ??= this.#known(id) ?? (await this.#tile(id));
+      if (above === undefined) {
+        const { tile: id } = tileOfNode({ node: { level, index: sibling }, size });
+        above = { id, tile: this.#known(id) ?? (await this.#tile(id)) };
+      }
       const count = 2 ** (level % TILE_HEIGHT);
-      const hash = tile.node({ first: sibling * count - id.index * TILE_WIDTH, count });
-      if (hash === undefined) throw missing(id);
+      const hash = above.tile.node({ first: sibling * count - Number(above.id.index) * TILE_WIDTH, count });
+      if (hash === undefined) throw missing(above.id);
       proof.push(hash);
     }
     return proof;
@@ -205,18 +206,6 @@ function endsOf(nodes: readonly NodeId[], hashes: readonly Hash[]): readonly End
     ends.push({ level: nodes[at]?.level ?? 0, hash: right === undefined ? left : hashNode(left, right) });
   }
   return ends.reverse();
-}
-
-/** The tile that a node is in, as wide as it is in the tree of `size`. */
-function tileAbove({ level, index, size }: { readonly level: number; readonly index: number; readonly size: number }): {
-  readonly level: number;
-  readonly index: number;
-  readonly width: number;
-} {
-  const tileLevel = Math.floor(level / TILE_HEIGHT);
-  const tileIndex = Math.floor((index * 2 ** (level % TILE_HEIGHT)) / TILE_WIDTH);
-  const hashes = hashesAtLevel(size, tileLevel) - tileIndex * TILE_WIDTH;
-  return { level: tileLevel, index: tileIndex, width: Math.min(TILE_WIDTH, hashes) };
 }
 
 function fitting(held: Held | undefined, { index, width }: TileId): TileNodes | undefined {

@@ -3,10 +3,8 @@
  *
  * For each tile level the hashes of the tile that is not full yet, and the compact range over all leaves.
  */
-import { CompactRange, TILE_WIDTH, concatBytes } from "@tallystick/core";
+import { CompactRange, HASH_BYTES, TILE_HEIGHT, TILE_WIDTH, concatBytes } from "@tallystick/core";
 
-const TILE_HEIGHT = 8;
-const HASH_BYTES = 32;
 const TILE_BYTES = TILE_WIDTH * HASH_BYTES;
 
 export interface Tree {

@@ -4,7 +4,16 @@
  * Where a leaf and its tile disagree, the tile above tells which of them is wrong, and the right one is carried on: one
  * damaged value is one finding.
  */
-import { CompactRange, type Hash, TILE_WIDTH, concatBytes, equalBytes, splitHashes, tilePath } from "@tallystick/core";
+import {
+  CompactRange,
+  HASH_BYTES,
+  type Hash,
+  TILE_WIDTH,
+  concatBytes,
+  equalBytes,
+  splitHashes,
+  tilePath,
+} from "@tallystick/core";
 import { decodeCbor } from "@tallystick/events";
 import { LogError } from "../error.ts";
 import { bytesOf, listOf, numberOf } from "../heads.ts";
@@ -26,7 +35,6 @@ interface Edge {
 }
 
 const LEVELS_MAX = 7;
-const HASH_BYTES = 32;
 
 export class TreeReplay {
   readonly #reader: DamagedReader;
