@@ -11,7 +11,7 @@ import {
   profileOf,
   wholeNumber,
 } from "../command.ts";
-import { boundHeapGrowth } from "../heap-growth.ts";
+import { tuneHeap } from "../heap.ts";
 import { logLine } from "../log-line.ts";
 import { bold } from "../terminal.ts";
 import { untilAborted } from "../wait.ts";
@@ -113,7 +113,7 @@ export function listenOf(invocation: Invocation): { host?: string; port?: number
 
 async function serve(invocation: Invocation, dir: string): Promise<ExitCode> {
   const { terminal } = invocation;
-  boundHeapGrowth();
+  tuneHeap();
   const served = await serveLogs({
     dir,
     ...listenOf(invocation),
