@@ -21,6 +21,8 @@ export interface TallystickOptions {
   readonly syncDelayMs?: number;
   /** Put into the log's own part of the configuration. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Put into the configuration of the server. */
+  readonly server?: Readonly<Record<string, unknown>>;
   /** For profiles, such as `--cpu-prof`. */
   readonly nodeFlags?: readonly string[];
 }
@@ -148,13 +150,13 @@ export class TallystickServer {
   }
 }
 
-async function configure(path: string, { senderKey, config = {} }: TallystickOptions): Promise<void> {
+async function configure(path: string, { senderKey, config = {}, server = {} }: TallystickOptions): Promise<void> {
   const before = JSON.parse(await readFile(path, "utf8")) as { logs: object[] };
   const senderKeys = senderKey === undefined ? [] : [{ publicKey: encodeHex(senderKey) }];
   // One token sends everything here: what is measured is not the limit on what one token may send.
   const rateLimit = { requestsPerSecond: 1_000_000_000, burst: 1_000_000_000 };
   const logs = before.logs.map((log) => ({ ...log, senderKeys, ...config }));
-  await writeFile(path, JSON.stringify({ ...before, rateLimit, logs }));
+  await writeFile(path, JSON.stringify({ ...before, ...server, rateLimit, logs }));
 }
 
 interface MadeWitness {

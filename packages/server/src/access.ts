@@ -1,10 +1,9 @@
 /** Who may do what: deny by default, and what a route allows stands at the route. */
-import type { HttpBindings } from "@hono/node-server";
 import { ServerError } from "./error.ts";
 import { type HostedLog, openedLog } from "./hosted-log.ts";
 import { type Identities, isJwt } from "./identity.ts";
 import type { ParsedRules } from "./parsed-rules.ts";
-import type { ServerRequest } from "./request.ts";
+import type { ServerRequest } from "./http/request.ts";
 import type { Route } from "./route.ts";
 import type { Credential, Role, TokenFinder } from "./tokens.ts";
 
@@ -67,38 +66,6 @@ async function authenticate(
   const credential = tokens.find(token, request.connection);
   if (credential !== undefined) return credential;
   throw new ServerError("unauthenticated", "this token is not known");
-}
-
-/** What proxies and browsers add: such a request comes from elsewhere, whatever its last hop. */
-const SIGNS_OF_ELSEWHERE = [
-  "cf-connecting-ip",
-  "forwarded",
-  "origin",
-  "sec-fetch-site",
-  "true-client-ip",
-  "via",
-  "x-client-ip",
-  "x-forwarded-for",
-  "x-forwarded-host",
-  "x-forwarded-proto",
-  "x-real-ip",
-];
-/** A name in Host that is not of this machine alone may be anybody's, who made it lead here. */
-const LOOPBACK_HOST = /^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])(?::\d{1,5})?$/i;
-
-/** Whether a request was made on this machine, by a program that meant this machine. */
-export function isLocal(bindings: Partial<HttpBindings> | undefined): boolean {
-  const incoming = bindings?.incoming;
-  if (incoming === undefined) return false;
-  const { headers, httpVersionMinor, socket } = incoming;
-  const isLoopback = /^(?:127\.|::1$|::ffff:127\.)/.test(socket.remoteAddress ?? "");
-  return (
-    isLoopback &&
-    // Proxies speak HTTP/1.0 to what is behind them unless they are told otherwise.
-    httpVersionMinor === 1 &&
-    LOOPBACK_HOST.test(headers.host ?? "") &&
-    SIGNS_OF_ELSEWHERE.every((name) => headers[name] === undefined)
-  );
 }
 
 /** Whoever runs the server: an operator of any of its logs. @throws {ServerError} as {@link authorize} */

@@ -2,7 +2,7 @@
 import { hash } from "node:crypto";
 import { Encoder } from "cbor-x";
 import type { Format } from "./accept.ts";
-import type { Reply, ServerRequest } from "./request.ts";
+import type { Reply, ServerRequest } from "./http/request.ts";
 
 interface ValueOptions {
   readonly format: Format;

@@ -5,7 +5,7 @@ import { formatAcknowledgement } from "./acknowledgement.ts";
 import { base64Of, jsonReply, resourceReply, valueReply } from "./answers.ts";
 import { ServerError } from "./error.ts";
 import { readingOf } from "./reading.ts";
-import type { Reply, ServerRequest } from "./request.ts";
+import type { Reply, ServerRequest } from "./http/request.ts";
 import { type Route, type RouteCall, route } from "./route.ts";
 import * as schemas from "./schemas.ts";
 import { EVENT_MEDIA_TYPES, mediaTypeOf, readSubmission } from "./submission.ts";
@@ -177,7 +177,6 @@ export const API_ROUTES: readonly Route[] = [
     query: schemas.tailQuery,
     answers: { 200: { description: "Events `entry` and `checkpoint`", mediaType: "text/event-stream" } },
     problems: ["purpose-required", "log-overloaded", "log-stopped"],
-    isStream: true,
     handle: async (call) => tailReply(call),
   }),
   route({

@@ -1,10 +1,9 @@
 /** The HTTP application: finds log and route, checks who asks, and turns whatever happens into an answer. */
 import { randomBytes, randomUUID } from "node:crypto";
-import type { HttpBindings } from "@hono/node-server";
 import { type Log, LogError, type Rules } from "@tallystick/log";
-import { Hono } from "hono";
+import type { Hono } from "hono";
 import { acceptedFormat } from "./accept.ts";
-import { type Asking, type Authentication, authorize, isLocal } from "./access.ts";
+import { type Asking, type Authentication, authorize } from "./access.ts";
 import { Approvals } from "./approval.ts";
 import { Bodies } from "./body.ts";
 import { type HostedLog, openedLog } from "./hosted-log.ts";
@@ -15,12 +14,12 @@ import { ParsedRules } from "./parsed-rules.ts";
 import { PROBLEMS, codeOf, problemReply } from "./problem.ts";
 import { QueuedReads } from "./queued-reads.ts";
 import { type RateLimit, RateLimiter } from "./rate-limit.ts";
-import type { Reply, ServerRequest } from "./request.ts";
-import { type Match, findRoute, matchRoute, queryOf } from "./routing.ts";
+import type { Reply, Responder, ServerRequest } from "./http/request.ts";
+import { type ServerEnvironment, webApp } from "./http/web-app.ts";
+import { findRoute, queryOf } from "./routing.ts";
 import { BODY_BYTES_MAX } from "./submission.ts";
 import type { TokenFinder } from "./tokens.ts";
-import { isCertified, requireCertificate } from "./tls.ts";
-import { WebRequest, responseOf } from "./web-request.ts";
+import { requireCertificate } from "./tls.ts";
 
 export interface ServerLogger {
   warn(message: string, details?: Readonly<Record<string, unknown>>): void;
@@ -52,10 +51,6 @@ export interface ServerAppOptions {
   readonly monotonic?: () => number;
 }
 
-export interface ServerEnvironment {
-  Bindings: Partial<HttpBindings>;
-}
-
 const CORS = {
   "access-control-allow-origin": "*",
   "access-control-expose-headers": "etag, retry-after, www-authenticate, content-range, accept-ranges",
@@ -80,17 +75,6 @@ export function createServerApp(options: ServerAppOptions): Hono<ServerEnvironme
   return webApp(new ServerApp(options));
 }
 
-/** The application for web requests. */
-export function webApp(server: ServerApp): Hono<ServerEnvironment> {
-  const app = new Hono<ServerEnvironment>();
-  app.all("*", async ({ req, env }) =>
-    responseOf(
-      await server.respond(new WebRequest(req.raw, isCertified(env?.incoming?.socket)), { isLocal: isLocal(env) }),
-    ),
-  );
-  return app;
-}
-
 /** Of answers that go on: so soon a revoked token is worth nothing there too. */
 const REAUTHORIZE_MS = 15_000;
 
@@ -102,16 +86,8 @@ interface Seen {
   code?: string;
 }
 
-/** What is known of a request beforehand. */
-interface Known {
-  /** Whether a program on this machine asks. */
-  readonly isLocal?: boolean;
-  /** The route, where it was looked for already. */
-  readonly match?: Match;
-}
-
 /** The application itself, whichever way requests come to it. */
-export class ServerApp {
+export class ServerApp implements Responder {
   readonly #options: ServerAppOptions;
   readonly #metrics: ServerMetrics;
   readonly #limiter: RateLimiter;
@@ -150,14 +126,9 @@ export class ServerApp {
     this.#monotonic = monotonic ?? (() => performance.now());
   }
 
-  /** The log and its route that a request asks for; `undefined` where there is none such. */
-  match({ path, method }: ServerRequest): Match | undefined {
-    return matchRoute(path, method, this.#options.logs);
-  }
-
-  async respond(request: ServerRequest, known: Known): Promise<Reply> {
+  async respond(request: ServerRequest): Promise<Reply> {
     const seen: Seen = { beganMs: this.#monotonic(), route: "none" };
-    const { status, headers, body } = await this.#answer(request, known, seen);
+    const { status, headers, body } = await this.#answer(request, seen);
     const seconds = (this.#monotonic() - seen.beganMs) / 1000;
     this.#metrics.observe({ route: seen.route, code: seen.code, status, seconds });
     const all = {
@@ -173,9 +144,9 @@ export class ServerApp {
     return { status, headers: all, body: undefined };
   }
 
-  async #answer(request: ServerRequest, { isLocal = false, match }: Known, seen: Seen): Promise<Reply> {
+  async #answer(request: ServerRequest, seen: Seen): Promise<Reply> {
     try {
-      return await (match === undefined ? this.#find(request, isLocal, seen) : this.#call(request, match, seen));
+      return await this.#find(request, seen);
     } catch (error) {
       const code = codeOf(error);
       const id = randomUUID();
@@ -186,7 +157,7 @@ export class ServerApp {
     }
   }
 
-  async #find(request: ServerRequest, local: boolean, seen: Seen): Promise<Reply> {
+  async #find(request: ServerRequest, seen: Seen): Promise<Reply> {
     const { path, method } = request;
     if (method === "OPTIONS") {
       seen.route = "preflight";
@@ -195,12 +166,13 @@ export class ServerApp {
     if (OWN_PATHS.includes(path)) {
       seen.route = path;
       const { logs } = this.#options;
-      return ownReply({ ...this.#authentication, path, request, local, logs, metrics: this.#metrics });
+      return ownReply({ ...this.#authentication, path, request, logs, metrics: this.#metrics });
     }
-    return this.#call(request, findRoute(path, method, this.#options.logs), seen);
+    return this.#call(request, seen);
   }
 
-  async #call(request: ServerRequest, { hosted, route, parameter }: Match, seen: Seen): Promise<Reply> {
+  async #call(request: ServerRequest, seen: Seen): Promise<Reply> {
+    const { hosted, route, parameter } = findRoute(request.path, request.method, this.#options.logs);
     seen.route = route.path;
     const asking = { ...this.#authentication, hosted, route, parameter, request };
     const credential = await authorize(asking);

@@ -8,7 +8,7 @@ import type { Ordered, Rules } from "@tallystick/log";
 import type * as z from "zod";
 import { valueReply } from "./answers.ts";
 import { ServerError } from "./error.ts";
-import type { Reply } from "./request.ts";
+import type { Reply } from "./http/request.ts";
 import type { RouteCall } from "./route.ts";
 
 /** From the first person's word to the second's. */

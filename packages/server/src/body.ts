@@ -1,7 +1,8 @@
 /** Reading the body of a request: not more than so much, not for longer than so long, and not too many at a time. */
 import { LogError } from "@tallystick/log";
-import { Deadlines } from "./deadlines.ts";
+import { type Deadline, Deadlines } from "./deadlines.ts";
 import { ServerError } from "./error.ts";
+import { type BodySink, type BodySource, SMALL_BYTES_MAX } from "./http/body-source.ts";
 
 export interface BodyLimits {
   readonly bytesMax: number;
@@ -9,32 +10,6 @@ export interface BodyLimits {
   readonly timeoutMs: number;
   /** Of all bodies that are under way together. */
   readonly totalBytesMax: number;
-}
-
-/** Where a body comes from. */
-export interface BodySource {
-  /** By its Content-Length; `undefined` where the body comes in chunks, and nothing says how long it will be. */
-  readonly announcedBytes: number | undefined;
-  /** Sends the body to `sink`, once. Gives what stops it. */
-  sendTo(sink: BodySink): () => void;
-}
-
-/** Hears of each part in order, and then of the end or of a failure. What comes after that is ignored. */
-export interface BodySink {
-  part(bytes: Uint8Array): void;
-  end(): void;
-  fail(cause: unknown): void;
-}
-
-/**
- * Bodies of up to these bytes count whole from the start, so it must not be much that a client can claim without
- * sending it. They may be read in one go.
- */
-export const SMALL_BYTES_MAX = 16_384;
-
-/** Of a Content-Length. */
-export function parseContentLength(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
 /** The bodies of all requests under way: bounds the memory that clients can take. */
@@ -73,6 +48,7 @@ export class Body implements BodySink {
   #size = 0;
   #counted = 0;
   #reader: PromiseWithResolvers<Uint8Array> | undefined;
+  #deadline: Deadline<Body> | undefined;
   #stop: () => void = () => undefined;
 
   constructor(source: BodySource, shared: Shared) {
@@ -97,12 +73,12 @@ export class Body implements BodySink {
     if (closing.aborted) throw closed();
     const reader = Promise.withResolvers<Uint8Array>();
     this.#reader = reader;
-    underWay.add(this);
+    this.#deadline = underWay.add(this);
     this.#stop = this.#source.sendTo(this);
     return reader.promise;
   }
 
-  part(bytes: Uint8Array): void {
+  part(bytes: Uint8Array): undefined {
     if (this.#reader === undefined) return;
     this.#size += bytes.length;
     try {
@@ -136,7 +112,8 @@ export class Body implements BodySink {
   #settle(): PromiseWithResolvers<Uint8Array> | undefined {
     const reader = this.#reader;
     this.#reader = undefined;
-    this.#shared.underWay.delete(this);
+    if (this.#deadline !== undefined) this.#shared.underWay.delete(this.#deadline);
+    this.#deadline = undefined;
     return reader;
   }
 

@@ -97,6 +97,8 @@ export interface ServerConfig {
   /** For a client to take anything at all of its answer. */
   readonly stallTimeoutMs: number;
   readonly connectionsMax: number;
+  /** Threads that read requests and write answers; with 0 the one that has the logs does it too. */
+  readonly httpThreads: number;
   /** How long requests under way may take at the end. */
   readonly graceMs: number;
 }
@@ -212,6 +214,7 @@ export const configSchema: z.ZodType<ServerConfig> = z.strictObject({
   // Above the longest wait, and above the heartbeats of tails.
   stallTimeoutMs: milliseconds.default(120_000),
   connectionsMax: z.int().min(1).max(1_000_000).default(20_000),
+  httpThreads: z.int().min(0).max(16).default(0),
   graceMs: milliseconds.default(5000),
 });
 

@@ -9,7 +9,7 @@ import { ServerError } from "./error.ts";
 import { APPLY_RULES, ERASE, LIFT_HOLD, ORDERS, SET_HOLD } from "./orders.ts";
 import type { ProblemCode } from "./problem.ts";
 import { readingOf } from "./reading.ts";
-import type { Reply } from "./request.ts";
+import type { Reply } from "./http/request.ts";
 import { type Answer, type Route, type RouteCall, route } from "./route.ts";
 import { noQuery } from "./schemas.ts";
 import { exportReply } from "./subject-export.ts";
@@ -235,7 +235,6 @@ export const DISPOSITION_ROUTES: readonly Route[] = [
     takes: schemas.exportBody,
     answers: { 200: { description: "A line for each entry, then their number", mediaType: "application/x-ndjson" } },
     problems: [...UNREAD, ...UNLOGGED, "subject-unknown", "purpose-required"],
-    isStream: true,
     handle: exportOf,
   }),
 ];

@@ -4,7 +4,7 @@ import { type HostedLog, statusOf } from "./hosted-log.ts";
 import type { ServerMetrics } from "./metrics.ts";
 import { openApiDocument } from "./openapi.ts";
 import { toldReason } from "./problem.ts";
-import type { Reply, ServerRequest } from "./request.ts";
+import type { Reply, ServerRequest } from "./http/request.ts";
 import { notAllowed } from "./routing.ts";
 
 export const OWN_PATHS: readonly string[] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
@@ -13,8 +13,6 @@ export interface OwnCall extends Authentication {
   /** One of {@link OWN_PATHS}. */
   readonly path: string;
   readonly request: ServerRequest;
-  /** Whether a program on this machine asks. */
-  readonly local: boolean;
   readonly logs: readonly HostedLog[];
   readonly metrics: ServerMetrics;
 }
@@ -31,7 +29,7 @@ export async function ownReply(call: OwnCall): Promise<Reply> {
     case "/readyz":
       return readiness(call);
     case "/metrics":
-      if (!call.local) await requireOperator(request, call);
+      if (!call.request.isLocal) await requireOperator(request, call);
       return { status: 200, headers: { ...NO_STORE, "content-type": metrics.contentType }, body: await metrics.text() };
     default:
       return documentReply(openApiDocument(), { "cache-control": "no-cache" });
@@ -40,7 +38,7 @@ export async function ownReply(call: OwnCall): Promise<Reply> {
 
 /** Ready is a server whose logs all take events. Words that may name files are for operators and this machine. */
 async function readiness(call: OwnCall): Promise<Reply> {
-  const all = call.local || (await isOperator(call));
+  const all = call.request.isLocal || (await isOperator(call));
   const logs = call.logs.map((log) => {
     const { state, reasons } = statusOf(log);
     return { name: log.name, state, reasons: all ? reasons : reasons.map(toldReason) };

@@ -4,7 +4,7 @@ import type { EventErrorCode } from "@tallystick/events";
 import type { LogErrorCode, Reason } from "@tallystick/log";
 import type { StorageErrorCode } from "@tallystick/storage";
 import type { ServerErrorCode } from "./error.ts";
-import type { Reply } from "./request.ts";
+import type { Reply } from "./http/request.ts";
 
 export type ProblemCode =
   | EventErrorCode

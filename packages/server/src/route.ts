@@ -6,7 +6,7 @@ import type { Approvals } from "./approval.ts";
 import type { Body } from "./body.ts";
 import type { HostedLog } from "./hosted-log.ts";
 import type { ProblemCode } from "./problem.ts";
-import type { Reply, ServerRequest } from "./request.ts";
+import type { Reply, ServerRequest } from "./http/request.ts";
 import type { Credential, Role } from "./tokens.ts";
 
 export interface RouteCall<Query> {
@@ -58,8 +58,6 @@ export interface RouteDefinition<Query> {
   readonly answers: Readonly<Record<number, Answer>>;
   /** Codes of problems, beyond those that every route has. */
   readonly problems: readonly ProblemCode[];
-  /** Whether the answer comes bit by bit, for as long as the client stays. */
-  readonly isStream?: boolean;
   /** Whether an answer has a megabyte or more: only a few of them are made at a time. */
   readonly isLarge?: boolean;
   readonly handle: (call: RouteCall<Query>) => Promise<Reply>;

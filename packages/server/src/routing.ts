@@ -9,14 +9,14 @@ import { TILE_ROUTES } from "./tiles-routes.ts";
 /** Every route of a log. */
 export const LOG_ROUTES: readonly Route[] = [...TILE_ROUTES, ...API_ROUTES, ...DISPOSITION_ROUTES];
 
-export interface Match {
+interface Match {
   readonly hosted: HostedLog;
   readonly route: Route;
   readonly parameter: string;
 }
 
 /** The log and its route for a path; `undefined` where there is none. */
-export function matchRoute(path: string, method: string, logs: readonly HostedLog[]): Match | undefined {
+function matchRoute(path: string, method: string, logs: readonly HostedLog[]): Match | undefined {
   const { hosted, rest } = findLog(path, logs);
   if (hosted === undefined) return undefined;
   const wanted = method === "HEAD" ? "GET" : method;

@@ -1,8 +1,5 @@
 /** Runs a server: opens its logs, listens, and ends in order. */
 import { readFile, readdir } from "node:fs/promises";
-import { type Server, createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { getRequestListener } from "@hono/node-server";
 import { decodeHex, parseVkey } from "@tallystick/core";
 import { type Log, LogError, type LogLogger, type LogOptions, openLog } from "@tallystick/log";
 import {
@@ -18,21 +15,21 @@ import {
   openLevelStorage,
   readRestorationNote,
 } from "@tallystick/storage";
-import { ServerApp, webApp } from "./app.ts";
+import { ServerApp } from "./app.ts";
 import { type LogConfig, type ServerConfig, readConfig } from "./config.ts";
-import { boundConnections } from "./connections.ts";
 import type { HostedLog } from "./hosted-log.ts";
+import { type HttpLimits, type HttpListener, HttpServer, type ListeningAt } from "./http/http-server.ts";
+import { HttpThreads } from "./http/http-threads.ts";
 import { Identities } from "./identity.ts";
 import { KeyBackupSchedule, keyBackupFolders } from "./key-backup.ts";
 import { readLogKeys, readLogPolicy, reasonOf } from "./init.ts";
-import { directListener } from "./direct.ts";
 import { layoutOf, logLayoutOf } from "./layout.ts";
 import { openSecretKey } from "./secret-key.ts";
 import { masterKeyOf } from "./master-key.ts";
 import { masterKeyName } from "./rewrap.ts";
 import { type Profile, assertProduction } from "./profile.ts";
 import { watchStatus } from "./status-watch.ts";
-import { createTlsServer, openTlsFiles } from "./tls.ts";
+import { openTlsFiles } from "./tls.ts";
 import { TokenFile } from "./token-file.ts";
 import { TokenReport } from "./token-report.ts";
 
@@ -58,14 +55,6 @@ export interface ServedLogs {
   /** Stops listening, answers what is under way, closes the logs. Closing twice is allowed. */
   close(): Promise<void>;
 }
-
-/** Slow senders of headers are cut; node looks for them this often. */
-const HEADERS_TIMEOUT_MS = 10_000;
-const LOOK_INTERVAL_MS = 1000;
-/** Longer than the usual 60 seconds of proxies, so that it is they who close idle connections. */
-const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-/** At the end, for answers that are ready to get out. */
-const LAST_WORDS_MS = 250;
 
 interface Opened {
   readonly hosted: HostedLog;
@@ -99,16 +88,20 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
   for (const log of config.logs) opened.push(await openHosted(log, { ...options, config }));
   const logs = opened.map(({ hosted }) => hosted);
   const closing = new AbortController();
-  const server = createHttpServer({
-    config,
-    tls,
+  const { rateLimit, bodyTimeoutMs, bodiesBytesMax } = config;
+  const app = new ServerApp({
+    logs,
     tokens,
     identities,
     approvalKey,
-    logs,
+    rateLimit,
+    bodyTimeoutMs,
+    bodiesBytesMax,
     closing: closing.signal,
-    options,
+    ...(tls === undefined ? {} : { tls, writers: config.tls?.writers ?? "token" }),
+    ...(options.logger === undefined ? {} : { logger: options.logger }),
   });
+  const http = createListener(app, { config, tls, options });
   const { logger } = options;
   const endWatch = logger === undefined ? undefined : watchStatus(logs, logger);
   const report = new TokenReport({
@@ -116,30 +109,30 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
     logs,
     onTrouble: (error) => logger?.warn("a change of tokens could not be noted in the log", reasonOf(error)),
   });
-  const { answersBytesMax } = config;
-  const endBounds = boundConnections(server, {
-    answersBytesMax,
-    onTrouble: (message, details) => logger?.warn(message, details),
-  });
   const end = async (graceMs: number): Promise<void> => {
     endWatch?.();
     tokens.close();
     const reported = report.close();
-    const closed = closeAll(server, { opened, graceMs, closing });
+    http.stop();
     tls?.close();
-    await closed;
+    // Refuses what comes now over open connections, and bodies that are still coming.
+    closing.abort();
+    // Each answer that waits for a log gets its outcome, and then its connection can end.
+    await Promise.all(opened.map(async (log) => log.close(graceMs)));
+    await http.end();
     await reported;
-    endBounds();
   };
+  let at: ListeningAt;
   try {
-    await listen(server, config, options);
+    const { host, port } = config.listen;
+    at = await http.listen({ host: options.host ?? host, port: options.port ?? port });
   } catch (cause) {
     await end(0);
     throw cause;
   }
   let closed: Promise<void> | undefined;
   return {
-    url: urlOf(server, tls === undefined ? "http" : "https"),
+    url: urlOf(at, tls === undefined ? "http" : "https"),
     logs,
     close: () => (closed ??= end(config.graceMs)),
   };
@@ -158,48 +151,20 @@ async function openIdentities(path: string, { fetch, logger }: ServeLogsOptions)
   });
 }
 
-interface HttpServerInput {
+interface ListenerInput {
   readonly config: ServerConfig;
   readonly tls: TlsFiles | undefined;
-  readonly tokens: TokenFile;
-  readonly identities: Identities;
-  readonly approvalKey: Uint8Array;
-  readonly logs: readonly HostedLog[];
-  readonly closing: AbortSignal;
   readonly options: ServeLogsOptions;
 }
 
-function createHttpServer(input: HttpServerInput): Server {
-  const { config, tls, tokens, identities, approvalKey, logs, closing, options } = input;
-  const { rateLimit, bodyTimeoutMs, bodiesBytesMax, connectionsMax, stallTimeoutMs } = config;
-  const app = new ServerApp({
-    logs,
-    tokens,
-    identities,
-    approvalKey,
-    rateLimit,
-    bodyTimeoutMs,
-    bodiesBytesMax,
-    closing,
-    ...(tls === undefined ? {} : { tls, writers: config.tls?.writers ?? "token" }),
-    ...(options.logger === undefined ? {} : { logger: options.logger }),
-  });
-  const headersTimeout = Math.min(HEADERS_TIMEOUT_MS, bodyTimeoutMs);
-  const serverOptions = {
-    headersTimeout,
-    // The application's own timeout comes first, with an answer.
-    requestTimeout: bodyTimeoutMs + HEADERS_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    connectionsCheckingInterval: LOOK_INTERVAL_MS,
-  };
-  const listener = directListener(app, getRequestListener(webApp(app).fetch));
-  const server =
-    tls === undefined
-      ? createServer(serverOptions, listener)
-      : createTlsServer(tls, { ...serverOptions, handshakeTimeout: headersTimeout }, listener);
-  server.maxConnections = connectionsMax;
-  server.timeout = stallTimeoutMs;
-  return server;
+function createListener(app: ServerApp, { config, tls, options: { dir, logger } }: ListenerInput): HttpListener {
+  const { bodyTimeoutMs, connectionsMax, answersBytesMax, stallTimeoutMs, httpThreads } = config;
+  const limits: HttpLimits = { bodyTimeoutMs, connectionsMax, answersBytesMax, stallTimeoutMs };
+  const onTrouble = (message: string, details: Readonly<Record<string, unknown>>): void =>
+    logger?.warn(message, details);
+  if (httpThreads === 0) return new HttpServer(app, { limits, tls, onTrouble });
+  const files = config.tls === undefined ? {} : { tls: { config: config.tls, dir } };
+  return new HttpThreads(app, { count: httpThreads, limits, onTrouble, ...files });
 }
 
 interface HostOptions extends ServeLogsOptions {
@@ -331,41 +296,6 @@ async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-async function listen(
-  server: Server,
-  { listen: configured }: ServerConfig,
-  { host, port }: ServeLogsOptions,
-): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port ?? configured.port, host ?? configured.host, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
-}
-
-function urlOf(server: Server, scheme: "http" | "https"): string {
-  const { address, port, family } = server.address() as AddressInfo;
+function urlOf({ address, port, family }: ListeningAt, scheme: "http" | "https"): string {
   return `${scheme}://${family === "IPv6" ? `[${address}]` : address}:${port}`;
-}
-
-interface Ending {
-  readonly opened: readonly Opened[];
-  readonly graceMs: number;
-  readonly closing: AbortController;
-}
-
-async function closeAll(server: Server, { opened, graceMs, closing }: Ending): Promise<void> {
-  const done = new Promise<void>((resolve) => server.close(() => resolve()));
-  // Refuses what comes now over open connections, and bodies that are still coming.
-  closing.abort();
-  server.closeIdleConnections();
-  // Each answer that waits for a log gets its outcome, and then its connection can end.
-  await Promise.all(opened.map(async (log) => log.close(graceMs)));
-  const sweep = setInterval(() => server.closeIdleConnections(), LAST_WORDS_MS / 10);
-  const force = setTimeout(() => server.closeAllConnections(), LAST_WORDS_MS);
-  await done;
-  clearInterval(sweep);
-  clearTimeout(force);
 }

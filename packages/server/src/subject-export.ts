@@ -3,7 +3,7 @@ import { utf8 } from "@tallystick/core";
 import { type TallyEvent, decodeEvent, decodeOpening, eventToJson } from "@tallystick/events";
 import type { ExportedEntry, ReadFilter } from "@tallystick/log";
 import { base64Of } from "./answers.ts";
-import type { Reply } from "./request.ts";
+import type { Reply } from "./http/request.ts";
 
 export interface ExportOptions {
   /** What a reader may have; everything where there is none. */

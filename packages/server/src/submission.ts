@@ -2,7 +2,7 @@
 import { TallystickError, decodeUtf8 } from "@tallystick/core";
 import { BATCH_MEDIA_TYPE, EventError, type TallyEvent, decodeCbor, parseEvent, parseJson } from "@tallystick/events";
 import { ServerError } from "./error.ts";
-import type { ServerRequest } from "./request.ts";
+import type { ServerRequest } from "./http/request.ts";
 
 /** A thousand events of 4 KiB, or 128 of the largest. */
 export const BODY_BYTES_MAX = 4_194_304;

@@ -3,7 +3,7 @@ import { encodeBase64, utf8 } from "@tallystick/core";
 import { decodeLeaf, eventToJson } from "@tallystick/events";
 import type { TailItem } from "@tallystick/log";
 import { readingOf } from "./reading.ts";
-import type { Reply } from "./request.ts";
+import type { Reply } from "./http/request.ts";
 import type { RouteCall } from "./route.ts";
 
 /** Often enough for proxies that cut silent connections. */

@@ -2,7 +2,7 @@
 import { TILE_WIDTH, TlogError, parseEntriesPath, parseTilePath } from "@tallystick/core";
 import { resourceReply } from "./answers.ts";
 import { ServerError } from "./error.ts";
-import type { Reply } from "./request.ts";
+import type { Reply } from "./http/request.ts";
 import { type Route, type RouteCall, route } from "./route.ts";
 import * as schemas from "./schemas.ts";
 

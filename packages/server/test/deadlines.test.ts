@@ -28,16 +28,26 @@ describe("Deadlines", () => {
 
   test("what was taken away is never due, and where nothing waits there is no timer", () => {
     const { waiting, due } = deadlines(1000);
-    waiting.add("a");
-    waiting.add("b");
-    waiting.delete("a");
+    const [a, b] = [waiting.add("a"), waiting.add("b")];
+    waiting.delete(a);
     expect(waiting.all()).toEqual(["b"]);
-    waiting.delete("b");
+    waiting.delete(b);
     vi.advanceTimersByTime(1000);
     expect([due, vi.getTimerCount()]).toEqual([[], 0]);
     waiting.add("c");
     vi.advanceTimersByTime(1000);
     expect([due, vi.getTimerCount()]).toEqual([["c"], 0]);
+  });
+
+  test("what is over is deleted without touching what took its place", () => {
+    const { waiting, due } = deadlines(1000);
+    const a = waiting.add("a");
+    waiting.delete(a);
+    waiting.add("b");
+    waiting.delete(a);
+    expect(waiting.all()).toEqual(["b"]);
+    vi.advanceTimersByTime(1000);
+    expect(due).toEqual(["b"]);
   });
 
   test("what is added while others are due waits its own time", () => {

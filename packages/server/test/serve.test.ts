@@ -52,25 +52,28 @@ async function ready(served: ServedLogs): Promise<ServedLogs> {
 }
 
 describe("serveLogs", () => {
-  test("serves over real connections, and what was taken is there after the next start", async () => {
-    const { dir, made } = await place();
-    const first = await ready(await serve(dir));
-    expect(first.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
-    const sent = login();
-    const reply = await post(first, made.tokens.writer, sent, "?wait=published");
-    expect(reply.status).toBe(201);
-    const { index, receipt } = (await reply.json()) as { index: number; receipt: string };
-    const checkpoint = await (await fetch(`${first.url}/app/checkpoint`)).text();
-    await first.close();
-    await first.close();
-    const second = await ready(await serve(dir));
-    const again = await post(second, made.tokens.writer, sent);
-    expect([again.status, ((await again.json()) as { index: number }).index]).toEqual([200, index]);
-    const size = Number(checkpoint.split("\n")[1]);
-    const tile = await fetch(`${second.url}/app/tile/0/000.p/${size}`);
-    expect([tile.status, (await tile.arrayBuffer()).byteLength]).toEqual([200, 32 * size]);
-    expect(receipt).toContain("log.example/app");
-  });
+  test.each([0, 1, 2])(
+    "%i threads for HTTP: serves, and what was taken is there after the next start",
+    async (count) => {
+      const { dir, made } = await place({ httpThreads: count });
+      const first = await ready(await serve(dir));
+      expect(first.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+      const sent = login();
+      const reply = await post(first, made.tokens.writer, sent, "?wait=published");
+      expect(reply.status).toBe(201);
+      const { index, receipt } = (await reply.json()) as { index: number; receipt: string };
+      const checkpoint = await (await fetch(`${first.url}/app/checkpoint`)).text();
+      await first.close();
+      await first.close();
+      const second = await ready(await serve(dir));
+      const again = await post(second, made.tokens.writer, sent);
+      expect([again.status, ((await again.json()) as { index: number }).index]).toEqual([200, index]);
+      const size = Number(checkpoint.split("\n")[1]);
+      const tile = await fetch(`${second.url}/app/tile/0/000.p/${size}`);
+      expect([tile.status, (await tile.arrayBuffer()).byteLength]).toEqual([200, 32 * size]);
+      expect(receipt).toContain("log.example/app");
+    },
+  );
 
   test("without its master key a log serves heads and receipts, takes nothing in, and says so", async () => {
     const { dir, made } = await place();

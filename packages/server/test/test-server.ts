@@ -9,7 +9,8 @@ import { createMemoryKeyStore, createMemoryStorage, openLevelStorage } from "@ta
 import { ed25519PublicKey } from "../../core/src/index.ts";
 import { addLog, createWitnessApp, initWitness, openWitness } from "../../witness/src/index.ts";
 import { type HostedLog, ROLES, type Role, type ServerAppOptions, Tokens, createToken } from "../src/index.ts";
-import { ServerApp, webApp } from "../src/app.ts";
+import { ServerApp } from "../src/app.ts";
+import { webApp } from "../src/http/web-app.ts";
 import type { TokenFinder } from "../src/tokens.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 

@@ -11,6 +11,9 @@ import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { type InitializedServer, type ServedLogs, initServer, parseConfig, serveLogs } from "../src/index.ts";
 import { login } from "./test-server.ts";
 
+/** TLS is spoken in the thread that HTTP is spoken in. */
+const THREADS = [0, 1];
+
 const HSTS = "max-age=31536000";
 const authority = new TestAuthority();
 const clients = new TestAuthority("Those who may write");
@@ -85,9 +88,9 @@ async function subjectAt(port: number): Promise<string | undefined> {
   return subject;
 }
 
-describe("a server with TLS", () => {
+describe.each(THREADS)("a server with TLS, with %i threads for HTTP", (httpThreads) => {
   test("is at an https address, takes events and gives them back", async () => {
-    const { dir, made } = await place();
+    const { dir, made } = await place({ httpThreads });
     const { url } = await serve({ dir, made });
     expect(url).toMatch(/^https:\/\/127\.0\.0\.1:\d+$/);
     const reply = await post(url, { fetch: plain, token: made.tokens.writer });
@@ -99,7 +102,7 @@ describe("a server with TLS", () => {
   });
 
   test("says in every answer that it is only to be reached over TLS, whichever way the request went", async () => {
-    const { url } = await serve(await place());
+    const { url } = await serve(await place({ httpThreads }));
     const paths = ["app/checkpoint", "healthz", "metrics", "openapi.json", "no-such", "app/v1/events/0", "app/x%20y"];
     for (const path of paths) {
       const { headers } = await plain(`${url}/${path}`);
@@ -121,14 +124,14 @@ describe("a server with TLS", () => {
   });
 
   test("its metrics tell when the certificate ends", async () => {
-    const { url } = await serve(await place());
+    const { url } = await serve(await place({ httpThreads }));
     const text = await (await plain(`${url}/metrics`)).text();
     const [, seconds = ""] = /^tallystick_tls_certificate_expiry_seconds (\S+)$/m.exec(text) ?? [];
     expect(Math.abs(Number(seconds) - Date.now() / 1000 - 30 * 86_400)).toBeLessThan(120);
   });
 
   test("whoever speaks without TLS, or does not trust its authority, gets nothing", async () => {
-    const { url, port } = await serve(await place());
+    const { url, port } = await serve(await place({ httpThreads }));
     await expect(fetch(`http://127.0.0.1:${port}/healthz`)).rejects.toThrow("fetch failed");
     await expect(createHttpsFetch({ ca: strangers.certificate })(`${url}/healthz`)).rejects.toThrow("certificate");
   });
@@ -157,9 +160,9 @@ describe("a server with TLS", () => {
   });
 });
 
-describe("a certificate that is renewed", () => {
+describe.each(THREADS)("a certificate that is renewed, with %i threads for HTTP", (httpThreads) => {
   test("is taken up under load, and no request is lost", async () => {
-    const { dir, made } = await place();
+    const { dir, made } = await place({ httpThreads });
     const { url, port, told } = await serve({ dir, made });
     const statuses: number[] = [];
     const renewed = new AbortController();
@@ -179,7 +182,7 @@ describe("a certificate that is renewed", () => {
   });
 
   test("is complained of in the server's log where it cannot be used", async () => {
-    const { dir, made } = await place();
+    const { dir, made } = await place({ httpThreads });
     const { port, told } = await serve({ dir, made });
     writeFileSync(join(dir, "tls.pem"), "no certificate");
     await vi.waitFor(() => expect(told.join()).toContain("those before go on"), { timeout: 20_000 });
@@ -187,9 +190,9 @@ describe("a certificate that is renewed", () => {
   });
 });
 
-describe("writers with a certificate", () => {
+describe.each(THREADS)("writers with a certificate, with %i threads for HTTP", (httpThreads) => {
   test("need both: certificate and token", async () => {
-    const { dir, made } = await place({ mutual: true });
+    const { dir, made } = await place({ httpThreads, mutual: true });
     const { url } = await serve({ dir, made });
     const { writer, auditor } = made.tokens;
     const own = certified(clients);
@@ -205,7 +208,7 @@ describe("writers with a certificate", () => {
   });
 
   test("need it for receipts too, and by way of web requests; readers and the public need none", async () => {
-    const { dir, made } = await place({ mutual: true });
+    const { dir, made } = await place({ httpThreads, mutual: true });
     const { url } = await serve({ dir, made });
     const { writer, auditor } = made.tokens;
     const own = certified(clients);
@@ -229,7 +232,7 @@ describe("writers with a certificate", () => {
   test.each(["TLSv1.2", "TLSv1.3"] as const)(
     "a resumed %s session without a certificate is none with one",
     async (maxVersion) => {
-      const { dir, made } = await place({ mutual: true });
+      const { dir, made } = await place({ httpThreads, mutual: true });
       const { port } = await serve({ dir, made });
       const ask = async (options: ConnectionOptions = {}): Promise<Asked> =>
         rawPost({ port, maxVersion, ...options }, made.tokens.writer);
@@ -273,9 +276,9 @@ async function rawPost(options: ConnectionOptions, token: string): Promise<Asked
   return { status: text.slice(9, 12), isReused, session };
 }
 
-describe("bounds of TLS connections", () => {
+describe.each(THREADS)("bounds of TLS connections, with %i threads for HTTP", (httpThreads) => {
   test("a handshake that does not end is ended, however it drips", async () => {
-    const { port } = await serve(await place({ bodyTimeoutMs: 700 }));
+    const { port } = await serve(await place({ httpThreads, bodyTimeoutMs: 700 }));
     const hello = await clientHello();
     const socket = connectTcp(port, "127.0.0.1");
     socket.on("error", () => undefined);
@@ -287,7 +290,7 @@ describe("bounds of TLS connections", () => {
   });
 
   test("the end does not wait for handshakes that are not over, and answers what is under way", async () => {
-    const { dir, made } = await place({ graceMs: 2000 });
+    const { dir, made } = await place({ httpThreads, graceMs: 2000 });
     const { served, url, port } = await serve({ dir, made });
     const half = connectTcp(port, "127.0.0.1");
     half.on("error", () => undefined);
@@ -309,7 +312,7 @@ describe("bounds of TLS connections", () => {
   });
 
   test("requests sent ahead beyond the bound end the connection", async () => {
-    const { port } = await serve(await place());
+    const { port } = await serve(await place({ httpThreads }));
     const socket = connectTls({ port, host: "127.0.0.1", ca: authority.certificate });
     socket.on("error", () => undefined);
     await once(socket, "secureConnect");

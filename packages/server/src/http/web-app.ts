@@ -1,42 +1,61 @@
 /** Requests and replies as the web has them: for whoever embeds the application, and for all that is not taken directly. */
-import { type BodySink, type BodySource, SMALL_BYTES_MAX, parseContentLength } from "./body.ts";
-import type { Reply, ServerRequest } from "./request.ts";
+import type { HttpBindings } from "@hono/node-server";
+import { Hono } from "hono";
+import { type BodySink, type BodySource, SMALL_BYTES_MAX, parseContentLength } from "./body-source.ts";
+import { isLocal } from "./local.ts";
+import type { Reply, RequestHeader, Responder, ServerRequest } from "./request.ts";
+import { isCertified } from "./tls-server.ts";
 
-export class WebRequest implements ServerRequest {
+export interface ServerEnvironment {
+  Bindings: Partial<HttpBindings>;
+}
+
+/** The application for web requests. */
+export function webApp(responder: Responder): Hono<ServerEnvironment> {
+  const app = new Hono<ServerEnvironment>();
+  app.all("*", async ({ req, env }) => responseOf(await responder.respond(new WebRequest(req.raw, env?.incoming))));
+  return app;
+}
+
+class WebRequest implements ServerRequest {
   readonly method: string;
   readonly body: BodySource;
   /** A request over the web's types does not say where it comes from. */
   readonly connection = undefined;
+  readonly isLocal: boolean;
   readonly isCertified: boolean;
   readonly #request: Request;
-  #url: URL | undefined;
+  #url: URL | null | undefined;
 
-  /** @param isCertified - {@link ServerRequest.isCertified}, which the web's types do not say. */
-  constructor(request: Request, isCertified: boolean) {
+  /** @param incoming - Where it came as node has it, which says what the web's types do not. */
+  constructor(request: Request, incoming: HttpBindings["incoming"] | undefined) {
     this.#request = request;
     this.method = request.method;
-    this.isCertified = isCertified;
+    this.isLocal = isLocal(incoming);
+    this.isCertified = isCertified(incoming?.socket);
     this.body = new WebBody(request);
   }
 
   get path(): string {
-    return this.#parsedUrl().pathname;
+    return this.#parsedUrl()?.pathname ?? "";
   }
 
   get search(): string {
-    return this.#parsedUrl().search;
+    return this.#parsedUrl()?.search ?? "";
   }
 
   get signal(): AbortSignal {
     return this.#request.signal;
   }
 
-  header(name: string): string | undefined {
+  header(name: RequestHeader): string | undefined {
     return this.#request.headers.get(name) ?? undefined;
   }
 
-  #parsedUrl(): URL {
-    return (this.#url ??= new URL(this.#request.url));
+  /** `null` where the host is none, as 1.2.3.999: there is nothing at such an address. */
+  #parsedUrl(): URL | null {
+    if (this.#url === undefined) this.#url = URL.parse(this.#request.url);
+    return this.#url;
   }
 }
 
@@ -66,7 +85,7 @@ class WebBody implements BodySource {
   #sendWhole(sink: BodySink): () => void {
     this.#request.arrayBuffer().then(
       (bytes) => {
-        sink.part(new Uint8Array(bytes));
+        void sink.part(new Uint8Array(bytes));
         sink.end();
       },
       (error: unknown) => sink.fail(error),
@@ -79,11 +98,11 @@ async function sendAll(reader: ReadableStreamDefaultReader<Uint8Array>, sink: Bo
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return sink.end();
-    sink.part(value);
+    await sink.part(value);
   }
 }
 
 /** A reply as a web response. */
-export function responseOf({ status, headers, body }: Reply): Response {
+function responseOf({ status, headers, body }: Reply): Response {
   return new Response(body instanceof Uint8Array ? new Uint8Array(body) : (body ?? null), { status, headers });
 }

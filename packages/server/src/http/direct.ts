@@ -1,12 +1,14 @@
 /**
- * The short way for requests of the usual shape to the routes of a log: from node's server straight to the application
- * and back. All others go the long way, through web requests; both ways end at the same routes.
+ * The short way for requests of the usual shape: from node's server straight to the application and back. All others go the
+ * long way, through web requests; both ways end at the same routes.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import type { ServerApp } from "./app.ts";
-import { type BodySink, type BodySource, parseContentLength } from "./body.ts";
-import type { Reply, ServerRequest } from "./request.ts";
-import { isCertified } from "./tls.ts";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { type BodySink, type BodySource, parseContentLength } from "./body-source.ts";
+import { isLocal } from "./local.ts";
+import type { Reply, RequestHeader, Responder, ServerRequest } from "./request.ts";
+import { isCertified } from "./tls-server.ts";
 
 /** For the rest of a body that nobody reads: as long as the long way gives it. */
 const REST_TIMEOUT_MS = 500;
@@ -16,20 +18,18 @@ const PLAIN_URL = /^(\/[\w.~/-]*)(\?[\w.~=&-]*)?$/;
 const DOT_SEGMENT = /\/\.\.?(?:\/|$)/;
 
 /** Answers a request, however long that takes. */
-type Answerer = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<unknown>;
+export type Answerer = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<unknown>;
 
 /** Answers what is plain, and leaves the rest to `otherwise`. */
-export function directListener(app: ServerApp, otherwise: Answerer): RequestListener {
+export function directListener(app: Responder, otherwise: Answerer): RequestListener {
   const isPlainHost = plainHosts();
   return (incoming, outgoing) => {
     const request = isPlainHost(incoming.headers.host) ? plainRequest(incoming, outgoing) : undefined;
-    const match = request === undefined ? undefined : app.match(request);
-    if (request === undefined || match === undefined || match.route.isStream === true)
-      void otherwise(incoming, outgoing);
+    if (request === undefined) void otherwise(incoming, outgoing);
     else
       app
-        .respond(request, { match })
-        .then((reply) => send(reply, incoming, outgoing))
+        .respond(request)
+        .then(async (reply) => send(reply, incoming, outgoing))
         // Whatever went wrong ends this connection, and no other.
         .catch((error: Error) => outgoing.destroy(error));
   };
@@ -75,8 +75,12 @@ class NodeRequest implements ServerRequest, BodySource {
     this.#outgoing = outgoing;
   }
 
+  header(name: RequestHeader): string | undefined {
+    return this.#header(name);
+  }
+
   /** As web requests have it: nothing is dropped that stands there twice. */
-  header(name: string): string | undefined {
+  #header(name: string): string | undefined {
     const { rawHeaders } = this.#incoming;
     let value: string | undefined;
     for (let at = 0; at < rawHeaders.length; at += 2) {
@@ -92,12 +96,17 @@ class NodeRequest implements ServerRequest, BodySource {
   }
 
   get announcedBytes(): number | undefined {
-    return parseContentLength(this.header("content-length"));
+    return parseContentLength(this.#header("content-length"));
   }
 
   sendTo(sink: BodySink): () => void {
     this.#incoming
-      .on("data", (part: Buffer) => sink.part(part))
+      .on("data", (part: Buffer) => {
+        const held = sink.part(part);
+        if (held === undefined) return;
+        this.#incoming.pause();
+        void held.then(() => this.#incoming.resume());
+      })
       .on("end", () => sink.end())
       .on("close", () => {
         // Asked first: it comes after the end too, and an error is expensive to make.
@@ -109,6 +118,10 @@ class NodeRequest implements ServerRequest, BodySource {
 
   get connection(): object {
     return this.#incoming.socket;
+  }
+
+  get isLocal(): boolean {
+    return isLocal(this.#incoming);
   }
 
   get isCertified(): boolean {
@@ -131,9 +144,17 @@ function goneSignal(outgoing: ServerResponse): AbortSignal {
   return gone.signal;
 }
 
-function send({ status, headers, body }: Reply, incoming: IncomingMessage, outgoing: ServerResponse): void {
+async function send(
+  { status, headers, body }: Reply,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
+  if (body instanceof ReadableStream) {
+    outgoing.writeHead(status, headers).flushHeaders();
+    await pipeline(Readable.fromWeb(body), outgoing);
+    return;
+  }
   if (body === undefined) outgoing.writeHead(status, headers).end();
-  else if (body instanceof ReadableStream) throw new TypeError("expected a body that is whole, got a stream");
   else {
     const length = Buffer.byteLength(body);
     outgoing.writeHead(status, { ...headers, "content-length": length });

@@ -5,8 +5,8 @@ import { type AddressInfo, type Socket, connect as connectTcp } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { TestAuthority } from "../../../test/support/certificates.ts";
-import { type ConnectionLimits, boundConnections } from "../src/connections.ts";
+import { TestAuthority } from "../../../../test/support/certificates.ts";
+import { type ConnectionLimits, boundConnections } from "../../src/http/connections.ts";
 
 const MIB = 1_048_576;
 

@@ -5,25 +5,39 @@ import { getRequestListener } from "@hono/node-server";
 import { type CborValue, encodeCbor } from "@tallystick/events";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { webApp } from "../src/app.ts";
-import { directListener } from "../src/direct.ts";
-import type { HostedLog } from "../src/index.ts";
-import { runs } from "./runs.ts";
-import { LOG, TestServer, type TestServerOptions, login } from "./test-server.ts";
+import { directListener } from "../../src/http/direct.ts";
+import { HttpThreads } from "../../src/http/http-threads.ts";
+import { webApp } from "../../src/http/web-app.ts";
+import type { HostedLog } from "../../src/index.ts";
+import { runs } from "../runs.ts";
+import { LOG, TestServer, type TestServerOptions, login } from "../test-server.ts";
 
 /** One application behind two servers: one that has the short way, and one that has the long way alone. */
 interface TwoWays {
   readonly server: TestServer;
   readonly short: number;
   readonly long: number;
-  /** Requests to the first server that went the long way all the same. */
+  /** Requests to the first server that went the long way all the same; not counted in a thread of its own. */
   readonly detours: () => number;
 }
 
-async function twoWays(options: TestServerOptions = {}): Promise<TwoWays> {
+/** Where the server is that has the short way: beside the application, or in a thread of its own. */
+const PLACES = ["beside", "thread"] as const;
+type Place = (typeof PLACES)[number];
+
+const LIMITS = { bodyTimeoutMs: 30_000, connectionsMax: 1000, answersBytesMax: 67_108_864, stallTimeoutMs: 60_000 };
+
+async function twoWays(options: TestServerOptions = {}, place: Place = "beside"): Promise<TwoWays> {
   const rateLimit = { requestsPerSecond: 1_000_000, burst: 1_000_000 };
   const server = await TestServer.start({ witnesses: 0, rateLimit, ...options });
   const web = getRequestListener(webApp(server.app).fetch);
+  const long = await portOf(createServer((incoming, outgoing) => void web(incoming, outgoing)));
+  if (place === "thread") {
+    const threads = new HttpThreads(server.app, { count: 1, limits: LIMITS, onTrouble: () => undefined });
+    const { port } = await threads.listen({ host: "127.0.0.1", port: 0 });
+    onTestFinished(async () => threads.end());
+    return { server, short: port, long, detours: () => 0 };
+  }
   let detours = 0;
   const direct = directListener(server.app, async (incoming, outgoing) => {
     detours += 1;
@@ -32,7 +46,7 @@ async function twoWays(options: TestServerOptions = {}): Promise<TwoWays> {
   return {
     server,
     short: await portOf(createServer(direct)),
-    long: await portOf(createServer((incoming, outgoing) => void web(incoming, outgoing))),
+    long,
     detours: () => detours,
   };
 }
@@ -219,9 +233,9 @@ function bodyAround(event: string): fc.Arbitrary<{ readonly headers: readonly He
   );
 }
 
-describe("the short way and the long way", () => {
+describe.each(PLACES)("the short way and the long way: %s", (place) => {
   test("answer every request alike", async () => {
-    const ways = await twoWays();
+    const ways = await twoWays({}, place);
     const event = JSON.stringify(login());
     await ways.server.post(event, "?wait=published");
     await ways.server.fill(2);
@@ -261,7 +275,7 @@ describe("the short way and the long way", () => {
     ["Range", "bytes=0-3", "GET", "v1/policy"],
     ["If-Range", '"x"', "GET", "v1/policy"],
   ])("take %s: %s for one header where it stands there twice", async (name, value, method, path) => {
-    const ways = await twoWays();
+    const ways = await twoWays({}, place);
     const body = JSON.stringify(login());
     const authorization = bearer(ways.server.tokens.writer);
     const headers = [authorization, JSON_TYPE, [name, value] as const, [name.toUpperCase(), value] as const];
@@ -279,7 +293,7 @@ describe("the short way and the long way", () => {
     ["witnesses that cannot be reached", { witnesses: 1, isNetworkUp: false }, {}],
   ];
   test.each(cases)("refuse alike: %s", async (_, options, sent) => {
-    const ways = await twoWays(options);
+    const ways = await twoWays(options, place);
     const body = JSON.stringify(login());
     const headers = [bearer(ways.server.tokens.writer), JSON_TYPE, lengthOf(body)];
     const reply = await expectAlike(ways, { method: "POST", target: EVENTS, headers, body, ...sent });
@@ -288,7 +302,7 @@ describe("the short way and the long way", () => {
   });
 
   test("take an event alike, and give the same answer to it later", async () => {
-    const ways = await twoWays();
+    const ways = await twoWays({}, place);
     const headers = [bearer(ways.server.tokens.writer), JSON_TYPE];
     const bodies = [JSON.stringify(login()), JSON.stringify([login(), login()])];
     for (const body of bodies) {
@@ -311,22 +325,24 @@ describe("the short way", () => {
     ["HEAD", "/app/checkpoint", 1],
     ["OPTIONS", "/app/v1/events", 1],
     ["PUT", "/app/v1/events", 1],
-    ["GET", "/app/v1/events", 1],
-    ["GET", "/app/none", 1],
-    ["GET", "/none/checkpoint", 1],
+    ["GET", "/app/v1/events", 0],
+    ["GET", "/app/none", 0],
+    ["GET", "/none/checkpoint", 0],
     ["GET", "/app/./checkpoint", 1],
     ["GET", "/app/%63heckpoint", 1],
-    ["GET", "/app/v1/tail", 1],
-    ["GET", "/healthz", 1],
+    ["GET", "/app/v1/tail", 0],
+    ["GET", "/healthz", 0],
   ])("%s %s: %i detours", async (method, target, detours) => {
     const ways = await twoWays();
     await ways.server.fill(2);
     await exchange(ways.short, textOf({ method, target }));
     expect(ways.detours()).toBe(detours);
   });
+});
 
+describe.each(PLACES)("the short way: %s", (place) => {
   test("answers requests that were sent ahead in their order, over one connection", async () => {
-    const { server, short, detours } = await twoWays();
+    const { server, short, detours } = await twoWays({}, place);
     const events = Array.from({ length: 5 }, () => JSON.stringify(login()));
     const headers = [bearer(server.tokens.writer), JSON_TYPE];
     const texts = events.map((body, at) =>
@@ -346,7 +362,7 @@ describe("the short way", () => {
   });
 
   test("takes nothing of a body that is cut off", async () => {
-    const { server, short } = await twoWays();
+    const { server, short } = await twoWays({}, place);
     const body = JSON.stringify(login());
     const headers = [bearer(server.tokens.writer), JSON_TYPE, lengthOf(`${body} `)];
     const socket = await open(short);
@@ -356,7 +372,7 @@ describe("the short way", () => {
   });
 
   test("waits no longer for a client that went away, and what it had sent is logged", async () => {
-    const { server, short } = await twoWays({ witnesses: 1 });
+    const { server, short } = await twoWays({ witnesses: 1 }, place);
     server.network.up = false;
     const body = JSON.stringify(login());
     const headers = [bearer(server.tokens.writer), JSON_TYPE, lengthOf(body)];
@@ -372,7 +388,7 @@ describe("the short way", () => {
   test.each(["short", "long"] as const)(
     "a body that nobody reads ends the connection soon: the %s way",
     async (way) => {
-      const ways = await twoWays();
+      const ways = await twoWays({}, place);
       const socket = await open(ways[way]);
       let reply = "";
       socket.on("data", (part: Buffer) => (reply += part.toString()));

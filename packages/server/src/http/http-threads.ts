@@ -1,0 +1,220 @@
+/** HTTP servers in threads of their own, and the application in this one. docs/decisions/0064-http-in-a-thread.md */
+import { Worker } from "node:worker_threads";
+import type { TlsConfig } from "../config.ts";
+import { Channel } from "./channel.ts";
+import type { HttpLimits, HttpListener, ListenOptions, ListeningAt } from "./http-server.ts";
+import { RemoteRequest } from "./remote-request.ts";
+import type { Reply, Responder } from "./request.ts";
+import type { FromHttp, HttpThreadData, OfRequest, ToHttp } from "./thread-messages.ts";
+
+export interface HttpThreadsOptions {
+  /** How many threads. */
+  readonly count: number;
+  /** Of all threads together. */
+  readonly limits: HttpLimits;
+  /** Its files are read by each thread. */
+  readonly tls?: { readonly config: TlsConfig; readonly dir: string };
+  readonly onTrouble: (message: string, details: Readonly<Record<string, unknown>>) => void;
+}
+
+/** Beside this module, as it is: source or built. */
+const THREAD = new URL(import.meta.url.endsWith(".ts") ? "./http-thread.ts" : "./http-thread.js", import.meta.url);
+/** Requests live shortly: with more room they would only be collected later. */
+const YOUNG_GENERATION_MB = 24;
+
+export class HttpThreads implements HttpListener {
+  readonly #threads: readonly HttpThread[];
+
+  constructor(app: Responder, { count, limits, tls, onTrouble }: HttpThreadsOptions) {
+    const share = {
+      ...limits,
+      connectionsMax: Math.ceil(limits.connectionsMax / count),
+      answersBytesMax: Math.ceil(limits.answersBytesMax / count),
+    };
+    const data: HttpThreadData = tls === undefined ? { limits: share } : { limits: share, tls };
+    this.#threads = Array.from({ length: count }, () => new HttpThread(app, data, onTrouble));
+  }
+
+  async listen({ host, port }: ListenOptions): Promise<ListeningAt> {
+    const [first, ...others] = this.#threads;
+    if (first === undefined) throw new RangeError("count: expected at least one thread");
+    const isShared = others.length > 0;
+    const at = await first.listen({ host, port, isShared });
+    await Promise.all(others.map(async (thread) => thread.listen({ host, port: at.port, isShared })));
+    return at;
+  }
+
+  stop(): void {
+    for (const thread of this.#threads) thread.stop();
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#threads.map(async (thread) => thread.end()));
+  }
+}
+
+/** A request whose answer is not out yet. */
+interface Open {
+  readonly request: RemoteRequest;
+  /** Of an answer that comes bit by bit. */
+  stream?: ReadableStreamDefaultReader<Uint8Array>;
+}
+
+class HttpThread implements HttpListener {
+  readonly #app: Responder;
+  readonly #worker: Worker;
+  readonly #channel: Channel<ToHttp, FromHttp>;
+  readonly #onTrouble: HttpThreadsOptions["onTrouble"];
+  /** By the numbers of their requests, which are small. */
+  readonly #open: (Open | undefined)[] = [];
+  readonly #connections = new Map<number, object>();
+  readonly #listening = Promise.withResolvers<ListeningAt>();
+  readonly #ended = Promise.withResolvers<void>();
+  #isServing = false;
+
+  constructor(app: Responder, workerData: HttpThreadData, onTrouble: HttpThreadsOptions["onTrouble"]) {
+    this.#app = app;
+    this.#onTrouble = onTrouble;
+    this.#worker = new Worker(THREAD, {
+      workerData,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
+    this.#channel = new Channel(this.#worker, (messages, bytes) => {
+      for (const message of messages) this.#receive(message, bytes);
+      if (bytes.length > 0) this.#channel.send(["taken", bytes.length]);
+    });
+    this.#worker.once("error", (error) => this.#fail(error));
+    this.#worker.once("exit", () => this.#ended.resolve());
+    this.#listening.promise.catch(() => undefined);
+  }
+
+  async listen({ host, port, isShared = false }: ListenOptions): Promise<ListeningAt> {
+    this.#channel.send(["listen", { host, port, isShared }]);
+    return this.#listening.promise;
+  }
+
+  stop(): void {
+    this.#channel.send(["stop"]);
+  }
+
+  async end(): Promise<void> {
+    this.#isServing = false;
+    this.#channel.send(["end"]);
+    await this.#ended.promise;
+    await this.#worker.terminate();
+  }
+
+  /** Whoever listens hears of it; later it is as any error that nobody catches, which ends the process. */
+  #fail(error: unknown): void {
+    this.#ended.resolve();
+    this.#listening.reject(error);
+    if (this.#isServing)
+      queueMicrotask(() => {
+        throw error;
+      });
+  }
+
+  #receive(message: FromHttp, bytes: Uint8Array<ArrayBuffer>): void {
+    switch (message[0]) {
+      case "listening":
+        this.#isServing = true;
+        return this.#listening.resolve(message[1]);
+      case "unable": {
+        const { message: text, code } = message[1];
+        return this.#listening.reject(Object.assign(new Error(text), { code }));
+      }
+      case "trouble":
+        return this.#onTrouble(message[1], message[2]);
+      case "ended":
+        return this.#ended.resolve();
+      case "closed":
+        return void this.#connections.delete(message[1]);
+      case "request": {
+        const request = new RemoteRequest(message, {
+          ask: (kind) => {
+            // The number may be another request's by now.
+            if (this.#open[request.id]?.request === request) this.#channel.send([kind, request.id]);
+          },
+          connection: this.#connectionOf(message[2]),
+        });
+        const open: Open = { request };
+        this.#open[request.id] = open;
+        return void this.#answer(open);
+      }
+      case "part":
+      case "end":
+      case "fail":
+      case "gone":
+      case "pull":
+      case "cancel":
+        return this.#continue(message, bytes);
+    }
+  }
+
+  /** What comes of a request that is open; of one that is answered nothing matters any more. */
+  #continue(message: OfRequest, bytes: Uint8Array<ArrayBuffer>): void {
+    const open = this.#open[message[1]];
+    if (open === undefined) return;
+    switch (message[0]) {
+      case "part": {
+        const part = bytes.subarray(...message[2]);
+        return open.request.tell((sink) => void sink.part(part));
+      }
+      case "end":
+        return open.request.tell((sink) => sink.end());
+      case "fail": {
+        const cause = new Error(message[2]);
+        return open.request.tell((sink) => sink.fail(cause));
+      }
+      case "gone":
+        return open.request.leave();
+      case "pull":
+        return void this.#pull(open);
+      case "cancel":
+        this.#open[message[1]] = undefined;
+        return void open.stream?.cancel().catch(() => undefined);
+    }
+  }
+
+  async #answer(open: Open): Promise<void> {
+    const { id } = open.request;
+    let reply: Reply;
+    try {
+      reply = await this.#app.respond(open.request);
+    } catch {
+      return this.#end(id, ["failed", id]);
+    }
+    const { status, headers, body } = reply;
+    if (body instanceof ReadableStream) {
+      open.stream = body.getReader();
+      this.#channel.send(["stream", id, status, headers]);
+    } else {
+      const told = body instanceof Uint8Array ? this.#channel.attach(body) : body;
+      this.#end(id, ["reply", id, status, headers, told]);
+    }
+  }
+
+  async #pull({ request: { id }, stream }: Open): Promise<void> {
+    try {
+      const { value, done } = (await stream?.read()) ?? { done: true };
+      if (done || value === undefined) this.#end(id, ["done", id]);
+      else this.#channel.send(["chunk", id, this.#channel.attach(value)]);
+    } catch {
+      this.#end(id, ["failed", id]);
+    }
+  }
+
+  #end(id: number, last: ToHttp): void {
+    this.#open[id] = undefined;
+    this.#channel.send(last);
+  }
+
+  #connectionOf(number: number): object | undefined {
+    if (number === 0) return undefined;
+    const known = this.#connections.get(number);
+    if (known !== undefined) return known;
+    const connection = {};
+    this.#connections.set(number, connection);
+    return connection;
+  }
+}
