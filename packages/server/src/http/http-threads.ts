@@ -130,10 +130,9 @@ class HttpThread implements HttpListener {
       case "closed":
         return void this.#connections.delete(message[1]);
       case "request": {
-        const request = new RemoteRequest(message, {
+        const request: RemoteRequest = new RemoteRequest(message, {
           ask: (kind) => {
-            // The number may be another request's by now.
-            if (this.#open[request.id]?.request === request) this.#channel.send([kind, request.id]);
+            if (this.#isOpen(open)) this.#channel.send([kind, request.id]);
           },
           connection: this.#connectionOf(message[2]),
         });
@@ -171,8 +170,8 @@ class HttpThread implements HttpListener {
       case "pull":
         return void this.#pull(open);
       case "cancel":
-        this.#open[message[1]] = undefined;
-        return void open.stream?.cancel().catch(() => undefined);
+        void open.stream?.cancel().catch(() => undefined);
+        return this.#end(open, ["done", message[1]]);
     }
   }
 
@@ -182,7 +181,7 @@ class HttpThread implements HttpListener {
     try {
       reply = await this.#app.respond(open.request);
     } catch {
-      return this.#end(id, ["failed", id]);
+      return this.#end(open, ["failed", id]);
     }
     const { status, headers, body } = reply;
     if (body instanceof ReadableStream) {
@@ -190,23 +189,30 @@ class HttpThread implements HttpListener {
       this.#channel.send(["stream", id, status, headers]);
     } else {
       const told = body instanceof Uint8Array ? this.#channel.attach(body) : body;
-      this.#end(id, ["reply", id, status, headers, told]);
+      this.#end(open, ["reply", id, status, headers, told]);
     }
   }
 
-  async #pull({ request: { id }, stream }: Open): Promise<void> {
+  async #pull(open: Open): Promise<void> {
+    const { id } = open.request;
     try {
-      const { value, done } = (await stream?.read()) ?? { done: true };
-      if (done || value === undefined) this.#end(id, ["done", id]);
-      else this.#channel.send(["chunk", id, this.#channel.attach(value)]);
+      const { value, done } = (await open.stream?.read()) ?? { done: true };
+      if (done || value === undefined) this.#end(open, ["done", id]);
+      else if (this.#isOpen(open)) this.#channel.send(["chunk", id, this.#channel.attach(value)]);
     } catch {
-      this.#end(id, ["failed", id]);
+      this.#end(open, ["failed", id]);
     }
   }
 
-  #end(id: number, last: ToHttp): void {
-    this.#open[id] = undefined;
+  /** Says the last of a request, once: its number is another's from then on. */
+  #end(open: Open, last: ToHttp): void {
+    if (!this.#isOpen(open)) return;
+    this.#open[open.request.id] = undefined;
     this.#channel.send(last);
+  }
+
+  #isOpen(open: Open): boolean {
+    return this.#open[open.request.id] === open;
   }
 
   #connectionOf(number: number): object | undefined {

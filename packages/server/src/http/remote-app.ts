@@ -120,7 +120,9 @@ export class RemoteApp implements Responder {
         await call.pulled.promise;
       },
       cancel: () => {
-        this.#end(id, call);
+        call.stream = undefined;
+        call.close();
+        // The number stays taken until the other thread has done: its last word may be on the way already.
         this.#channel.send(["cancel", id]);
       },
     });

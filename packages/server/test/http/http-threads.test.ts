@@ -317,4 +317,21 @@ describe("RemoteApp", () => {
     await vi.waitFor(() => expect(seen.length).toBe(3));
     expect(seen[2]?.slice(0, 2)).toEqual(["request", 0]);
   });
+
+  test("gives the number of a stream that was left to nobody before the application is done with it", async () => {
+    const { app, seen, tell } = remoteApp();
+    const ask = async (): Promise<Reply> => app.respond(requestWith(() => undefined, undefined));
+    const reply = ask();
+    tell(["stream", 0, 200, {}]);
+    const { body } = await reply;
+    await (body as ReadableStream).cancel();
+    void ask();
+    await vi.waitFor(() => expect(seen.at(-1)?.slice(0, 2)).toEqual(["request", 1]));
+    tell(["done", 0]);
+    await vi.waitFor(async () => {
+      void ask();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      expect(seen.filter(([kind, number]) => kind === "request" && number === 0).length).toBe(2);
+    });
+  });
 });
