@@ -1,4 +1,4 @@
-/** Each kind of overload for TALLYSTICK_OVERLOAD_SECONDS, two minutes by default. */
+/** Each kind of overload for TALLYSTICK_OVERLOAD_SECONDS, two minutes by default; with TALLYSTICK_HTTP_THREADS, none by default. */
 import { describe, expect, test } from "vitest";
 import { canOpenMany } from "./crowd.ts";
 import * as scenarios from "./scenarios.ts";

@@ -14,6 +14,9 @@ import type { Machine } from "./machine.ts";
 const PRELOAD = new URL("machine.ts", import.meta.url).href;
 const PATIENCE_MS = 120_000;
 
+/** As `httpThreads` of server.json: whichever it is, the bounds are the same. */
+const HTTP_THREADS = Number(process.env["TALLYSTICK_HTTP_THREADS"] ?? 0);
+
 export interface SiteOptions {
   /** Fields of server.json. */
   readonly server?: Readonly<Record<string, unknown>>;
@@ -61,7 +64,7 @@ export class OverloadSite {
     });
     const config = JSON.parse(await readFile(made.configPath, "utf8")) as { logs: object[] };
     const logs = config.logs.map((each) => ({ ...each, ...log }));
-    writeFileSync(made.configPath, JSON.stringify({ ...config, ...server, logs }));
+    writeFileSync(made.configPath, JSON.stringify({ ...config, httpThreads: HTTP_THREADS, ...server, logs }));
     const site = new OverloadSite(folder, made, parsePolicy(await readFile(made.policyPath)));
     site.change({});
     return site;
