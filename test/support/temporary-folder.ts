@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 
-export function temporaryFolder(): string {
+/** @param atEnd - Takes what is to be done at the end; that of the test by default. */
+export function temporaryFolder(atEnd: (end: () => void) => void = onTestFinished): string {
   const path = mkdtempSync(join(tmpdir(), "tallystick-test-"));
-  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+  atEnd(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }

@@ -19,7 +19,7 @@ import {
 } from "@tallystick/core";
 import { computeCommitment, decodeEvent, decodeLeaf, decodeOpening } from "@tallystick/events";
 import { runs } from "./runs.ts";
-import { LOG, TestServer, login } from "./test-server.ts";
+import { LOG, TestServer, login, sharedServer } from "./test-server.ts";
 
 const IMMUTABLE = "public, max-age=604800, immutable";
 
@@ -28,6 +28,9 @@ async function paths(server: TestServer, candidates: readonly string[]): Promise
   for (const path of candidates) if ((await server.ask(`/${LOG}/${path}`)).status === 200) found.push(path);
   return found;
 }
+
+// For tests that change nothing.
+const [withEntries1, withEntries3, withEntries5] = [sharedServer(1), sharedServer(3), sharedServer(5)];
 
 describe("checkpoint", () => {
   test("C-84 C-85 is text that is not cached", async () => {
@@ -137,8 +140,7 @@ describe("tiles", () => {
     "tile/entries/",
     "tile/entries/0",
   ])("C-88 C-89 C-91 C-92 C-93 C-103 %s is nothing, and that is not cached", async (path) => {
-    const server = await TestServer.start({ witnesses: 0 });
-    await server.fill(1);
+    const server = await withEntries1();
     const reply = await server.ask(`/${LOG}/${path}`, { role: "auditor" });
     expect(reply.status).toBe(404);
     expect(reply.headers.get("cache-control")).toBe("no-store");
@@ -211,8 +213,7 @@ describe("C-114 conditions and parts", () => {
     ["bytes=90-500", 90, 95],
     ["bytes=-500", 0, 95],
   ])("Range %s gives that part", async (range, first, last) => {
-    const server = await TestServer.start({ witnesses: 0 });
-    await server.fill(3);
+    const server = await withEntries3();
     const path = `/${LOG}/tile/0/000.p/3`;
     const whole = await server.ask(path);
     const part = await server.ask(path, { headers: { range } });
@@ -224,8 +225,7 @@ describe("C-114 conditions and parts", () => {
   test.each(["bytes=96-", "bytes=5-1", "bytes=-0", "bytes=-", "bytes=0-1,3-4", "lines=0-1", "bytes=a-b"])(
     "Range %s makes no sense here, and the whole is given",
     async (range) => {
-      const server = await TestServer.start({ witnesses: 0 });
-      await server.fill(3);
+      const server = await withEntries3();
       const reply = await server.ask(`/${LOG}/tile/0/000.p/3`, { headers: { range } });
       expect([reply.status, reply.bytes.length]).toEqual([200, 96]);
     },
@@ -258,8 +258,7 @@ describe("C-115 paths", () => {
     "/__proto__/checkpoint",
     "/constructor/checkpoint",
   ])("%s is not found", async (path) => {
-    const server = await TestServer.start({ witnesses: 0 });
-    await server.fill(1);
+    const server = await withEntries1();
     const reply = await server.ask(path.startsWith("//") ? `http://localhost${path}` : path);
     expect([401, 404]).toContain(reply.status);
     expect(reply.headers.get("content-type")).toBe("application/problem+json");
@@ -371,8 +370,7 @@ describe("proofs and receipts", () => {
     ["inclusion?index=0&__proto__=1", 400, "request-malformed"],
     ["consistency?from=0", 400, "request-malformed"],
   ])("proofs/%s answers %i %s", async (query, status, code) => {
-    const server = await TestServer.start({ witnesses: 0 });
-    await server.fill(5);
+    const server = await withEntries5();
     const reply = await server.ask(`/${LOG}/v1/proofs/${query}`);
     expect([reply.status, reply.json()["code"]]).toEqual([status, code]);
   });
@@ -458,7 +456,7 @@ describe("contents", () => {
   test.each(["01", "-1", "1e3", "x", "0x1", "9007199254740993", "1/", "%31"])(
     "of an index %s nothing is looked up",
     async (index) => {
-      const server = await TestServer.start({ witnesses: 0 });
+      const server = await withEntries1();
       const reply = await server.ask(`/${LOG}/v1/events/${index}`, { role: "auditor" });
       expect([reply.status, reply.json()["code"]]).toEqual([400, "request-malformed"]);
     },
@@ -502,8 +500,7 @@ describe("contents of a range", () => {
     ["?from=9007199254740991", 404, "index-unknown"],
     ["?from=999", 404, "index-unknown"],
   ])("of %j are refused with %i %s, and nothing is recorded", async (query, status, code) => {
-    const server = await TestServer.start({ witnesses: 0 });
-    await server.fill(1);
+    const server = await withEntries1();
     const before = server.log.size();
     const reply = await server.ask(`/${LOG}/v1/openings${query}`, { role: "auditor" });
     expect([reply.status, reply.json()["code"]]).toEqual([status, code]);

@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from "vitest";
 import { utf8 } from "@tallystick/core";
 import { BATCH_MEDIA_TYPE, type CborValue, encodeCbor } from "@tallystick/events";
 import { runs } from "./runs.ts";
-import { type Reply, TestSender, TestServer, login, signedLogin } from "./test-server.ts";
+import { type Reply, TestSender, TestServer, login, signedLogin, sharedServer } from "./test-server.ts";
 
 const valid = login();
 const json = JSON.stringify(valid);
@@ -20,12 +20,15 @@ function expectProblem(reply: Reply, status: number, code: string): Record<strin
   return problem;
 }
 
+/** What is refused leaves it as it is. */
+const empty = sharedServer(0);
+
 async function refuse(
   body: unknown,
   expected: readonly [number, string],
   type = "application/json",
 ): Promise<Record<string, unknown>> {
-  const server = await TestServer.start({ witnesses: 0 });
+  const server = await empty();
   const reply = await server.post(body, "", { type });
   const problem = expectProblem(reply, ...expected);
   expect(server.log.size(), "nothing is logged").toBe(0);

@@ -1,7 +1,7 @@
 /** A real log with real witnesses behind the application, all in one process and without sockets. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { afterAll, onTestFinished } from "vitest";
 import { createSigner, formatPolicy, parseVkey, sha256, utf8 } from "@tallystick/core";
 import { BATCH_MEDIA_TYPE, encodeEvent, newEventId, parseEvent, signBatch } from "@tallystick/events";
 import { type Log, type LogOptions, type WitnessTarget, openLog } from "@tallystick/log";
@@ -30,6 +30,23 @@ export interface TestServerOptions extends Partial<Omit<ServerAppOptions, "logs"
   readonly moreTokens?: TokenFinder;
   /** Others beside it. */
   readonly logs?: readonly HostedLog[];
+  /** Takes what ends it; at the end of the test by default. */
+  readonly atEnd?: (end: () => void | Promise<void>) => void;
+}
+
+/** One server for many tests that change nothing: it has so many entries, and ends when all tests around the call have. */
+export function sharedServer(entries: number): () => Promise<TestServer> {
+  const ends: (() => void | Promise<void>)[] = [];
+  afterAll(async () => {
+    for (const end of ends) await end();
+  });
+  const start = async (): Promise<TestServer> => {
+    const server = await TestServer.start({ witnesses: 0, atEnd: (end) => ends.push(end) });
+    if (entries > 0) await server.fill(entries);
+    return server;
+  };
+  let started: Promise<TestServer> | undefined;
+  return async () => (started ??= start());
 }
 
 export interface Reply {
@@ -79,11 +96,18 @@ export class TestServer {
   }
 
   static async start(options: TestServerOptions = {}): Promise<TestServer> {
-    const { witnesses = 2, storage = "memory", publicEntries = false, logs = [], ...more } = options;
+    const {
+      witnesses = 2,
+      storage = "memory",
+      publicEntries = false,
+      logs = [],
+      atEnd = onTestFinished,
+      ...more
+    } = options;
     const { log: logOptions, moreTokens, ...rest } = more;
     const network = { up: options.isNetworkUp ?? true };
-    const opened = await openTestLog({ witnesses, storage, network, options: logOptions ?? {} });
-    const path = join(temporaryFolder(), "tokens.json");
+    const opened = await openTestLog({ witnesses, storage, network, options: logOptions ?? {}, atEnd });
+    const path = join(temporaryFolder(atEnd), "tokens.json");
     const tokens: Partial<Record<Role | "stranger", string>> = {};
     for (const role of ROLES) tokens[role] = (await createToken(path, { log: LOG, role, ...scopeOf(role) })).token;
     tokens.stranger = (await createToken(path, { log: "other", role: "auditor" })).token;
@@ -168,18 +192,20 @@ async function openTestLog(input: {
   readonly storage: "memory" | "level";
   readonly network: { up: boolean };
   readonly options: Partial<LogOptions>;
+  readonly atEnd: NonNullable<TestServerOptions["atEnd"]>;
 }): Promise<Log> {
+  const { atEnd } = input;
   const signer = createSigner({ name: ORIGIN, type: "ed25519", seed: sha256(utf8("log")) });
   const hosts = new Map<string, ReturnType<typeof createWitnessApp>>();
   const targets: WitnessTarget[] = [];
   const configured = [];
   for (let at = 1; at <= input.witnesses; at += 1) {
     const name = `w${at}`;
-    const dir = temporaryFolder();
+    const dir = temporaryFolder(atEnd);
     const { vkeys } = await initWitness({ dir, name: `${name}.example` });
     await addLog({ dir, vkey: signer.vkey });
     const witness = await openWitness({ dir });
-    onTestFinished(async () => witness.close());
+    atEnd(async () => witness.close());
     hosts.set(`${name}.example`, createWitnessApp(witness));
     targets.push({ name, verifiers: vkeys.map(parseVkey), url: `http://${name}.example` });
     configured.push({ name, vkeys });
@@ -190,7 +216,7 @@ async function openTestLog(input: {
     quorum: input.witnesses === 0 ? "none" : 1,
   });
   const storage =
-    input.storage === "level" ? await openLevelStorage({ path: temporaryFolder() }) : createMemoryStorage();
+    input.storage === "level" ? await openLevelStorage({ path: temporaryFolder(atEnd) }) : createMemoryStorage();
   const log = await openLog({
     origin: ORIGIN,
     storage,
@@ -209,7 +235,7 @@ async function openTestLog(input: {
     },
     ...input.options,
   });
-  onTestFinished(async () => {
+  atEnd(async () => {
     await log.close({ graceMs: 0 });
     await storage.close();
   });
