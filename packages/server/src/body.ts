@@ -74,7 +74,12 @@ export class Body implements BodySink {
     const reader = Promise.withResolvers<Uint8Array>();
     this.#reader = reader;
     this.#deadline = underWay.add(this);
-    this.#stop = this.#source.sendTo(this);
+    try {
+      this.#stop = this.#source.sendTo(this);
+    } catch (cause) {
+      // The web's types give no body to an address that they do not like.
+      this.fail(cause);
+    }
     return reader.promise;
   }
 

@@ -6,6 +6,12 @@
 /** Bytes that travel beside the messages of one batch: from where to where they are there. */
 export type Span = readonly [start: number, end: number];
 
+/** The bytes of a span; where they are little of their batch, a copy, which keeps nothing else of it in memory. */
+export function bytesIn(span: Span, batch: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const [start, end] = span;
+  return 2 * (end - start) < batch.length ? batch.slice(start, end) : batch.subarray(start, end);
+}
+
 interface Batch {
   readonly messages: readonly unknown[];
   /** Of all messages of the batch, one after the other. */

@@ -18,20 +18,19 @@ const PLAIN_URL = /^(\/[\w.~/-]*)(\?[\w.~=&-]*)?$/;
 const DOT_SEGMENT = /\/\.\.?(?:\/|$)/;
 
 /** Answers a request, however long that takes. */
-export type Answerer = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<unknown>;
+type Answerer = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<unknown>;
 
 /** Answers what is plain, and leaves the rest to `otherwise`. */
 export function directListener(app: Responder, otherwise: Answerer): RequestListener {
   const isPlainHost = plainHosts();
   return (incoming, outgoing) => {
     const request = isPlainHost(incoming.headers.host) ? plainRequest(incoming, outgoing) : undefined;
-    if (request === undefined) void otherwise(incoming, outgoing);
-    else
-      app
-        .respond(request)
-        .then(async (reply) => send(reply, incoming, outgoing))
-        // Whatever went wrong ends this connection, and no other.
-        .catch((error: Error) => outgoing.destroy(error));
+    const answered =
+      request === undefined
+        ? otherwise(incoming, outgoing)
+        : app.respond(request).then(async (reply) => send(reply, incoming, outgoing));
+    // Whatever went wrong ends this connection, and no other.
+    answered.catch((error: Error) => outgoing.destroy(error));
   };
 }
 
@@ -100,6 +99,8 @@ class NodeRequest implements ServerRequest, BodySource {
   }
 
   sendTo(sink: BodySink): () => void {
+    // Who has left says so no more.
+    if (this.#incoming.destroyed) sink.fail(new Error("the client went away"));
     this.#incoming
       .on("data", (part: Buffer) => {
         const held = sink.part(part);
@@ -149,11 +150,7 @@ async function send(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
 ): Promise<void> {
-  if (body instanceof ReadableStream) {
-    outgoing.writeHead(status, headers).flushHeaders();
-    await pipeline(Readable.fromWeb(body), outgoing);
-    return;
-  }
+  if (body instanceof ReadableStream) return sendStream({ status, headers }, body, outgoing);
   if (body === undefined) outgoing.writeHead(status, headers).end();
   else {
     const length = Buffer.byteLength(body);
@@ -162,6 +159,17 @@ async function send(
     outgoing.end(body, length === body.length ? "latin1" : "utf8");
   }
   if (!incoming.complete) cutRest(incoming);
+}
+
+async function sendStream(
+  { status, headers }: Pick<Reply, "status" | "headers">,
+  body: ReadableStream<Uint8Array>,
+  outgoing: ServerResponse,
+): Promise<void> {
+  // A pipeline into what is closed leaves its source as it is.
+  if (outgoing.destroyed) return body.cancel();
+  outgoing.writeHead(status, headers).flushHeaders();
+  await pipeline(Readable.fromWeb(body), outgoing);
 }
 
 function cutRest(incoming: IncomingMessage): void {

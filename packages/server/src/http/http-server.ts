@@ -1,11 +1,13 @@
 /** Node's HTTP server around the application: its limits, the two ways to the application, and how it ends. */
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { getRequestListener } from "@hono/node-server";
 import type { TlsFiles } from "@tallystick/storage";
 import { boundConnections } from "./connections.ts";
-import { type Answerer, directListener } from "./direct.ts";
+import { directListener } from "./direct.ts";
 import type { Responder } from "./request.ts";
 import { createTlsServer } from "./tls-server.ts";
+import { webApp } from "./web-app.ts";
 
 export interface HttpLimits {
   /** For the whole body of a request. */
@@ -53,22 +55,6 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** At the end, for answers that are ready to get out. */
 const LAST_WORDS_MS = 250;
 
-/** Loaded with the first request that goes it: few do, and to load it takes longer than the rest of the thread. */
-function longWay(app: Responder): Answerer {
-  let loaded: Promise<Answerer> | undefined;
-  const load = async (): Promise<Answerer> => {
-    const [{ getRequestListener }, { webApp }] = await Promise.all([
-      import("@hono/node-server"),
-      import("./web-app.ts"),
-    ]);
-    return getRequestListener(webApp(app).fetch);
-  };
-  return async (incoming, outgoing) => {
-    const answer = await (loaded ??= load());
-    return answer(incoming, outgoing);
-  };
-}
-
 export class HttpServer implements HttpListener {
   readonly #server: Server;
   readonly #endBounds: () => void;
@@ -84,7 +70,7 @@ export class HttpServer implements HttpListener {
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       connectionsCheckingInterval: LOOK_INTERVAL_MS,
     };
-    const listener = directListener(app, longWay(app));
+    const listener = directListener(app, getRequestListener(webApp(app).fetch));
     this.#server =
       tls === undefined
         ? createServer(options, listener)

@@ -1,7 +1,7 @@
 /** HTTP servers in threads of their own, and the application in this one. docs/decisions/0064-http-in-a-thread.md */
 import { Worker } from "node:worker_threads";
 import type { TlsConfig } from "../config.ts";
-import { Channel } from "./channel.ts";
+import { Channel, bytesIn } from "./channel.ts";
 import type { HttpLimits, HttpListener, ListenOptions, ListeningAt } from "./http-server.ts";
 import { RemoteRequest } from "./remote-request.ts";
 import type { Reply, Responder } from "./request.ts";
@@ -84,7 +84,8 @@ class HttpThread implements HttpListener {
       if (bytes.length > 0) this.#channel.send(["taken", bytes.length]);
     });
     this.#worker.once("error", (error) => this.#fail(error));
-    this.#worker.once("exit", () => this.#ended.resolve());
+    // Where nobody wanted it to end.
+    this.#worker.once("exit", (code) => this.#fail(new Error(`a thread for HTTP ended with ${code}`)));
     this.#listening.promise.catch(() => undefined);
   }
 
@@ -108,10 +109,11 @@ class HttpThread implements HttpListener {
   #fail(error: unknown): void {
     this.#ended.resolve();
     this.#listening.reject(error);
-    if (this.#isServing)
-      queueMicrotask(() => {
-        throw error;
-      });
+    if (!this.#isServing) return;
+    this.#isServing = false;
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 
   #receive(message: FromHttp, bytes: Uint8Array<ArrayBuffer>): void {
@@ -156,7 +158,7 @@ class HttpThread implements HttpListener {
     if (open === undefined) return;
     switch (message[0]) {
       case "part": {
-        const part = bytes.subarray(...message[2]);
+        const part = bytesIn(message[2], bytes);
         return open.request.tell((sink) => void sink.part(part));
       }
       case "end":

@@ -2,7 +2,7 @@
 import { Socket } from "node:net";
 import { type BodySink, SMALL_BYTES_MAX } from "./body-source.ts";
 import { Slots } from "../slots.ts";
-import type { Channel, Span } from "./channel.ts";
+import { type Channel, type Span, bytesIn } from "./channel.ts";
 import { REQUEST_HEADERS, type Reply, type Responder, type ServerRequest } from "./request.ts";
 import { type FromHttp, TRAIT, type ToApp, type ToHttp } from "./thread-messages.ts";
 
@@ -47,11 +47,11 @@ export class RemoteApp implements Responder {
   async respond(request: ServerRequest): Promise<Reply> {
     const { method, path, search, connection, isLocal, isCertified } = request;
     const { announcedBytes } = request.body;
-    const call = new Call(request);
-    const id = this.#calls.add(call);
     const headers = REQUEST_HEADERS.map((name) => request.header(name));
     const traits = (isLocal ? TRAIT.local : 0) | (isCertified ? TRAIT.certified : 0);
     const from = connection === undefined ? 0 : this.#numberOf(connection);
+    const call = new Call(request);
+    const id = this.#calls.add(call);
     this.#channel.send(["request", id, from, traits, method, path, search, headers, announcedBytes]);
     if (announcedBytes !== undefined && announcedBytes <= SMALL_BYTES_MAX) this.#read(id, call);
     return call.reply.promise;
@@ -71,7 +71,7 @@ export class RemoteApp implements Responder {
       case "stream":
         return call.reply.resolve({ status: message[2], headers: message[3], body: this.#streamOf(id, call) });
       case "chunk":
-        call.stream?.enqueue(bytes.slice(...message[2]));
+        call.stream?.enqueue(bytesIn(message[2], bytes));
         return call.pulled?.resolve();
       case "done":
         this.#end(id, call);
@@ -147,8 +147,8 @@ export class RemoteApp implements Responder {
   }
 }
 
-function bodyIn(body: string | Span | undefined, bytes: Uint8Array): Reply["body"] {
-  return typeof body === "object" ? bytes.subarray(...body) : body;
+function bodyIn(body: string | Span | undefined, bytes: Uint8Array<ArrayBuffer>): Reply["body"] {
+  return typeof body === "object" ? bytesIn(body, bytes) : body;
 }
 
 interface SentBodyOptions {

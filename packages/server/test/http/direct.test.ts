@@ -361,6 +361,19 @@ describe.each(PLACES)("the short way: %s", (place) => {
     expect(detours()).toBe(0);
   });
 
+  test("an address that the web's types refuse is answered, and nothing of it is waited for", async () => {
+    const ways = await twoWays({ bodyTimeoutMs: 50 }, place);
+    const body = " ".repeat(20_000);
+    for (const sent of [{ headers: [lengthOf(body)], body }, inChunks(body)]) {
+      const headers = [bearer(ways.server.tokens.writer), JSON_TYPE, ["Host", "ab@0x7f.1"] as const, ...sent.headers];
+      const reply = await expectAlike(ways, { method: "POST", target: EVENTS, headers, body: sent.body });
+      expect(reply).toMatch(/^HTTP\/1\.1 400 /);
+    }
+    // Longer than a body may take: what rejects now would end the process.
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect(await exchange(ways.short, textOf({ target: "/healthz" }))).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
   test("takes nothing of a body that is cut off", async () => {
     const { server, short } = await twoWays({}, place);
     const body = JSON.stringify(login());

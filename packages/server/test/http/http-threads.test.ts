@@ -6,7 +6,8 @@ import { MessageChannel } from "node:worker_threads";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { BodySink } from "../../src/http/body-source.ts";
-import { Channel } from "../../src/http/channel.ts";
+import { Channel, bytesIn } from "../../src/http/channel.ts";
+import { type HttpListener, HttpServer } from "../../src/http/http-server.ts";
 import { HttpThreads } from "../../src/http/http-threads.ts";
 import { RemoteApp } from "../../src/http/remote-app.ts";
 import type { Reply, Responder, ServerRequest } from "../../src/http/request.ts";
@@ -18,11 +19,16 @@ const LIMITS = { bodyTimeoutMs: 30_000, connectionsMax: 1000, answersBytesMax: 6
 
 interface Started {
   readonly port: number;
-  readonly threads: HttpThreads;
+  readonly threads: HttpListener;
 }
 
+/** With so many threads; with none beside the application. */
 async function start(respond: Responder["respond"], count = 1): Promise<Started> {
-  const threads = new HttpThreads({ respond }, { count, limits: LIMITS, onTrouble: () => undefined });
+  const options = { limits: LIMITS, onTrouble: () => undefined };
+  const threads =
+    count === 0
+      ? new HttpServer({ respond }, { ...options, tls: undefined })
+      : new HttpThreads({ respond }, { ...options, count });
   const { port } = await threads.listen({ host: "127.0.0.1", port: 0 });
   onTestFinished(async () => threads.end());
   return { port, threads };
@@ -149,6 +155,37 @@ describe("HttpThreads", () => {
     await once(socket, "data");
     socket.destroy();
     await vi.waitFor(() => expect(seen).toEqual({ cancelled: true, aborted: true }));
+  });
+
+  test.each([0, 1])("%i threads: a client that left before its stream began ends the stream", async (count) => {
+    const cancelled = Promise.withResolvers<void>();
+    const asked = Promise.withResolvers<void>();
+    const { port } = await start(async ({ signal }) => {
+      asked.resolve();
+      await once(signal, "abort");
+      return plain(200, new ReadableStream({ cancel: () => cancelled.resolve() }));
+    }, count);
+    const socket = await open(port);
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    await asked.promise;
+    socket.destroy();
+    await cancelled.promise;
+  });
+
+  test.each([0, 1])("%i threads: of a client that left before its body was asked for none comes", async (count) => {
+    const failed = Promise.withResolvers<string>();
+    const asked = Promise.withResolvers<void>();
+    const { port } = await start(async (request) => {
+      asked.resolve();
+      await once(request.signal, "abort");
+      await bodyOf(request).catch(({ message }: Error) => failed.resolve(message));
+      return plain(400, "too late");
+    }, count);
+    const socket = await open(port);
+    socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n{");
+    await asked.promise;
+    socket.destroy();
+    expect(await failed.promise).toBe("the client went away");
   });
 
   test("a client that leaves before its answer is noticed, and its number is soon another's", async () => {
@@ -279,6 +316,22 @@ function requestWith(body: (sink: BodySink) => void, announcedBytes: number | un
     },
   };
 }
+
+test("bytes that are little of their batch keep nothing else of it in memory", () => {
+  const batch = Uint8Array.from({ length: 500 }, (_, at) => at % 256);
+  for (const [start, end] of [
+    [0, 0],
+    [0, 1],
+    [499, 500],
+    [100, 349],
+    [100, 350],
+    [0, 500],
+  ] as const) {
+    const bytes = bytesIn([start, end], batch);
+    expect(bytes).toEqual(batch.slice(start, end));
+    expect(bytes.buffer.byteLength).toBeLessThanOrEqual(2 * bytes.length);
+  }
+});
 
 describe("RemoteApp", () => {
   test("holds up bodies of which too much is on the way, until it was taken", async () => {
