@@ -1,6 +1,8 @@
 /** A real log with real witnesses behind the application, all in one process and without sockets. */
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { afterAll, onTestFinished } from "vitest";
 import { createSigner, formatPolicy, parseVkey, sha256, utf8 } from "@tallystick/core";
 import { BATCH_MEDIA_TYPE, encodeEvent, newEventId, parseEvent, signBatch } from "@tallystick/events";
@@ -108,9 +110,8 @@ export class TestServer {
     const network = { up: options.isNetworkUp ?? true };
     const opened = await openTestLog({ witnesses, storage, network, options: logOptions ?? {}, atEnd });
     const path = join(temporaryFolder(atEnd), "tokens.json");
-    const tokens: Partial<Record<Role | "stranger", string>> = {};
-    for (const role of ROLES) tokens[role] = (await createToken(path, { log: LOG, role, ...scopeOf(role) })).token;
-    tokens.stranger = (await createToken(path, { log: "other", role: "auditor" })).token;
+    const { tokens, bytes } = await (madeTokens ??= makeTokens());
+    writeFileSync(path, bytes, { mode: 0o600 });
     const warnings: string[] = [];
     const own = await Tokens.read(path);
     const app = new ServerApp({
@@ -124,7 +125,7 @@ export class TestServer {
     });
     return new TestServer({
       log: opened,
-      tokens: tokens as Record<Role | "stranger", string>,
+      tokens,
       warnings,
       network,
       app,
@@ -187,6 +188,44 @@ export class TestServer {
   }
 }
 
+/** To make tokens and keys takes longer than all else that a server needs: each test gets copies of the same. */
+let madeTokens: Promise<MadeTokens> | undefined;
+const madeWitnesses = new Map<string, Promise<MadeWitness>>();
+
+interface MadeTokens {
+  readonly tokens: Readonly<Record<Role | "stranger", string>>;
+  readonly bytes: Uint8Array;
+}
+
+async function makeTokens(): Promise<MadeTokens> {
+  const folder = mkdtempSync(join(tmpdir(), "tallystick-test-"));
+  const path = join(folder, "tokens.json");
+  const tokens: Partial<Record<Role | "stranger", string>> = {};
+  for (const role of ROLES) tokens[role] = (await createToken(path, { log: LOG, role, ...scopeOf(role) })).token;
+  tokens.stranger = (await createToken(path, { log: "other", role: "auditor" })).token;
+  const bytes = readFileSync(path);
+  rmSync(folder, { recursive: true });
+  return { tokens: tokens as MadeTokens["tokens"], bytes };
+}
+
+interface MadeWitness {
+  readonly vkeys: readonly string[];
+  readonly files: readonly { readonly name: string; readonly bytes: Uint8Array }[];
+}
+
+/** A witness that knows the log, before its first start. */
+async function makeWitness(name: string, vkey: string): Promise<MadeWitness> {
+  const dir = mkdtempSync(join(tmpdir(), "tallystick-test-"));
+  const { vkeys } = await initWitness({ dir, name: `${name}.example` });
+  await addLog({ dir, vkey });
+  const names = readdirSync(dir, { recursive: true, encoding: "utf8" }).filter((each) =>
+    statSync(join(dir, each)).isFile(),
+  );
+  const files = names.map((each) => ({ name: each, bytes: readFileSync(join(dir, each)) }));
+  rmSync(dir, { recursive: true });
+  return { vkeys, files };
+}
+
 async function openTestLog(input: {
   readonly witnesses: number;
   readonly storage: "memory" | "level";
@@ -202,8 +241,13 @@ async function openTestLog(input: {
   for (let at = 1; at <= input.witnesses; at += 1) {
     const name = `w${at}`;
     const dir = temporaryFolder(atEnd);
-    const { vkeys } = await initWitness({ dir, name: `${name}.example` });
-    await addLog({ dir, vkey: signer.vkey });
+    const made = madeWitnesses.get(name) ?? makeWitness(name, signer.vkey);
+    madeWitnesses.set(name, made);
+    const { vkeys, files } = await made;
+    for (const { name: file, bytes } of files) {
+      mkdirSync(dirname(join(dir, file)), { recursive: true, mode: 0o700 });
+      writeFileSync(join(dir, file), bytes, { mode: 0o600 });
+    }
     const witness = await openWitness({ dir });
     atEnd(async () => witness.close());
     hosts.set(`${name}.example`, createWitnessApp(witness));
