@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type Server, createServer } from "node:http";
-import { type AddressInfo, type Socket, connect } from "node:net";
+import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { type CborValue, encodeCbor } from "@tallystick/events";
 import * as fc from "fast-check";
@@ -10,6 +10,7 @@ import { HttpThreads } from "../../src/http/http-threads.ts";
 import { webApp } from "../../src/http/web-app.ts";
 import type { HostedLog } from "../../src/index.ts";
 import { runs } from "../runs.ts";
+import { openSocket } from "./open-socket.ts";
 import { LOG, TestServer, type TestServerOptions, login } from "../test-server.ts";
 
 /** One application behind two servers: one that has the short way, and one that has the long way alone. */
@@ -61,14 +62,6 @@ async function portOf(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-async function open(port: number): Promise<Socket> {
-  const socket = connect(port, "127.0.0.1");
-  socket.on("error", () => undefined);
-  onTestFinished(() => void socket.destroy());
-  await once(socket, "connect");
-  return socket;
-}
-
 interface Sent {
   readonly method?: string;
   readonly target?: string;
@@ -86,7 +79,7 @@ function textOf({ method = "GET", target = "/", version = "HTTP/1.1", headers = 
 
 /** All that comes back until the connection ends. */
 async function exchange(port: number, text: string): Promise<string> {
-  const socket = await open(port);
+  const socket = await openSocket(port);
   let reply = "";
   socket.on("data", (part: Buffer) => (reply += part.toString("latin1")));
   // What is written after the other side closed fails, which once() would take for the event.
@@ -378,7 +371,7 @@ describe.each(PLACES)("the short way: %s", (place) => {
     const { server, short } = await twoWays({}, place);
     const body = JSON.stringify(login());
     const headers = [bearer(server.tokens.writer), JSON_TYPE, lengthOf(`${body} `)];
-    const socket = await open(short);
+    const socket = await openSocket(short);
     socket.end(textOf({ method: "POST", target: EVENTS, headers, body }));
     await vi.waitFor(async () => expect(await requestsOf(server)).toContain('{route="v1/events",status="400"} 1'));
     expect(server.log.size()).toBe(0);
@@ -390,7 +383,7 @@ describe.each(PLACES)("the short way: %s", (place) => {
     const body = JSON.stringify(login());
     const headers = [bearer(server.tokens.writer), JSON_TYPE, lengthOf(body)];
     const target = `${EVENTS}?wait=witnessed&timeout=60000`;
-    const socket = await open(short);
+    const socket = await openSocket(short);
     socket.write(textOf({ method: "POST", target, headers, body }));
     await vi.waitFor(() => expect(server.log.size()).toBe(1));
     socket.destroy();
@@ -402,7 +395,7 @@ describe.each(PLACES)("the short way: %s", (place) => {
     "a body that nobody reads ends the connection soon: the %s way",
     async (way) => {
       const ways = await twoWays({}, place);
-      const socket = await open(ways[way]);
+      const socket = await openSocket(ways[way]);
       let reply = "";
       socket.on("data", (part: Buffer) => (reply += part.toString()));
       const closed = new Promise((resolve) => socket.on("close", resolve));

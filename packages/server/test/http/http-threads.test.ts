@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { type IncomingMessage, request as httpRequest } from "node:http";
-import { type AddressInfo, type Socket, connect, createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { MessageChannel } from "node:worker_threads";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
@@ -13,6 +13,7 @@ import { RemoteApp } from "../../src/http/remote-app.ts";
 import type { Reply, Responder, ServerRequest } from "../../src/http/request.ts";
 import type { FromHttp, ToApp, ToHttp } from "../../src/http/thread-messages.ts";
 import { runs } from "../runs.ts";
+import { openSocket } from "./open-socket.ts";
 
 const MIB = 1_048_576;
 const LIMITS = { bodyTimeoutMs: 30_000, connectionsMax: 1000, answersBytesMax: 67_108_864, stallTimeoutMs: 60_000 };
@@ -150,7 +151,7 @@ describe("HttpThreads", () => {
       });
       return plain(200, stream);
     });
-    const socket = await open(port);
+    const socket = await openSocket(port);
     socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
     await once(socket, "data");
     socket.destroy();
@@ -165,7 +166,7 @@ describe("HttpThreads", () => {
       await once(signal, "abort");
       return plain(200, new ReadableStream({ cancel: () => cancelled.resolve() }));
     }, count);
-    const socket = await open(port);
+    const socket = await openSocket(port);
     socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     await asked.promise;
     socket.destroy();
@@ -181,7 +182,7 @@ describe("HttpThreads", () => {
       await bodyOf(request).catch(({ message }: Error) => failed.resolve(message));
       return plain(400, "too late");
     }, count);
-    const socket = await open(port);
+    const socket = await openSocket(port);
     socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n{");
     await asked.promise;
     socket.destroy();
@@ -200,7 +201,7 @@ describe("HttpThreads", () => {
       left.push(request.path);
       return plain(200, "late");
     });
-    const socket = await open(port);
+    const socket = await openSocket(port);
     socket.write("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
     await waiting.promise;
     socket.destroy();
@@ -216,7 +217,7 @@ describe("HttpThreads", () => {
       return plain(200, "ok");
     });
     for (const texts of [["a", "b"], ["c"]]) {
-      const socket = await open(port);
+      const socket = await openSocket(port);
       for (const text of texts) {
         socket.write(`GET /${text} HTTP/1.1\r\nHost: x\r\n\r\n`);
         await once(socket, "data");
@@ -257,7 +258,7 @@ describe("HttpThreads", () => {
       return plain(200, "at last");
     });
     const late = ask(port);
-    const socket = await open(port);
+    const socket = await openSocket(port);
     socket.write("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
     await once(socket, "data");
     const closed = once(socket, "close");
@@ -270,14 +271,6 @@ describe("HttpThreads", () => {
     await closed;
   });
 });
-
-async function open(port: number): Promise<Socket> {
-  const socket = connect(port, "127.0.0.1");
-  socket.on("error", () => undefined);
-  onTestFinished(() => void socket.destroy());
-  await once(socket, "connect");
-  return socket;
-}
 
 /** The two ends of a channel in this thread: the HTTP server's, and one whose messages the test sees and sends itself. */
 function remoteApp(): {
