@@ -149,10 +149,7 @@ export function u64(value: Uint): Uint8Array {
 
 /** Reads four big-endian bytes. @throws {RangeError} `bytes` has fewer than four from `offset` on. */
 export function readU32(bytes: Uint8Array, offset = 0): number {
-  const [a, b, c, d] = [bytes[offset], bytes[offset + 1], bytes[offset + 2], bytes[offset + 3]];
-  if (a === undefined || b === undefined || c === undefined || d === undefined)
-    throw new RangeError(`offset: expected four bytes from ${offset} on, got ${bytes.length} in all`);
-  return ((a * 256 + b) * 256 + c) * 256 + d;
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(offset);
 }
 
 /** Reads eight big-endian bytes. @throws {RangeError} `bytes` has fewer than eight from `offset` on. */

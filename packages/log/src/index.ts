@@ -5,6 +5,7 @@ export { type RepairReport, repairLog } from "./fsck/repair.ts";
 export type { FsckCode, FsckCounts, FsckFinding, FsckReport } from "./fsck/report.ts";
 export { openLog } from "./log.ts";
 export type * from "./log-api.ts";
+export { Lru } from "./lru.ts";
 export type {
   ApprovedText,
   ClassDay,

@@ -2,7 +2,7 @@
 import { LogError } from "@tallystick/log";
 import { type Deadline, Deadlines } from "./deadlines.ts";
 import { ServerError } from "./error.ts";
-import { type BodySink, type BodySource, SMALL_BYTES_MAX } from "./http/body-source.ts";
+import { type BodySink, type BodySource, isSmall } from "./http/body-source.ts";
 
 export interface BodyLimits {
   readonly bytesMax: number;
@@ -69,7 +69,7 @@ export class Body implements BodySink {
     const { announcedBytes } = this.#source;
     this.#bytesMax = Math.min(bytesMax, this.#bytesMax);
     if (announcedBytes !== undefined && announcedBytes > this.#bytesMax) throw tooLarge(this.#bytesMax);
-    if (announcedBytes !== undefined && announcedBytes <= SMALL_BYTES_MAX) this.#count(announcedBytes);
+    if (isSmall(announcedBytes)) this.#count(announcedBytes);
     if (closing.aborted) throw closed();
     const reader = Promise.withResolvers<Uint8Array>();
     this.#reader = reader;

@@ -1,4 +1,5 @@
 /** A bucket for each credential: so many requests a second on average, and so many at once. */
+import { Lru } from "@tallystick/log";
 import { ServerError } from "./error.ts";
 
 export interface RateLimit {
@@ -16,9 +17,7 @@ interface Bucket {
 
 export class RateLimiter {
   readonly #limit: RateLimit;
-  // Two generations, so that a known bucket is changed in its place: a map whose every use moves something makes garbage.
-  #young = new Map<string, Bucket>();
-  #old = new Map<string, Bucket>();
+  readonly #buckets = new Lru<Bucket>(BUCKETS_MAX);
 
   constructor(limit: RateLimit) {
     this.#limit = limit;
@@ -27,7 +26,9 @@ export class RateLimiter {
   /** @throws {ServerError} `rate-limited`: nothing is taken from the bucket, so that trying does not cost. */
   take(credential: string, nowMs: number): void {
     const { requestsPerSecond, burst } = this.#limit;
-    const bucket = this.#bucketOf(credential, nowMs);
+    const known = this.#buckets.get(credential);
+    const bucket = known ?? { level: burst, at: nowMs };
+    if (known === undefined) this.#buckets.set(credential, bucket);
     const level = Math.min(burst, bucket.level + ((nowMs - bucket.at) / 1000) * requestsPerSecond);
     if (level < 1) {
       throw new ServerError("rate-limited", `more than ${requestsPerSecond} requests a second with this token`, {
@@ -36,17 +37,5 @@ export class RateLimiter {
     }
     bucket.level = level - 1;
     bucket.at = nowMs;
-  }
-
-  #bucketOf(credential: string, nowMs: number): Bucket {
-    const young = this.#young.get(credential);
-    if (young !== undefined) return young;
-    const bucket = this.#old.get(credential) ?? { level: this.#limit.burst, at: nowMs };
-    if (this.#young.size >= BUCKETS_MAX / 2) {
-      this.#old = this.#young;
-      this.#young = new Map();
-    }
-    this.#young.set(credential, bucket);
-    return bucket;
   }
 }

@@ -15,26 +15,17 @@ interface Match {
   readonly parameter: string;
 }
 
-/** The log and its route for a path; `undefined` where there is none. */
-function matchRoute(path: string, method: string, logs: readonly HostedLog[]): Match | undefined {
+/** @throws {ServerError} `log-unknown`, `not-found`, `method-not-allowed` */
+export function findRoute(path: string, method: string, logs: readonly HostedLog[]): Match {
   const { hosted, rest } = findLog(path, logs);
-  if (hosted === undefined) return undefined;
+  if (hosted === undefined)
+    throw new ServerError(rest === "" ? "not-found" : "log-unknown", "there is nothing at this address");
   const wanted = method === "HEAD" ? "GET" : method;
   // The first that fits: what has words behind its parameter stands before what has none.
   for (const route of LOG_ROUTES) {
     const parameter = route.method === wanted ? matchPath(route.path, rest) : undefined;
     if (parameter !== undefined) return { hosted, route, parameter };
   }
-  return undefined;
-}
-
-/** @throws {ServerError} `log-unknown`, `not-found`, `method-not-allowed` */
-export function findRoute(path: string, method: string, logs: readonly HostedLog[]): Match {
-  const match = matchRoute(path, method, logs);
-  if (match !== undefined) return match;
-  const { hosted, rest } = findLog(path, logs);
-  if (hosted === undefined)
-    throw new ServerError(rest === "" ? "not-found" : "log-unknown", "there is nothing at this address");
   const others = LOG_ROUTES.filter((route) => matchPath(route.path, rest) !== undefined);
   if (others.length === 0) throw new ServerError("not-found", "there is nothing at this address");
   throw notAllowed(

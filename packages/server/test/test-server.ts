@@ -1,7 +1,6 @@
 /** A real log with real witnesses behind the application, all in one process and without sockets. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, onTestFinished } from "vitest";
 import { createSigner, formatPolicy, parseVkey, sha256, utf8 } from "@tallystick/core";
@@ -198,14 +197,11 @@ interface MadeTokens {
 }
 
 async function makeTokens(): Promise<MadeTokens> {
-  const folder = mkdtempSync(join(tmpdir(), "tallystick-test-"));
-  const path = join(folder, "tokens.json");
+  const path = join(temporaryFolder(), "tokens.json");
   const tokens: Partial<Record<Role | "stranger", string>> = {};
   for (const role of ROLES) tokens[role] = (await createToken(path, { log: LOG, role, ...scopeOf(role) })).token;
   tokens.stranger = (await createToken(path, { log: "other", role: "auditor" })).token;
-  const bytes = readFileSync(path);
-  rmSync(folder, { recursive: true });
-  return { tokens: tokens as MadeTokens["tokens"], bytes };
+  return { tokens: tokens as MadeTokens["tokens"], bytes: readFileSync(path) };
 }
 
 interface MadeWitness {
@@ -215,15 +211,13 @@ interface MadeWitness {
 
 /** A witness that knows the log, before its first start. */
 async function makeWitness(name: string, vkey: string): Promise<MadeWitness> {
-  const dir = mkdtempSync(join(tmpdir(), "tallystick-test-"));
+  const dir = temporaryFolder();
   const { vkeys } = await initWitness({ dir, name: `${name}.example` });
   await addLog({ dir, vkey });
   const names = readdirSync(dir, { recursive: true, encoding: "utf8" }).filter((each) =>
     statSync(join(dir, each)).isFile(),
   );
-  const files = names.map((each) => ({ name: each, bytes: readFileSync(join(dir, each)) }));
-  rmSync(dir, { recursive: true });
-  return { vkeys, files };
+  return { vkeys, files: names.map((each) => ({ name: each, bytes: readFileSync(join(dir, each)) })) };
 }
 
 async function openTestLog(input: {

@@ -20,7 +20,12 @@ export interface BodySink {
  * Bodies of up to these bytes count whole from the start, so it must not be much that a client can claim without
  * sending it. They may be read in one go, and before anybody asked for them.
  */
-export const SMALL_BYTES_MAX = 16_384;
+const SMALL_BYTES_MAX = 16_384;
+
+/** Whether a body is announced to be small. */
+export function isSmall(announcedBytes: number | undefined): announcedBytes is number {
+  return announcedBytes !== undefined && announcedBytes <= SMALL_BYTES_MAX;
+}
 
 /** Of a Content-Length. */
 export function parseContentLength(text: string | undefined): number | undefined {

@@ -1,19 +1,15 @@
 /** HTTP servers in threads of their own, and the application in this one. docs/decisions/0064-http-in-a-thread.md */
 import { Worker } from "node:worker_threads";
-import type { TlsConfig } from "../config.ts";
 import { Channel, bytesIn } from "./channel.ts";
-import type { HttpLimits, HttpListener, ListenOptions, ListeningAt } from "./http-server.ts";
+import type { HttpListener, ListenOptions, ListeningAt } from "./http-server.ts";
 import { RemoteRequest } from "./remote-request.ts";
 import type { Reply, Responder } from "./request.ts";
 import type { FromHttp, HttpThreadData, OfRequest, ToHttp } from "./thread-messages.ts";
 
-export interface HttpThreadsOptions {
+/** The limits are those of all threads together. */
+export interface HttpThreadsOptions extends HttpThreadData {
   /** How many threads. */
   readonly count: number;
-  /** Of all threads together. */
-  readonly limits: HttpLimits;
-  /** Its files are read by each thread. */
-  readonly tls?: { readonly config: TlsConfig; readonly dir: string };
   readonly onTrouble: (message: string, details: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -25,13 +21,13 @@ const YOUNG_GENERATION_MB = 24;
 export class HttpThreads implements HttpListener {
   readonly #threads: readonly HttpThread[];
 
-  constructor(app: Responder, { count, limits, tls, onTrouble }: HttpThreadsOptions) {
+  constructor(app: Responder, { count, onTrouble, limits, ...rest }: HttpThreadsOptions) {
     const share = {
       ...limits,
       connectionsMax: Math.ceil(limits.connectionsMax / count),
       answersBytesMax: Math.ceil(limits.answersBytesMax / count),
     };
-    const data: HttpThreadData = tls === undefined ? { limits: share } : { limits: share, tls };
+    const data: HttpThreadData = { ...rest, limits: share };
     this.#threads = Array.from({ length: count }, () => new HttpThread(app, data, onTrouble));
   }
 

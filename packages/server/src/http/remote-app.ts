@@ -1,10 +1,10 @@
 /** The application of another thread, as the HTTP server of this one sees it. */
 import { Socket } from "node:net";
-import { type BodySink, SMALL_BYTES_MAX } from "./body-source.ts";
+import { type BodySink, isSmall } from "./body-source.ts";
 import { Slots } from "../slots.ts";
 import { type Channel, type Span, bytesIn } from "./channel.ts";
 import { REQUEST_HEADERS, type Reply, type Responder, type ServerRequest } from "./request.ts";
-import { type FromHttp, TRAIT, type ToApp, type ToHttp } from "./thread-messages.ts";
+import type { FromHttp, ToApp, ToHttp } from "./thread-messages.ts";
 
 /** Of bodies that the application has not taken yet: from then on connections are held up. */
 const ON_THE_WAY_BYTES_MAX = 8 * 1_048_576;
@@ -48,12 +48,11 @@ export class RemoteApp implements Responder {
     const { method, path, search, connection, isLocal, isCertified } = request;
     const { announcedBytes } = request.body;
     const headers = REQUEST_HEADERS.map((name) => request.header(name));
-    const traits = (isLocal ? TRAIT.local : 0) | (isCertified ? TRAIT.certified : 0);
     const from = connection === undefined ? 0 : this.#numberOf(connection);
     const call = new Call(request);
     const id = this.#calls.add(call);
-    this.#channel.send(["request", id, from, traits, method, path, search, headers, announcedBytes]);
-    if (announcedBytes !== undefined && announcedBytes <= SMALL_BYTES_MAX) this.#read(id, call);
+    this.#channel.send(["request", id, from, isLocal, isCertified, method, path, search, headers, announcedBytes]);
+    if (isSmall(announcedBytes)) this.#read(id, call);
     return call.reply.promise;
   }
 
@@ -65,8 +64,7 @@ export class RemoteApp implements Responder {
     if (call === undefined) return;
     switch (message[0]) {
       case "reply":
-        this.#calls.delete(id);
-        call.close();
+        this.#end(id, call);
         return call.reply.resolve({ status: message[2], headers: message[3], body: bodyIn(message[4], bytes) });
       case "stream":
         return call.reply.resolve({ status: message[2], headers: message[3], body: this.#streamOf(id, call) });

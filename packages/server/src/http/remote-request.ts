@@ -1,7 +1,7 @@
 /** A request that an HTTP server in another thread has received, as the application of this thread sees it. */
-import { type BodySink, type BodySource, SMALL_BYTES_MAX } from "./body-source.ts";
+import { type BodySink, type BodySource, isSmall } from "./body-source.ts";
 import { REQUEST_HEADERS, type RequestHeader, type ServerRequest } from "./request.ts";
-import { type RequestMessage, TRAIT } from "./thread-messages.ts";
+import type { RequestMessage } from "./thread-messages.ts";
 
 /** How to ask the other thread for what it does not tell by itself. */
 interface Asking {
@@ -18,21 +18,21 @@ export class RemoteRequest implements ServerRequest, BodySource {
   readonly isLocal: boolean;
   readonly isCertified: boolean;
   readonly announcedBytes: number | undefined;
-  readonly #headers: RequestMessage[7];
+  readonly #headers: RequestMessage[8];
   readonly #ask: Asking["ask"];
   readonly #early: ((sink: BodySink) => void)[] = [];
   #sink: BodySink | undefined;
   #gone: AbortController | undefined;
 
   constructor(message: RequestMessage, { ask, connection }: Asking) {
-    const [, id, , traits, method, path, search, headers, announcedBytes] = message;
+    const [, id, , isLocal, isCertified, method, path, search, headers, announcedBytes] = message;
     this.id = id;
     this.method = method;
     this.path = path;
     this.search = search;
     this.connection = connection;
-    this.isLocal = (traits & TRAIT.local) !== 0;
-    this.isCertified = (traits & TRAIT.certified) !== 0;
+    this.isLocal = isLocal;
+    this.isCertified = isCertified;
     this.announcedBytes = announcedBytes;
     this.#headers = headers;
     this.#ask = ask;
@@ -49,7 +49,7 @@ export class RemoteRequest implements ServerRequest, BodySource {
   sendTo(sink: BodySink): () => void {
     this.#sink = sink;
     for (const told of this.#early.splice(0)) told(sink);
-    if (this.announcedBytes === undefined || this.announcedBytes > SMALL_BYTES_MAX) this.#ask("read");
+    if (!isSmall(this.announcedBytes)) this.#ask("read");
     return () => this.#ask("skip");
   }
 

@@ -4,12 +4,13 @@
  */
 import type { TlsConfig } from "../config.ts";
 import type { Span } from "./channel.ts";
-import type { HttpLimits, ListeningAt } from "./http-server.ts";
+import type { HttpLimits, ListenOptions, ListeningAt } from "./http-server.ts";
 import type { Reply } from "./request.ts";
 
 /** What an HTTP thread begins with. */
 export interface HttpThreadData {
   readonly limits: HttpLimits;
+  /** Its files are read by each thread. */
   readonly tls?: { readonly config: TlsConfig; readonly dir: string };
 }
 
@@ -39,7 +40,8 @@ export type RequestMessage = readonly [
   "request",
   request: number,
   connection: number,
-  traits: number,
+  isLocal: boolean,
+  isCertified: boolean,
   method: string,
   path: string,
   search: string,
@@ -48,14 +50,7 @@ export type RequestMessage = readonly [
   announcedBytes: number | undefined,
 ];
 
-/** Traits of a request, as bits. */
-export const TRAIT = { local: 1, certified: 2 } as const;
-
-export type ToHttp =
-  | readonly ["listen", { readonly host: string; readonly port: number; readonly isShared: boolean }]
-  | readonly ["stop"]
-  | readonly ["end"]
-  | ToApp;
+export type ToHttp = readonly ["listen", Required<ListenOptions>] | readonly ["stop"] | readonly ["end"] | ToApp;
 
 /** What is for the requests. */
 export type ToApp =

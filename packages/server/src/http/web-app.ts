@@ -1,7 +1,7 @@
 /** Requests and replies as the web has them: for whoever embeds the application, and for all that is not taken directly. */
 import type { HttpBindings } from "@hono/node-server";
 import { Hono } from "hono";
-import { type BodySink, type BodySource, SMALL_BYTES_MAX, parseContentLength } from "./body-source.ts";
+import { type BodySink, type BodySource, isSmall, parseContentLength } from "./body-source.ts";
 import { isLocal } from "./local.ts";
 import type { Reply, RequestHeader, Responder, ServerRequest } from "./request.ts";
 import { isCertified } from "./tls-server.ts";
@@ -70,7 +70,7 @@ class WebBody implements BodySource {
 
   sendTo(sink: BodySink): () => void {
     // To make a web stream of a request takes longer than to log its event.
-    if (this.announcedBytes !== undefined && this.announcedBytes <= SMALL_BYTES_MAX) return this.#sendWhole(sink);
+    if (isSmall(this.announcedBytes)) return this.#sendWhole(sink);
     const { body } = this.#request;
     if (body === null) {
       sink.end();
