@@ -10,14 +10,14 @@ import {
   concatBytes,
   ed25519Sign,
   ed25519Verify,
-  hashLeaf,
+  hashLeaves,
   treeHash,
   u64,
 } from "@tallystick/core";
 import { assertBytes, assertInteger } from "./assert.ts";
 import { type CborValue, EVENT_BYTES_MAX, encodeCbor } from "./cbor.ts";
-import { encodeClaim } from "./claim.ts";
-import { computeCommitment } from "./commitment.ts";
+import { encodeClaims } from "./claim.ts";
+import { computeCommitments } from "./commitment.ts";
 import { domainPrefix } from "./domain.ts";
 import { EventError } from "./error.ts";
 import { decodeEvent } from "./event-codec.ts";
@@ -48,7 +48,7 @@ const reader = new FieldReader("batch-malformed");
 
 /** The root hash of the tree over a batch's encoded claims: what its signature covers. RFC 6962 §2.1. */
 export function batchRoot(claims: readonly Uint8Array[]): Hash {
-  return treeHash(claims.map(hashLeaf));
+  return treeHash(hashLeaves(claims));
 }
 
 export interface BatchBounds {
@@ -153,10 +153,15 @@ type Claimed = Pick<VerifiedBatch, "claims" | "events" | "classes" | "commitment
 function claimAll({ first, entries }: Pick<SignedBatch, "first" | "entries">): Claimed {
   const events = entries.map(({ event }, entry) => decodeEntry(event, entry));
   const classes = events.map(retentionClass);
-  const commitments = entries.map(computeCommitment);
+  const commitments = computeCommitments(entries);
   const sessionTags = events.map(sessionTagOf);
-  const claims = commitments.map((commitment, i) =>
-    encodeClaim({ sequence: first + i, class: classes[i] ?? "", commitment, sessionTag: sessionTags[i] ?? null }),
+  const claims = encodeClaims(
+    commitments.map((commitment, i) => ({
+      sequence: first + i,
+      class: classes[i] ?? "",
+      commitment,
+      sessionTag: sessionTags[i] ?? null,
+    })),
   );
   return { claims, events, classes, commitments, sessionTags };
 }

@@ -6,6 +6,8 @@ const textEncoder = new TextEncoder();
 
 /** Up to this length a loop of ours writes ASCII sooner than a call into the platform. */
 const SHORT_TEXT = 48;
+/** Up to this length it copies them sooner. */
+const SHORT_BYTES = 64;
 const HEAD_BYTES_MAX = 9;
 const BUFFER_BYTES_MAX = 65_536;
 
@@ -127,12 +129,13 @@ export class CborWriter {
     return put(this.#bytes, at, text);
   }
 
-  /** Writes an item that was encoded before. */
+  /** Writes bytes as they are: an item that was encoded before, or part of one. */
   encoded(item: Uint8Array): void {
     this.#reserve(item.length);
     const bytes = this.#bytes;
     const at = this.#size;
-    for (let i = 0; i < item.length; i += 1) bytes[at + i] = item[i] ?? 0;
+    if (item.length > SHORT_BYTES) bytes.set(item, at);
+    else for (let i = 0; i < item.length; i += 1) bytes[at + i] = item[i] ?? 0;
     this.#size = at + item.length;
   }
 

@@ -1,6 +1,6 @@
 /** The claim: what a sender signs of one event, and all of it stands in the leaf: docs/reference/formats.md. */
 import { assertBytes, assertInteger } from "./assert.ts";
-import { type CborWriter, encodeWith } from "./cbor-writer.ts";
+import { type CborWriter, encodeAllWith, encodeWith } from "./cbor-writer.ts";
 import { CLASS_PATTERN, type Leaf } from "./leaf.ts";
 
 export interface Claim {
@@ -16,16 +16,20 @@ export interface Claim {
 
 /** Encodes a claim: `[sequence, class, commitment, session-tag or null]`. @throws {TypeError | RangeError} A part is no such. */
 export function encodeClaim(claim: Claim): Uint8Array {
-  const { sequence, commitment, sessionTag } = claim;
-  assertInteger(sequence, { min: 1, max: Number.MAX_SAFE_INTEGER }, "sequence");
-  if (!CLASS_PATTERN.test(claim.class))
-    throw new TypeError(`class: expected text that matches ${CLASS_PATTERN.source}`);
-  assertBytes(commitment, 32, "commitment");
-  if (sessionTag !== null) assertBytes(sessionTag, 16, "sessionTag");
   return encodeWith(writeClaim, claim);
 }
 
+/** {@link encodeClaim} of each, sooner than one by one: views of few copies. */
+export function encodeClaims(claims: readonly Claim[]): Uint8Array[] {
+  return encodeAllWith(writeClaim, claims);
+}
+
 function writeClaim(to: CborWriter, claim: Claim): void {
+  assertInteger(claim.sequence, { min: 1, max: Number.MAX_SAFE_INTEGER }, "sequence");
+  if (!CLASS_PATTERN.test(claim.class))
+    throw new TypeError(`class: expected text that matches ${CLASS_PATTERN.source}`);
+  assertBytes(claim.commitment, 32, "commitment");
+  if (claim.sessionTag !== null) assertBytes(claim.sessionTag, 16, "sessionTag");
   to.array(4);
   to.integer(claim.sequence);
   to.text(claim.class);

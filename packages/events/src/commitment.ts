@@ -1,14 +1,13 @@
 /** What a leaf says of an event without telling it, and what proves the event later: docs/reference/formats.md. */
-import { equalBytes } from "@tallystick/core";
-import { assertBytes, assertInteger } from "./assert.ts";
-import { EVENT_BYTES_MAX } from "./cbor.ts";
+import { equalBytes, sha256All, splitHashes } from "@tallystick/core";
+import { assertBytes } from "./assert.ts";
+import { type CborWriter, encodeAllWith } from "./cbor-writer.ts";
 import { domainHash, domainPrefix } from "./domain.ts";
 import { EventError } from "./error.ts";
-import { type Opening, decodeOpening } from "./opening.ts";
+import { type Opening, assertOpening, decodeOpening } from "./opening.ts";
 
-/** The length of a commitment, and of the salt in it. */
+/** The length of a commitment. */
 export const COMMITMENT_BYTES = 32;
-export const SALT_BYTES = 32;
 
 const PREFIX = domainPrefix("tallystick/event/v1");
 
@@ -20,10 +19,21 @@ const PREFIX = domainPrefix("tallystick/event/v1");
  * @throws {TypeError} The salt is not 32 bytes.
  * @throws {RangeError} The event is empty or above 32 KiB.
  */
-export function computeCommitment({ salt, event }: Opening): Uint8Array {
-  assertBytes(salt, SALT_BYTES, "salt");
-  assertInteger(event.length, { min: 1, max: EVENT_BYTES_MAX }, "event.length");
-  return domainHash(PREFIX, salt, event);
+export function computeCommitment(opening: Opening): Uint8Array {
+  assertOpening(opening);
+  return domainHash(PREFIX, opening.salt, opening.event);
+}
+
+/** {@link computeCommitment} of each, sooner than one by one: views of one byte string. */
+export function computeCommitments(openings: readonly Opening[]): Uint8Array[] {
+  return splitHashes(sha256All(encodeAllWith(writePreimage, openings)));
+}
+
+function writePreimage(to: CborWriter, opening: Opening): void {
+  assertOpening(opening);
+  to.encoded(PREFIX);
+  to.encoded(opening.salt);
+  to.encoded(opening.event);
 }
 
 /**

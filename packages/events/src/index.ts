@@ -39,7 +39,7 @@ export {
   type Shown,
 } from "./certificate-audit.ts";
 export { type Claim, claimOfLeaf, encodeClaim } from "./claim.ts";
-export { COMMITMENT_BYTES, SALT_BYTES, computeCommitment, verifyOpening } from "./commitment.ts";
+export { COMMITMENT_BYTES, computeCommitment, computeCommitments, verifyOpening } from "./commitment.ts";
 export {
   CBOR_DEPTH_MAX,
   type CborMap,
@@ -62,7 +62,7 @@ export {
   encodeLeaf,
   encodeLeaves,
 } from "./leaf.ts";
-export { type Opening, decodeOpening, encodeOpening } from "./opening.ts";
+export { type Opening, SALT_BYTES, decodeOpening, encodeOpening, encodeOpenings } from "./opening.ts";
 export {
   NONCE_BYTES,
   type SealInput,

@@ -1,20 +1,21 @@
-/** An event that may become a leaf: validated, encoded, committed to; everything but its place. */
-import { ed25519PublicKey, ed25519Sign, encodeHex } from "@tallystick/core";
+/** An event that may become a leaf: validated and encoded; everything but its place. */
+import { ed25519PublicKey, ed25519Sign, encodeHex, invariant } from "@tallystick/core";
 import {
   HOLD_CLASS,
   EventError,
   type Opening,
+  SALT_BYTES,
   type TallyEvent,
   type VerifiedBatch,
   assertReportable,
   batchMessage,
   batchRoot,
   catalogueEntry,
-  computeCommitment,
+  computeCommitments,
   dayOf,
   encodeClaim,
   encodeEvent,
-  encodeOpening,
+  encodeOpenings,
   newEventId,
   parseEvent,
   personOf,
@@ -33,10 +34,9 @@ export interface Candidate {
   readonly id: string;
   readonly type: string;
   readonly class: string;
-  readonly commitment: Uint8Array;
-  /** Encoded. */
-  readonly opening: Uint8Array;
   readonly eventBytes: Uint8Array;
+  /** By whoever signs it. To what nobody signed the log commits with its entry: {@link commitAll}. */
+  readonly committed: Committed | undefined;
   readonly sessionTag: Uint8Array | null;
   /** Days since 1970 of the event's own time: the day of its person keys. */
   readonly day: number;
@@ -51,15 +51,72 @@ export interface Candidate {
   readonly stream: Uint8Array;
   readonly sequence: number | null;
   readonly signature: { readonly count: number; readonly signature: Uint8Array } | null;
+  /** Under which the id index has it; not what the log reports of itself. */
+  readonly idKey: string | undefined;
+}
+
+/** What a leaf says of its event, and what proves that, encoded. */
+export interface Committed {
+  readonly commitment: Uint8Array;
+  readonly opening: Uint8Array;
 }
 
 /** A candidate that somebody sent, who may send it again. */
 export interface SentCandidate extends Candidate {
-  /** Under which the id index has it. */
   readonly idKey: string;
 }
 
-type EventParts = Omit<Candidate, "stream" | "sequence" | "signature">;
+/** A candidate that its sender committed to. */
+export interface SignedCandidate extends SentCandidate {
+  readonly committed: Committed;
+}
+
+/** What a candidate is besides its event. */
+type Sending = Pick<Candidate, "committed" | "stream" | "sequence" | "signature" | "idKey">;
+
+/** Field by field: to spread others into it would take several times the time and the memory. */
+function candidateOf<Sent extends Sending>(
+  event: TallyEvent,
+  eventBytes: Uint8Array,
+  { committed, stream, sequence, signature, idKey: key }: Sent,
+): Candidate & { readonly committed: Sent["committed"]; readonly idKey: Sent["idKey"] } {
+  const { day, actor, subject, tenant, person } = partiesOf(event);
+  return {
+    id: event.id,
+    type: event.type,
+    class: retentionClass(event),
+    eventBytes,
+    committed,
+    sessionTag: sessionTagOf(event),
+    day,
+    actor,
+    subject,
+    tenant,
+    person,
+    stream,
+    sequence,
+    signature,
+    idKey: key,
+  };
+}
+
+/** Commits to encoded events, each with a salt of its own, sooner than to one after the other. */
+export function commitAll(events: readonly Uint8Array[], random: (bytes: number) => Uint8Array): Committed[] {
+  const salts = random(SALT_BYTES * events.length);
+  const openings = events.map((event, at) => ({
+    salt: salts.subarray(SALT_BYTES * at, SALT_BYTES * (at + 1)),
+    event,
+  }));
+  return committedTo(computeCommitments(openings), openings);
+}
+
+function committedTo(commitments: readonly Uint8Array[], openings: readonly Opening[]): Committed[] {
+  return encodeOpenings(openings).map((opening, at) => {
+    const commitment = commitments[at];
+    invariant(commitment !== undefined, "each opening has its commitment");
+    return { commitment, opening };
+  });
+}
 
 /** Whose an event is, as far as leaf and seal depend on it. */
 export function partiesOf(event: TallyEvent): Pick<Candidate, "day" | "actor" | "subject" | "tenant" | "person"> {
@@ -74,19 +131,6 @@ export function partiesOf(event: TallyEvent): Pick<Candidate, "day" | "actor" | 
   };
 }
 
-function partsOf(event: TallyEvent, opening: Opening): EventParts {
-  return {
-    id: event.id,
-    type: event.type,
-    class: retentionClass(event),
-    commitment: computeCommitment(opening),
-    opening: encodeOpening(opening),
-    eventBytes: opening.event,
-    sessionTag: sessionTagOf(event),
-    ...partiesOf(event),
-  };
-}
-
 /** A writer of unsigned events as leaves and the id index name it. */
 export interface UnsignedSender {
   readonly stream: Uint8Array;
@@ -98,12 +142,8 @@ export function unsignedSender(writer: string): UnsignedSender {
   return { stream, name: writerSender(stream) };
 }
 
-/** An unsigned event: the log encodes it and makes the salt. @throws {LogError} `event-refused`: a type for others. */
-export function unsignedCandidate(
-  event: TallyEvent,
-  { stream, name }: UnsignedSender,
-  salt: Uint8Array,
-): SentCandidate {
+/** An unsigned event: the log encodes it. @throws {LogError} `event-refused`: a type for others. */
+export function unsignedCandidate(event: TallyEvent, { stream, name }: UnsignedSender): SentCandidate {
   const reporter = catalogueEntry(event.type)?.reporter;
   if (reporter === "log" || reporter === "sender") {
     const whose = reporter === "log" ? "the log itself" : "senders of signed batches";
@@ -113,9 +153,13 @@ export function unsignedCandidate(
   }
   refuseClass(event);
   assertReportable(event);
-  const opening = { salt, event: encodeEvent(event) };
-  const parts = partsOf(event, opening);
-  return { ...parts, stream, sequence: null, signature: null, idKey: idKey(name, event.id) };
+  return candidateOf(event, encodeEvent(event), {
+    committed: undefined,
+    stream,
+    sequence: null,
+    signature: null,
+    idKey: idKey(name, event.id),
+  });
 }
 
 /** In the log's own class contents would stay for ever, in a hold's until that one is lifted, whatever the rules say. */
@@ -133,7 +177,7 @@ export interface BatchCandidates {
   readonly stream: string;
   readonly publicKey: Uint8Array;
   readonly first: number;
-  readonly candidates: readonly SentCandidate[];
+  readonly candidates: readonly SignedCandidate[];
 }
 
 /**
@@ -150,15 +194,11 @@ export function batchCandidates(bytes: Uint8Array, origin: string): BatchCandida
     });
   }
   events.forEach(refuseUnreportable);
-  const sender = keySender(batch.publicKey);
   return {
     stream: encodeHex(verified.stream),
     publicKey: batch.publicKey,
     first: batch.first,
-    candidates: events.map((event, at) => ({
-      ...batchCandidate(verified, event, at),
-      idKey: idKey(sender, event.id),
-    })),
+    candidates: candidatesOf(verified),
   };
 }
 
@@ -180,17 +220,22 @@ function refuseUnreportable(event: TallyEvent, entry: number): void {
   throw new LogError("event-refused", `entry ${entry}: type ${type} has no place there`, { details: { entry, type } });
 }
 
-function batchCandidate({ batch, stream }: VerifiedBatch, event: TallyEvent, at: number): Candidate {
-  const opening = batch.entries[at];
-  if (opening === undefined) throw new RangeError(`entry: expected one of ${batch.entries.length}, got ${at}`);
-  const sequence = batch.first + at;
-  const count = batch.entries.length;
-  return {
-    ...partsOf(event, opening),
-    stream: leafStream({ sequence, stream, publicKey: batch.publicKey, instance: batch.instance }),
-    sequence,
-    signature: at === count - 1 ? { count, signature: batch.signature } : null,
-  };
+function candidatesOf({ batch, stream, events, commitments }: VerifiedBatch): SignedCandidate[] {
+  const { publicKey, instance, first, entries } = batch;
+  const sender = keySender(publicKey);
+  const count = entries.length;
+  return committedTo(commitments, entries).map((committed, at) => {
+    const [event, entry] = [events[at], entries[at]];
+    invariant(event !== undefined && entry !== undefined, "a verified batch has an event for each of its entries");
+    const sequence = first + at;
+    return candidateOf(event, entry.event, {
+      committed,
+      stream: leafStream({ sequence, stream, publicKey, instance }),
+      sequence,
+      signature: at === count - 1 ? { count, signature: batch.signature } : null,
+      idKey: idKey(sender, event.id),
+    });
+  });
 }
 
 function leafStream(parts: {
@@ -221,20 +266,23 @@ export interface OwnContext {
 export function ownCandidate(own: OwnEvent, sequence: number, context: OwnContext): Candidate {
   const { origin, seed, instance, now, random } = context;
   const event = parseEvent({ outcome: "success", ...own, id: newEventId(now, random(16)), time: now });
-  const parts = partsOf(event, { salt: random(32), event: encodeEvent(event) });
+  const eventBytes = encodeEvent(event);
+  const [committed] = commitAll([eventBytes], random);
+  invariant(committed !== undefined, "an event that is committed to alone has its commitment");
   const publicKey = ed25519PublicKey(seed);
   const stream = streamId({ origin, publicKey, instance });
   const claim = encodeClaim({
     sequence,
-    class: parts.class,
-    commitment: parts.commitment,
-    sessionTag: parts.sessionTag,
+    class: retentionClass(event),
+    commitment: committed.commitment,
+    sessionTag: sessionTagOf(event),
   });
   const message = batchMessage({ stream, first: sequence, count: 1, root: batchRoot([claim]) });
-  return {
-    ...parts,
+  return candidateOf(event, eventBytes, {
+    committed,
     stream: leafStream({ sequence, stream, publicKey, instance }),
     sequence,
     signature: { count: 1, signature: ed25519Sign(seed, message) },
-  };
+    idKey: undefined,
+  });
 }

@@ -3,7 +3,7 @@
  *
  * Decides against what is stored plus what this same commit already holds; touches nothing until it is committed.
  */
-import { HASH_BYTES, encodeHex, equalBytes, hashLeaf, hashLeaves } from "@tallystick/core";
+import { HASH_BYTES, encodeHex, equalBytes, hashLeaf, hashLeaves, invariant } from "@tallystick/core";
 import {
   type Leaf,
   catalogueEntry,
@@ -15,13 +15,22 @@ import {
   streamId,
 } from "@tallystick/events";
 import { type LogStorage, type Row, type Run, StorageError, indexKey } from "@tallystick/storage";
-import { type Candidate, type OwnContext, type OwnEvent, type SentCandidate, ownCandidate } from "./candidate.ts";
+import {
+  type Candidate,
+  type Committed,
+  type OwnContext,
+  type OwnEvent,
+  type SentCandidate,
+  type SignedCandidate,
+  commitAll,
+  ownCandidate,
+} from "./candidate.ts";
 import { CHAIN_KINDS, type ChainEnds } from "./chain-ends.ts";
 import { findErased, findErasedTag } from "./disposition/erased.ts";
 import type { Ledger, LedgerEntry } from "./disposition/ledger.ts";
 import { LogError } from "./error.ts";
 import type { OwnStream } from "./heads.ts";
-import type { LogSecrets, Tags } from "./keys.ts";
+import type { LogSecrets, PlacedContents, Tags } from "./keys.ts";
 import type { Acknowledgement, SenderKeyRule } from "./log-api.ts";
 import type { Submission } from "./queue.ts";
 import {
@@ -35,7 +44,7 @@ import {
   decodeKnownId,
   decodePlacedBatch,
   decodeStreamEnd,
-  encodeKnownId,
+  encodeKnownIds,
   encodePlacedBatch,
   encodeStreamEnd,
 } from "./rows.ts";
@@ -97,7 +106,10 @@ export class Draft {
   /** By index: what is there under ids and numbers that were sent again. */
   readonly #storedEntries = new Map<number, StoredEntry>();
   readonly #streams = new Map<string, StreamEnd>();
-  readonly #batches = new Map<string, { readonly firstIndex: number; readonly candidates: readonly Candidate[] }>();
+  readonly #batches = new Map<
+    string,
+    { readonly firstIndex: number; readonly candidates: readonly SignedCandidate[] }
+  >();
   readonly #pinned = new Map<string, Uint8Array>();
   /** What events of the log's own bring with them. */
   readonly #rowsBeside: Row[] = [];
@@ -315,7 +327,7 @@ export class Draft {
   async #findBatch(
     stream: string,
     first: number,
-    candidates: readonly Candidate[],
+    candidates: readonly SignedCandidate[],
   ): Promise<readonly (Placed | Acknowledgement)[] | undefined> {
     const here = this.#batches.get(batchKey(stream, first));
     if (here !== undefined) {
@@ -330,7 +342,7 @@ export class Draft {
     const answers: Acknowledgement[] = [];
     for (const [at, candidate] of candidates.entries()) {
       const { leaf, bytes } = this.#storedLeaf(firstIndex + at);
-      if (!equalBytes(leaf.commitment, candidate.commitment)) return undefined;
+      if (!equalBytes(leaf.commitment, candidate.committed.commitment)) return undefined;
       answers.push(duplicateOf(candidate.id, firstIndex + at, bytes, leaf));
     }
     return answers;
@@ -419,27 +431,25 @@ export class Draft {
 
   /** Builds leaves and rows for everything that was placed. */
   async build(): Promise<Built> {
-    const tags = this.#placed.map(({ candidate }) => this.#context.secrets.tagsOf(candidate));
+    const { secrets, random } = this.#context;
+    const contents = this.#commitToAll();
+    const tags = contents.map(({ candidate }) => secrets.tagsOf(candidate));
     const chains = await this.#chainEnds(tags);
     const leaves = encodeLeaves(
-      this.#placed.map(({ candidate, index }, at) =>
-        this.#leafOf(candidate, extend(chains, tags[at] ?? NO_TAGS, index)),
-      ),
+      contents.map((each, at) => this.#leafOf(each, extend(chains, tags[at] ?? NO_TAGS, this.#base.size + at))),
     );
-    const { secrets, random } = this.#context;
-    const candidates = this.#placed.map(({ candidate }) => candidate);
     const day = dayOf(this.#loggedAt);
-    const sealed = secrets.sealAll(candidates, day, random);
+    const sealed = secrets.sealAll(contents, day, random);
     const ledger = await this.#context.ledger.extend(
       this.#placed.map(({ candidate, index }) => this.#ledgerEntry(candidate, index)),
       day,
     );
     const first = this.#base.size;
-    const types = candidates.map(({ type }) => type);
+    const types = this.#placed.map(({ candidate }) => candidate.type);
     return {
       leaves,
       leafHashes: hashLeaves(leaves),
-      rows: [...this.#indexRows(chains), ...ledger, ...this.#rowsBeside],
+      rows: [...this.#indexRows(chains, contents), ...ledger, ...this.#rowsBeside],
       runs: [
         { table: TABLE.leaf, first, values: leaves },
         { table: TABLE.sealed, first, values: sealed },
@@ -450,6 +460,20 @@ export class Draft {
       others: types.lastIndexOf("log.head") < types.length - 1,
       headLogged: types.includes("log.head"),
     };
+  }
+
+  /** What was placed, in order, with the commitments of its senders, or with new ones. */
+  #commitToAll(): PlacedContents[] {
+    const unsigned = this.#placed.filter(({ candidate }) => candidate.committed === undefined);
+    const made = commitAll(
+      unsigned.map(({ candidate }) => candidate.eventBytes),
+      this.#context.random,
+    ).values();
+    return this.#placed.map(({ candidate }) => {
+      const committed: Committed | undefined = candidate.committed ?? made.next().value;
+      invariant(committed !== undefined, "what is placed is committed to");
+      return { candidate, committed };
+    });
   }
 
   #ledgerEntry({ class: retentionClass, type, actor, subject, day }: Candidate, index: number): LedgerEntry {
@@ -478,26 +502,33 @@ export class Draft {
     return this.#context.chainEnds.read(keys);
   }
 
-  #leafOf(candidate: Candidate, chains: Pick<Leaf, ChainKind>): Leaf {
-    const { stream, sequence, commitment, signature } = candidate;
+  #leafOf({ candidate, committed }: PlacedContents, chains: Pick<Leaf, ChainKind>): Leaf {
+    const { stream, sequence, signature } = candidate;
     return {
       loggedAt: this.#loggedAt,
       stream,
       sequence,
       class: candidate.class,
-      commitment,
+      commitment: committed.commitment,
       ...chains,
       signature,
     };
   }
 
-  #indexRows(chains: ReadonlyMap<string, ChainEnd>): Row[] {
+  #idRows(contents: readonly PlacedContents[]): Row[] {
+    const keys = [...this.#ids.keys()];
+    const known = [...this.#ids.values()].map(({ index }) => {
+      const commitment = contents[index - this.#base.size]?.committed.commitment;
+      invariant(commitment !== undefined, "an id stands for an event of this commit");
+      return { check: commitmentCheck(commitment), index };
+    });
+    return encodeKnownIds(known).map((value, at) => ({ table: TABLE.id, key: keys[at] ?? "", value }));
+  }
+
+  #indexRows(chains: ReadonlyMap<string, ChainEnd>, contents: readonly PlacedContents[]): Row[] {
     const first = this.#base.size;
     const rows = this.#context.chainEnds.commit(chains, { first, size: first + this.#placed.length });
-    for (const [key, { candidate, index }] of this.#ids) {
-      const value = encodeKnownId({ check: commitmentCheck(candidate.commitment), index });
-      rows.push({ table: TABLE.id, key, value });
-    }
+    rows.push(...this.#idRows(contents));
     for (const [key, end] of this.#streams) rows.push({ table: TABLE.stream, key, value: encodeStreamEnd(end) });
     for (const [key, { firstIndex, candidates }] of this.#batches) {
       rows.push({ table: TABLE.batch, key, value: encodePlacedBatch({ firstIndex, count: candidates.length }) });
@@ -532,10 +563,10 @@ function idKeysOf(submission: Submission): string[] {
   return candidates.map(({ idKey }) => idKey);
 }
 
-function sameCommitments(a: readonly Candidate[], b: readonly Candidate[]): boolean {
+function sameCommitments(a: readonly SignedCandidate[], b: readonly SignedCandidate[]): boolean {
   return (
     a.length === b.length &&
-    a.every(({ commitment }, at) => equalBytes(commitment, b[at]?.commitment ?? new Uint8Array()))
+    a.every(({ committed }, at) => equalBytes(committed.commitment, b[at]?.committed.commitment ?? new Uint8Array()))
   );
 }
 

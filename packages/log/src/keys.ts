@@ -27,7 +27,7 @@ import {
   tenantTag,
 } from "@tallystick/events";
 import type { KeyName, KeyStore } from "@tallystick/storage";
-import type { Candidate } from "./candidate.ts";
+import type { Candidate, Committed } from "./candidate.ts";
 import { LogError } from "./error.ts";
 import type { TagKeys } from "./log-api.ts";
 import { bytesOf, listOf } from "./heads.ts";
@@ -54,6 +54,12 @@ interface Sealer {
   readonly reference: Uint8Array | null;
   /** MASK_PREFIX and the key of class and day: what a pad is the hash of, with the commitment behind. */
   readonly padPrefix: Uint8Array;
+}
+
+/** What is sealed: an event that has its place. */
+export interface PlacedContents {
+  readonly candidate: Candidate;
+  readonly committed: Committed;
 }
 
 /** The row beside a leaf, and the leaf's commitment and index. */
@@ -136,14 +142,17 @@ export class LogSecrets {
    * A sealed event does not say whose it is. So that its key can be found, the name under which the key store has the
    * person stands beside it, masked by the key of class and day: without that key no two rows can be linked by it.
    */
-  sealAll(candidates: readonly Candidate[], day: number, random: (bytes: number) => Uint8Array): Uint8Array[] {
+  sealAll(contents: readonly PlacedContents[], day: number, random: (bytes: number) => Uint8Array): Uint8Array[] {
     const sealers: Sealer[] = [];
-    const inputs = candidates.map(({ class: retentionClass, commitment, opening, person }) => {
+    const nonces = random(NONCE_BYTES * contents.length);
+    const inputs = contents.map(({ candidate, committed }, at) => {
+      const { class: retentionClass, person } = candidate;
       const sealer = this.#sealerOf(retentionClass, day, person);
       sealers.push(sealer);
-      return { class: retentionClass, day, nonce: random(NONCE_BYTES), key: sealer.key, commitment, opening };
+      const nonce = nonces.subarray(NONCE_BYTES * at, NONCE_BYTES * (at + 1));
+      return { class: retentionClass, day, nonce, key: sealer.key, ...committed };
     });
-    const pads = sha256All(padInputs(sealers, candidates));
+    const pads = sha256All(padInputs(sealers, contents));
     const rows = sealOpenings(inputs).map((sealed, at): CborValue => {
       const { reference = null } = sealers[at] ?? {};
       return [sealed, reference === null ? null : masked(reference, pads, HASH_BYTES * at)];
@@ -385,12 +394,12 @@ function chainTag(kind: ChainKind, tag: Uint8Array): ChainTag {
 }
 
 /** What the pads of entries are the hashes of: views of one byte string. */
-function padInputs(sealers: readonly Sealer[], candidates: readonly Candidate[]): Uint8Array[] {
-  const bytes = new Uint8Array(candidates.length * PAD_INPUT_BYTES);
-  return candidates.map(({ commitment }, at) => {
+function padInputs(sealers: readonly Sealer[], contents: readonly PlacedContents[]): Uint8Array[] {
+  const bytes = new Uint8Array(contents.length * PAD_INPUT_BYTES);
+  return contents.map(({ committed }, at) => {
     const from = at * PAD_INPUT_BYTES;
     bytes.set(sealers[at]?.padPrefix ?? NO_BYTES, from);
-    bytes.set(commitment, from + PAD_PREFIX_BYTES);
+    bytes.set(committed.commitment, from + PAD_PREFIX_BYTES);
     return bytes.subarray(from, from + PAD_INPUT_BYTES);
   });
 }

@@ -14,6 +14,7 @@ import {
 import { EventError, type TallyEvent, normaliseSession } from "@tallystick/events";
 import { type KeyStore, StorageError } from "@tallystick/storage";
 import {
+  type BatchCandidates,
   type SentCandidate,
   type UnsignedSender,
   batchCandidates,
@@ -425,19 +426,34 @@ class OpenLog implements Log {
     this.#sequencer.stop(known ?? new LogError("log-stopped", `the log could not start: ${message}`, { cause }));
   }
 
-  async appendEvents({
+  async appendEvents(input: {
+    readonly writer: string;
+    readonly events: readonly TallyEvent[];
+  }): Promise<readonly Acknowledgement[]> {
+    return this.#submitUnsigned(this.#unsignedCandidates(input));
+  }
+
+  /** Apart from what waits for them to be logged, which would keep the events in memory for as long. */
+  #unsignedCandidates({
     writer,
     events,
   }: {
     readonly writer: string;
     readonly events: readonly TallyEvent[];
-  }): Promise<readonly Acknowledgement[]> {
+  }): readonly SentCandidate[] {
     assertWriter(writer);
     if (events.length === 0) throw new RangeError("events: expected at least one, got none");
     try {
       this.#assertRoom();
       const sender = this.#senderOf(writer);
-      const candidates = events.map((event, entry) => this.#candidate(event, sender, entry));
+      return events.map((event, entry) => this.#candidate(event, sender, entry));
+    } catch (error) {
+      throw this.#counted(error);
+    }
+  }
+
+  async #submitUnsigned(candidates: readonly SentCandidate[]): Promise<readonly Acknowledgement[]> {
+    try {
       const answers = await new Promise<readonly Acknowledgement[]>((resolve, reject) =>
         this.#sequencer.submit({ kind: "unsigned", candidates, resolve, reject }),
       );
@@ -457,7 +473,7 @@ class OpenLog implements Log {
 
   #candidate(event: TallyEvent, sender: UnsignedSender, entry: number): SentCandidate {
     try {
-      return unsignedCandidate(this.#hashSession(event), sender, this.#options.random(32));
+      return unsignedCandidate(this.#hashSession(event), sender);
     } catch (error) {
       if (!(error instanceof EventError)) throw error;
       const details = { ...error.details, entry };
@@ -480,11 +496,22 @@ class OpenLog implements Log {
     readonly batch: Uint8Array;
   }): Promise<BatchAcknowledgement> {
     assertWriter(writer);
+    return this.#submitSigned(writer, this.#signedCandidates(batch));
+  }
+
+  #signedCandidates(batch: Uint8Array): BatchCandidates {
     try {
       this.#assertRoom();
-      const verified = batchCandidates(batch, this.origin);
+      return batchCandidates(batch, this.origin);
+    } catch (error) {
+      throw this.#counted(error);
+    }
+  }
+
+  async #submitSigned(writer: string, batch: BatchCandidates): Promise<BatchAcknowledgement> {
+    try {
       const { entries, tagKeys } = await new Promise<BatchAcknowledgement>((resolve, reject) =>
-        this.#sequencer.submit({ kind: "signed", writer, batch: verified, resolve, reject }),
+        this.#sequencer.submit({ kind: "signed", writer, batch, resolve, reject }),
       );
       return { entries: this.#withStates(entries), tagKeys };
     } catch (error) {

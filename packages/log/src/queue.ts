@@ -86,6 +86,7 @@ function sizeOf(submission: Submission): { entries: number; bytes: number } {
     return { entries: length, bytes: length * ENTRY_OVERHEAD_BYTES };
   }
   const candidates = submission.kind === "signed" ? submission.batch.candidates : submission.candidates;
-  const bytes = candidates.reduce((sum, { opening, eventBytes }) => sum + opening.length + eventBytes.length, 0);
+  // The event, and the opening that holds it once more.
+  const bytes = candidates.reduce((sum, { eventBytes }) => sum + 2 * eventBytes.length, 0);
   return { entries: candidates.length, bytes: bytes + candidates.length * ENTRY_OVERHEAD_BYTES };
 }

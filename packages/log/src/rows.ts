@@ -1,7 +1,7 @@
 /** The tables of a log: what is under which key, and how it is encoded. docs/reference/storage-layout.md */
 import { hash } from "node:crypto";
 import { encodeHex, readU32 } from "@tallystick/core";
-import { decodeCbor, encodeCbor } from "@tallystick/events";
+import { decodeCbor, encodeCbor, encodeCborAll } from "@tallystick/events";
 import { listOf, numberOf } from "./heads.ts";
 
 export const TABLE = {
@@ -120,6 +120,11 @@ export function decodeChainEnd(bytes: Uint8Array): ChainEnd {
 
 export function encodeKnownId({ check, index }: KnownId): Uint8Array {
   return encodeCbor([check, index]);
+}
+
+/** {@link encodeKnownId} of each, sooner than one by one. */
+export function encodeKnownIds(ids: readonly KnownId[]): Uint8Array[] {
+  return encodeCborAll(ids.map(({ check, index }) => [check, index]));
 }
 
 export function decodeKnownId(bytes: Uint8Array): KnownId {

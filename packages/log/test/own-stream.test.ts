@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import {
   createSigner,
@@ -206,9 +207,9 @@ describe("the log's own stream", () => {
     let broken = true;
     const random = (bytes: number): Uint8Array => {
       if (broken && bytes === 16 && opened) throw new Error("no random bytes");
-      return seed(`${bytes} ${(drawn += 1)}`).subarray(0, bytes);
+      return new Uint8Array(randomBytes(bytes));
     };
-    let [drawn, opened] = [0, false];
+    let opened = false;
     const log = await site.open({ headIntervalMs: 20, random });
     opened = true;
     await log.appendEvents({ writer: "app", events: [login(0)] });

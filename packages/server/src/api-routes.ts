@@ -1,6 +1,6 @@
 /** The v1 API of a log: events in, receipts and proofs out. */
 import { eventToJson } from "@tallystick/events";
-import type { Acknowledgement, EntryState, Log, TagKeys } from "@tallystick/log";
+import type { Acknowledgement, BatchAcknowledgement, EntryState, Log, TagKeys } from "@tallystick/log";
 import { formatAcknowledgement } from "./acknowledgement.ts";
 import { base64Of, jsonReply, resourceReply, valueReply } from "./answers.ts";
 import { ServerError } from "./error.ts";
@@ -8,7 +8,7 @@ import { readingOf } from "./reading.ts";
 import type { Reply, ServerRequest } from "./http/request.ts";
 import { type Route, type RouteCall, route } from "./route.ts";
 import * as schemas from "./schemas.ts";
-import { EVENT_MEDIA_TYPES, mediaTypeOf, readSubmission } from "./submission.ts";
+import { EVENT_MEDIA_TYPES, type EventMediaType, mediaTypeOf, readSubmission } from "./submission.ts";
 import { tailReply } from "./tail.ts";
 
 const JSON_TYPE = "application/json";
@@ -214,21 +214,41 @@ function indexOf(text: string): number {
 async function submit(call: SubmitCall): Promise<Reply> {
   const { log, request, credential, query, format } = call;
   const mediaType = mediaTypeOf(request, EVENT_MEDIA_TYPES);
-  const submitted = readSubmission(await call.body.read(), mediaType);
   const writer = credential?.id ?? "";
   const timeoutMs = query.timeout ?? WAIT_DEFAULT_MS;
   const wait: Wait = { wait: query.wait ?? "durable", timeoutMs, request };
-  if (submitted.kind === "batch") {
-    const { entries: acknowledged, tagKeys } = await log.appendBatch({ writer, batch: submitted.batch });
+  const { kind, appended } = append(log, { writer, mediaType, body: await call.body.read() });
+  if (kind === "batch") {
+    const { entries: acknowledged, tagKeys } = await appended;
     const answers = await reached(log, acknowledged, wait);
     const entries = await formatAll(log, answers);
     const json = `{"entries":[${entries.join(",")}],"tagKeys":${JSON.stringify(describeTagKeys(tagKeys))}}`;
     return jsonReply(json, { format, status: statusFor(answers, wait.wait) });
   }
-  const answers = await reached(log, await log.appendEvents({ writer, events: submitted.events }), wait);
+  const answers = await reached(log, await appended, wait);
   const [first = "", ...others] = await formatAll(log, answers);
-  const json = submitted.single ? first : `[${[first, ...others].join(",")}]`;
+  const json = kind === "event" ? first : `[${[first, ...others].join(",")}]`;
   return jsonReply(json, { format, status: statusFor(answers, wait.wait) });
+}
+
+type Appended =
+  | { readonly kind: "batch"; readonly appended: Promise<BatchAcknowledgement> }
+  | { readonly kind: "event" | "events"; readonly appended: Promise<readonly Acknowledgement[]> };
+
+/** Apart from what waits for the log, which would keep body and events in memory for as long. */
+function append(
+  log: Log,
+  {
+    writer,
+    mediaType,
+    body,
+  }: { readonly writer: string; readonly mediaType: EventMediaType; readonly body: Uint8Array },
+): Appended {
+  const submitted = readSubmission(body, mediaType);
+  if (submitted.kind === "batch")
+    return { kind: "batch", appended: log.appendBatch({ writer, batch: submitted.batch }) };
+  const { single, events } = submitted;
+  return { kind: single ? "event" : "events", appended: log.appendEvents({ writer, events }) };
 }
 
 function describeTagKeys({ personDays, tenants }: TagKeys): unknown {
