@@ -35,17 +35,29 @@ export function encodeWith<Value>(
 /** Of many values as much goes into one copy, and the value that ends there: whoever keeps one value keeps no more alive. */
 const TOGETHER_BYTES = 32_768;
 
-/** The bytes of what `write` writes of each: one copy of many, and a view of each, a third of the time of a copy of each. */
+/**
+ * The bytes of what `write` writes of each: one copy of many, and a view of each, a third of the time of a copy of each;
+ * `undefined` where it gives `false` for one.
+ */
+export function encodeAllWith<Value>(
+  write: (to: CborWriter, value: Value) => boolean,
+  values: readonly Value[],
+): Uint8Array[] | undefined;
 export function encodeAllWith<Value>(
   write: (to: CborWriter, value: Value) => void,
   values: readonly Value[],
-): Uint8Array[] {
+): Uint8Array[];
+export function encodeAllWith<Value>(
+  write: (to: CborWriter, value: Value) => boolean | void,
+  values: readonly Value[],
+): Uint8Array[] | undefined {
   const to = idle ?? new CborWriter();
   idle = undefined;
   const encoded: Uint8Array[] = [];
   const ends: number[] = [];
   for (const value of values) {
-    write(to, value);
+    // The writer is left where it is: what was written of this value would be in it.
+    if (write(to, value) === false) return undefined;
     ends.push(to.size);
     if (to.size >= TOGETHER_BYTES) takeViews(to, ends, encoded);
   }

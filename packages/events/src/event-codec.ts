@@ -5,8 +5,9 @@
  */
 import { decodeHex, encodeHex, invariant } from "@tallystick/core";
 import { type CborMap, type CborValue, EVENT_BYTES_MAX, decodeCbor, encodeCbor } from "./cbor.ts";
-import { encodeWith } from "./cbor-writer.ts";
+import { encodeAllWith, encodeWith } from "./cbor-writer.ts";
 import { Defects, type Path, describe } from "./defects.ts";
+import { EventError } from "./error.ts";
 import { type TallyEvent, isHashedSessionId } from "./event.ts";
 import { readEventView } from "./event-reader.ts";
 import { writeEvent } from "./event-writer.ts";
@@ -25,6 +26,24 @@ export function encodeEvent(event: TallyEvent): Uint8Array {
     refuse([], { expected: `at most ${EVENT_BYTES_MAX} bytes when encoded`, got: `${bytes.length}` });
   }
   return bytes;
+}
+
+/**
+ * {@link encodeEvent} of each, sooner than one by one: views of few copies.
+ *
+ * @throws {EventError} `event-invalid`, with the event's place in `details.entry`.
+ */
+export function encodeEvents(events: readonly TallyEvent[]): Uint8Array[] {
+  const encoded = encodeAllWith(writeEvent, events);
+  if (encoded?.every(({ length }) => length <= EVENT_BYTES_MAX)) return encoded;
+  return events.map((event, entry) => {
+    try {
+      return encodeEvent(event);
+    } catch (error) {
+      if (!(error instanceof EventError)) throw error;
+      throw new EventError(error.code, error.message, { details: { ...error.details, entry }, cause: error });
+    }
+  });
 }
 
 /** Whatever the event holds, beyond what its type says too: tells what cannot be encoded. */

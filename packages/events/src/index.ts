@@ -117,7 +117,7 @@ export {
   personalId,
   retentionClass,
 } from "./event.ts";
-export { decodeEvent, encodeEvent } from "./event-codec.ts";
+export { decodeEvent, encodeEvent, encodeEvents } from "./event-codec.ts";
 export { EVENT_TYPE_PATTERN } from "./event-schema.ts";
 export { type LinePosition, importedEventId, newEventId } from "./event-id.ts";
 export { type ImportedLine, UNREADABLE_TYPE } from "./imports/imported-line.ts";

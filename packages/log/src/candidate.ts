@@ -15,6 +15,7 @@ import {
   dayOf,
   encodeClaim,
   encodeEvent,
+  encodeEvents,
   encodeOpenings,
   newEventId,
   parseEvent,
@@ -27,7 +28,7 @@ import {
   writerStreamId,
 } from "@tallystick/events";
 import { LogError } from "./error.ts";
-import { idKey, keySender, writerSender } from "./rows.ts";
+import { idKeys, keySender, writerSender } from "./rows.ts";
 import { LOG_CLASS } from "./rules/rules.ts";
 
 export interface Candidate {
@@ -142,8 +143,32 @@ export function unsignedSender(writer: string): UnsignedSender {
   return { stream, name: writerSender(stream) };
 }
 
-/** An unsigned event: the log encodes it. @throws {LogError} `event-refused`: a type for others. */
-export function unsignedCandidate(event: TallyEvent, { stream, name }: UnsignedSender): SentCandidate {
+/**
+ * Unsigned events: the log encodes them.
+ *
+ * @throws {LogError} `event-refused`: a type or a class for others.
+ * @throws {EventError} `event-invalid`, with the event's place in `details.entry`.
+ */
+export function unsignedCandidates(events: readonly TallyEvent[], { stream, name }: UnsignedSender): SentCandidate[] {
+  events.forEach(refuseUnsigned);
+  const keys = idKeys(
+    name,
+    events.map(({ id }) => id),
+  );
+  return encodeEvents(events).map((eventBytes, at) => {
+    const [event, key] = [events[at], keys[at]];
+    invariant(event !== undefined && key !== undefined, "each event has its bytes and its key");
+    return candidateOf(event, eventBytes, {
+      committed: undefined,
+      stream,
+      sequence: null,
+      signature: null,
+      idKey: key,
+    });
+  });
+}
+
+function refuseUnsigned(event: TallyEvent, entry: number): void {
   const reporter = catalogueEntry(event.type)?.reporter;
   if (reporter === "log" || reporter === "sender") {
     const whose = reporter === "log" ? "the log itself" : "senders of signed batches";
@@ -152,14 +177,18 @@ export function unsignedCandidate(event: TallyEvent, { stream, name }: UnsignedS
     });
   }
   refuseClass(event);
-  assertReportable(event);
-  return candidateOf(event, encodeEvent(event), {
-    committed: undefined,
-    stream,
-    sequence: null,
-    signature: null,
-    idKey: idKey(name, event.id),
-  });
+  try {
+    assertReportable(event);
+  } catch (error) {
+    throw withEntry(error, entry);
+  }
+}
+
+/** Which of the events it is about. */
+function withEntry(error: unknown, entry: number, prefix = ""): unknown {
+  if (!(error instanceof EventError)) return error;
+  const details = { ...error.details, entry };
+  return new EventError(error.code, `${prefix}${error.message}`, { details, cause: error });
 }
 
 /** In the log's own class contents would stay for ever, in a hold's until that one is lifted, whatever the rules say. */
@@ -207,11 +236,7 @@ function refuseUnreportable(event: TallyEvent, entry: number): void {
   try {
     assertReportable(event);
   } catch (error) {
-    if (!(error instanceof EventError)) throw error;
-    throw new EventError(error.code, `entry ${entry}: ${error.message}`, {
-      details: { ...error.details, entry },
-      cause: error,
-    });
+    throw withEntry(error, entry, `entry ${entry}: `);
   }
   refuseClass(event, entry);
   const { type } = event;
@@ -222,18 +247,22 @@ function refuseUnreportable(event: TallyEvent, entry: number): void {
 
 function candidatesOf({ batch, stream, events, commitments }: VerifiedBatch): SignedCandidate[] {
   const { publicKey, instance, first, entries } = batch;
-  const sender = keySender(publicKey);
+  const keys = idKeys(
+    keySender(publicKey),
+    events.map(({ id }) => id),
+  );
   const count = entries.length;
   return committedTo(commitments, entries).map((committed, at) => {
-    const [event, entry] = [events[at], entries[at]];
-    invariant(event !== undefined && entry !== undefined, "a verified batch has an event for each of its entries");
+    const [event, entry, key] = [events[at], entries[at], keys[at]];
+    const isWhole = event !== undefined && entry !== undefined && key !== undefined;
+    invariant(isWhole, "a verified batch has an event for each of its entries");
     const sequence = first + at;
     return candidateOf(event, entry.event, {
       committed,
       stream: leafStream({ sequence, stream, publicKey, instance }),
       sequence,
       signature: at === count - 1 ? { count, signature: batch.signature } : null,
-      idKey: idKey(sender, event.id),
+      idKey: key,
     });
   });
 }

@@ -11,14 +11,14 @@ import {
   openNote,
   parsePolicy,
 } from "@tallystick/core";
-import { EventError, type TallyEvent, normaliseSession } from "@tallystick/events";
+import { type TallyEvent, normaliseSession } from "@tallystick/events";
 import { type KeyStore, StorageError } from "@tallystick/storage";
 import {
   type BatchCandidates,
   type SentCandidate,
   type UnsignedSender,
   batchCandidates,
-  unsignedCandidate,
+  unsignedCandidates,
   unsignedSender,
 } from "./candidate.ts";
 import { ChainEnds } from "./chain-ends.ts";
@@ -446,7 +446,10 @@ class OpenLog implements Log {
     try {
       this.#assertRoom();
       const sender = this.#senderOf(writer);
-      return events.map((event, entry) => this.#candidate(event, sender, entry));
+      return unsignedCandidates(
+        events.map((event) => this.#hashSession(event)),
+        sender,
+      );
     } catch (error) {
       throw this.#counted(error);
     }
@@ -469,16 +472,6 @@ class OpenLog implements Log {
     const sender = unsignedSender(writer);
     this.#senders.set(writer, sender);
     return sender;
-  }
-
-  #candidate(event: TallyEvent, sender: UnsignedSender, entry: number): SentCandidate {
-    try {
-      return unsignedCandidate(this.#hashSession(event), sender);
-    } catch (error) {
-      if (!(error instanceof EventError)) throw error;
-      const details = { ...error.details, entry };
-      throw new EventError(error.code, error.message, { details, cause: error });
-    }
   }
 
   #hashSession(event: TallyEvent): TallyEvent {

@@ -1,6 +1,6 @@
 /** The tables of a log: what is under which key, and how it is encoded. docs/reference/storage-layout.md */
 import { hash } from "node:crypto";
-import { encodeHex, readU32 } from "@tallystick/core";
+import { HASH_BYTES, encodeHex, readU32, sha256All } from "@tallystick/core";
 import { decodeCbor, encodeCbor, encodeCborAll } from "@tallystick/events";
 import { listOf, numberOf } from "./heads.ts";
 
@@ -91,9 +91,20 @@ export function writerSender(stream: Uint8Array): string {
   return `writer:${encodeHex(stream)}`;
 }
 
+const ID_KEY_BYTES = 12;
+
 /** Sender and id hashed, so that a key has one length whatever they are: 12 bytes in base64url. */
 export function idKey(sender: string, id: string): string {
-  return hash("sha256", `${sender}\0${id}`, "base64url").slice(0, 16);
+  return hash("sha256", `${sender}\0${id}`, "base64url").slice(0, (ID_KEY_BYTES * 4) / 3);
+}
+
+/** {@link idKey} of each of a sender's ids, sooner than one by one. */
+export function idKeys(sender: string, ids: readonly string[]): string[] {
+  if (ids.length === 1) return ids.map((id) => idKey(sender, id));
+  const hashes = sha256All(ids.map((id) => Buffer.from(`${sender}\0${id}`)));
+  return ids.map((_, at) =>
+    Buffer.from(hashes.buffer, hashes.byteOffset + HASH_BYTES * at, ID_KEY_BYTES).toString("base64url"),
+  );
 }
 
 /** The first four bytes of a commitment, as a number. */

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert, property, uint8Array } from "fast-check";
 import { describe, expect, test } from "vitest";
-import { sealValue, unsealValue } from "../src/checked-value.ts";
+import { sealValue, sealValues, unsealValue } from "../src/checked-value.ts";
 import { createMasterKeyFile, indexKey, loadMasterKey, parseIndexKey } from "../src/index.ts";
 import { KeyIndex } from "../src/key-index.ts";
 import { KeyedHash } from "../src/keyed-hash.ts";
@@ -31,14 +31,14 @@ describe("indexKey", () => {
 
 describe("a checked value", () => {
   test("is read under its own key alone", () => {
-    const sealed = sealValue("r/leaf/a", Buffer.from("value"));
+    const sealed = sealValue({ key: "r/leaf/a", value: Buffer.from("value") });
     expect(unsealValue("r/leaf/a", sealed)).toEqual(new Uint8Array(Buffer.from("value")));
     expect(unsealValue("r/leaf/b", sealed)).toBeUndefined();
     expect(unsealValue("r/lea/fa", sealed)).toBeUndefined();
   });
 
   test("is refused with any bit flipped, and at any shorter or longer size", () => {
-    const sealed = sealValue("k", Buffer.from("some value"));
+    const sealed = sealValue({ key: "k", value: Buffer.from("some value") });
     for (let bit = 0; bit < sealed.length * 8; bit++) {
       const flipped = Uint8Array.from(sealed, (byte, at) =>
         at === Math.floor(bit / 8) ? byte ^ (1 << (bit % 8)) : byte,
@@ -49,10 +49,19 @@ describe("a checked value", () => {
     expect(unsealValue("k", Buffer.concat([sealed, Buffer.alloc(1)]))).toBeUndefined();
   });
 
+  test("is the same, sealed alone or with others", () => {
+    const sizes = [0, 1, 9, 30, 64, 4000, 200_000, 5];
+    const entries = sizes.map((size, at) => ({ key: `r/id/${at} ключ`, value: new Uint8Array(randomBytes(size)) }));
+    expect(sealValues(entries).map((sealed) => Buffer.from(sealed).toString("hex"))).toEqual(
+      entries.map((entry) => Buffer.from(sealValue(entry)).toString("hex")),
+    );
+    expect(sealValues([])).toEqual([]);
+  });
+
   test("has any size", () => {
     for (const size of [0, 1, 4000, 5000, 131_000, 131_072, 1_000_000]) {
       const value = new Uint8Array(randomBytes(size));
-      expect(Buffer.compare(unsealValue("ключ", sealValue("ключ", value)) ?? Buffer.alloc(0), value)).toBe(0);
+      expect(Buffer.compare(unsealValue("ключ", sealValue({ key: "ключ", value })) ?? Buffer.alloc(0), value)).toBe(0);
     }
   });
 });
