@@ -11,9 +11,11 @@ import {
   decodeEvent,
   encodeCbor,
   encodeEvent,
+  encodeEvents,
   eventToJson,
   parseEvent,
 } from "../src/index.ts";
+import { anyEvent } from "./any-event.ts";
 import { defectsOf, login } from "./sample-event.ts";
 
 const event: TallyEvent = parseEvent({ ...login, amends: "cd".repeat(32), retention: "short" });
@@ -64,6 +66,42 @@ describe("encodeEvent", () => {
     const rest = EVENT_BYTES_MAX - encodeEvent(fill(16_000)).length;
     expect(encodeEvent(fill(16_000 + rest))).toHaveLength(EVENT_BYTES_MAX);
     expect(defectsOf(() => encodeEvent(fill(16_001 + rest)))[""]?.got).toBe(`${EVENT_BYTES_MAX + 1}`);
+  });
+});
+
+describe("encodeEvents", () => {
+  const raw: TallyEvent = { ...event, session: { id: "raw" } };
+
+  test("gives of each what encodeEvent() gives", () => {
+    // Some are refused before they could be encoded: a secret among them, a name that JavaScript means otherwise.
+    const read = anyEvent.map((json) => {
+      try {
+        const { session: _, ...rest } = parseEvent({ ...json, type: "app.thing" });
+        return [rest];
+      } catch {
+        return [];
+      }
+    });
+    const events = fc.array(read, { maxLength: 20 }).map((all) => all.flat());
+    fc.assert(
+      fc.property(events, (all) => {
+        expect(encodeEvents(all)).toEqual(all.map(encodeEvent));
+      }),
+    );
+  });
+
+  test("says which event cannot be encoded, or is too long, and goes on with the next as if nothing had been", () => {
+    const long = { ...event, context: { a: "x".repeat(16_000), b: "x".repeat(16_384) } };
+    for (const bad of [raw, long]) {
+      let thrown: unknown;
+      try {
+        encodeEvents([event, event, bad, event]);
+      } catch (error) {
+        thrown = error;
+      }
+      expect(thrown).toMatchObject({ code: "event-invalid", details: { entry: 2 } });
+      expect(encodeEvents([event, event])).toEqual([bytes, bytes]);
+    }
   });
 });
 

@@ -4,9 +4,11 @@ import { errorCode } from "../../../test/support/errors.ts";
 import {
   type CborValue,
   computeCommitment,
+  computeCommitments,
   decodeOpening,
   encodeCbor,
   encodeOpening,
+  encodeOpenings,
   verifyOpening,
 } from "../src/index.ts";
 import { flippedBits } from "./flipped-bits.ts";
@@ -23,6 +25,31 @@ describe("an opening", () => {
         expect(decodeOpening(encodeOpening({ salt, event: bytes }))).toEqual({ salt, event: bytes });
       }),
     );
+  });
+
+  test("is the same, and has the same commitment, made alone or with others", () => {
+    const openings = fc.array(
+      fc.record({
+        salt: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+        event: fc.uint8Array({ minLength: 1, maxLength: 700 }),
+      }),
+      { maxLength: 12 },
+    );
+    fc.assert(
+      fc.property(openings, (all) => {
+        expect(encodeOpenings(all)).toEqual(all.map(encodeOpening));
+        expect(computeCommitments(all)).toEqual(all.map(computeCommitment));
+      }),
+    );
+    const tooShort = [
+      { salt, event },
+      { salt: salt.subarray(1), event },
+    ];
+    expect(() => encodeOpenings(tooShort)).toThrow(TypeError);
+    expect(() => computeCommitments(tooShort)).toThrow(TypeError);
+    expect(() => computeCommitments([{ salt, event: new Uint8Array() }])).toThrow(RangeError);
+    // What failed leaves nothing behind.
+    expect(encodeOpenings([{ salt, event }])).toEqual([opening]);
   });
 
   test("holds an event of 32 KiB and not a byte more", () => {
