@@ -171,8 +171,7 @@ function decodeEntry(event: Uint8Array, entry: number): TallyEvent {
     return decodeEvent(event);
   } catch (error) {
     if (!(error instanceof EventError)) throw error;
-    const details = { ...error.details, entry };
-    throw new EventError(error.code, `entry ${entry}: ${error.message}`, { details, cause: error });
+    throw error.ofEntry(entry, `entry ${entry}: ${error.message}`);
   }
 }
 

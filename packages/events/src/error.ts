@@ -36,4 +36,9 @@ export type EventErrorCode =
  */
 export class EventError extends TallystickError<EventErrorCode> {
   override readonly name = "EventError";
+
+  /** The same error, told of one of many: with its place in `details.entry`. */
+  ofEntry(entry: number, message: string = this.message): EventError {
+    return new EventError(this.code, message, { details: { ...this.details, entry }, cause: this });
+  }
 }

@@ -41,7 +41,7 @@ export function encodeEvents(events: readonly TallyEvent[]): Uint8Array[] {
       return encodeEvent(event);
     } catch (error) {
       if (!(error instanceof EventError)) throw error;
-      throw new EventError(error.code, error.message, { details: { ...error.details, entry }, cause: error });
+      throw error.ofEntry(entry);
     }
   });
 }

@@ -180,15 +180,8 @@ function refuseUnsigned(event: TallyEvent, entry: number): void {
   try {
     assertReportable(event);
   } catch (error) {
-    throw withEntry(error, entry);
+    throw error instanceof EventError ? error.ofEntry(entry) : error;
   }
-}
-
-/** Which of the events it is about. */
-function withEntry(error: unknown, entry: number, prefix = ""): unknown {
-  if (!(error instanceof EventError)) return error;
-  const details = { ...error.details, entry };
-  return new EventError(error.code, `${prefix}${error.message}`, { details, cause: error });
 }
 
 /** In the log's own class contents would stay for ever, in a hold's until that one is lifted, whatever the rules say. */
@@ -236,7 +229,7 @@ function refuseUnreportable(event: TallyEvent, entry: number): void {
   try {
     assertReportable(event);
   } catch (error) {
-    throw withEntry(error, entry, `entry ${entry}: `);
+    throw error instanceof EventError ? error.ofEntry(entry, `entry ${entry}: ${error.message}`) : error;
   }
   refuseClass(event, entry);
   const { type } = event;
