@@ -31,6 +31,7 @@ import type { Ledger, LedgerEntry } from "./disposition/ledger.ts";
 import { LogError } from "./error.ts";
 import type { OwnStream } from "./heads.ts";
 import type { LogSecrets, PlacedContents, Tags } from "./keys.ts";
+import type { KnownIds } from "./known-ids.ts";
 import type { Acknowledgement, SenderKeyRule } from "./log-api.ts";
 import type { Submission } from "./queue.ts";
 import {
@@ -41,7 +42,6 @@ import {
   TABLE,
   batchKey,
   commitmentCheck,
-  decodeKnownId,
   decodePlacedBatch,
   decodeStreamEnd,
   encodeKnownIds,
@@ -60,6 +60,7 @@ export interface DraftContext {
   readonly ledger: Ledger;
   readonly pinFirstSenderKey: boolean;
   readonly chainEnds: ChainEnds;
+  readonly knownIds: KnownIds;
 }
 
 export interface DraftBase {
@@ -102,7 +103,7 @@ export class Draft {
   readonly #placed: Placed[] = [];
   readonly #answers: Answer[] = [];
   readonly #ids = new Map<string, Placed>();
-  readonly #storedIds = new Map<string, KnownId>();
+  #storedIds: ReadonlyMap<string, KnownId> = new Map();
   /** By index: what is there under ids and numbers that were sent again. */
   readonly #storedEntries = new Map<number, StoredEntry>();
   readonly #streams = new Map<string, StreamEnd>();
@@ -129,17 +130,8 @@ export class Draft {
 
   /** Reads in one go which ids of these submissions are known already, and what stands under those. */
   async prefetch(submissions: readonly Submission[]): Promise<void> {
-    const keys = submissions.flatMap(idKeysOf);
-    const rows = keys.length === 0 ? [] : await this.#context.storage.getRows(TABLE.id, keys);
-    const indexes: number[] = [];
-    for (const [at, row] of rows.entries()) {
-      const key = keys[at];
-      if (row === undefined || key === undefined) continue;
-      const known = decodeKnownId(row);
-      this.#storedIds.set(key, known);
-      indexes.push(known.index);
-    }
-    await this.#readEntries(indexes);
+    this.#storedIds = await this.#context.knownIds.read(submissions.flatMap(idKeysOf));
+    await this.#readEntries([...this.#storedIds.values()].map(({ index }) => index));
   }
 
   async #readEntries(indexes: readonly number[]): Promise<void> {

@@ -32,6 +32,7 @@ import { ApprovedRules } from "./disposition/rules-in-force.ts";
 import { LogError, messageOf } from "./error.ts";
 import { type SignedHead, readHeads } from "./heads.ts";
 import { LogSecrets } from "./keys.ts";
+import { KnownIds } from "./known-ids.ts";
 import { KnownKeys } from "./known-keys.ts";
 import { rememberSignatures } from "./known-signatures.ts";
 import type {
@@ -100,6 +101,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
   if (keysMissing === undefined)
     await assertKeyStore({ ...resolved, secrets, signed: heads.signed.head, size: state.tree.range.size });
   const chainEnds = await ChainEnds.open(resolved.storage, state.tree.range.size);
+  const knownIds = await KnownIds.open(resolved.storage, state.tree.range.size);
   const approved = await ApprovedRules.open(resolved.storage, await resolved.proposedRules());
   const holds = await Holds.open(resolved.storage, secrets);
   if (keysMissing === undefined) {
@@ -107,7 +109,8 @@ export async function openLog(options: LogOptions): Promise<Log> {
     await approved.assertLogged(entries, state.tree.range.size);
     await holds.assertLogged(entries);
   }
-  return new OpenLog({ options: resolved, policy, secrets, heads, state, chainEnds, approved, holds, keysMissing });
+  const indexes = { chainEnds, knownIds };
+  return new OpenLog({ options: resolved, policy, secrets, heads, state, ...indexes, approved, holds, keysMissing });
 }
 
 /** Why a log cannot use its keys; it serves heads and proofs all the same. */
@@ -129,6 +132,7 @@ interface Parts {
   readonly heads: Awaited<ReturnType<typeof readHeads>>;
   readonly state: Awaited<ReturnType<typeof recoverState>>;
   readonly chainEnds: ChainEnds;
+  readonly knownIds: KnownIds;
   readonly approved: ApprovedRules;
   readonly holds: Holds;
   /** Why nothing can be sealed or opened. */
@@ -250,7 +254,7 @@ class OpenLog implements Log {
       logger.warn("the newest head was signed with keys of this log that this start does not have", { missing });
   }
 
-  #makeSequencer({ state, chainEnds, approved }: Parts): Sequencer {
+  #makeSequencer({ state, chainEnds, knownIds, approved }: Parts): Sequencer {
     const { storage, random, origin, keys, pinFirstSenderKey, logger, ...limits } = this.#options;
     const { senderSeed } = keys;
     const publicKey = ed25519PublicKey(senderSeed);
@@ -273,6 +277,7 @@ class OpenLog implements Log {
         }),
         pinFirstSenderKey,
         chainEnds,
+        knownIds,
       },
       clock: this.#clock,
       state: { ...state, own },

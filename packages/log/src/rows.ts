@@ -11,6 +11,8 @@ export const TABLE = {
   sealed: "sealed",
   /** Sender and event id → check of the commitment, index. */
   id: "id",
+  /** `log` → before which index entries may have rows of `id` under keys without a time. */
+  formerIds: "former-ids",
   /** Kind and tag → count, last index. */
   chain: "chain",
   /** `chain` → from which index on rows of chains may lag behind the leaves. */
@@ -91,20 +93,35 @@ export function writerSender(stream: Uint8Array): string {
   return `writer:${encodeHex(stream)}`;
 }
 
-const ID_KEY_BYTES = 12;
+/** Of the hash in a key; in text a third more. */
+const ID_HASH_BYTES = 12;
+const ID_HASH_TEXT = (ID_HASH_BYTES * 4) / 3;
 
-/** Sender and id hashed, so that a key has one length whatever they are: 12 bytes in base64url. */
+/**
+ * Where the row of an id lies: its time, the first 48 bits of a UUIDv7, in hex, so that ids of one time lie together; then
+ * sender and id hashed, 12 bytes in base64url.
+ */
 export function idKey(sender: string, id: string): string {
-  return hash("sha256", `${sender}\0${id}`, "base64url").slice(0, (ID_KEY_BYTES * 4) / 3);
+  return timeOfId(id) + hash("sha256", `${sender}\0${id}`, "base64url").slice(0, ID_HASH_TEXT);
+}
+
+function timeOfId(id: string): string {
+  return id.slice(0, 8) + id.slice(9, 13);
+}
+
+/** Where rows of ids lay before, by where they lie now. */
+export function formerIdKey(key: string): string {
+  return key.slice(-ID_HASH_TEXT);
 }
 
 /** {@link idKey} of each of a sender's ids, sooner than one by one. */
 export function idKeys(sender: string, ids: readonly string[]): string[] {
   if (ids.length === 1) return ids.map((id) => idKey(sender, id));
   const hashes = sha256All(ids.map((id) => Buffer.from(`${sender}\0${id}`)));
-  return ids.map((_, at) =>
-    Buffer.from(hashes.buffer, hashes.byteOffset + HASH_BYTES * at, ID_KEY_BYTES).toString("base64url"),
-  );
+  return ids.map((id, at) => {
+    const hashed = Buffer.from(hashes.buffer, hashes.byteOffset + HASH_BYTES * at, ID_HASH_BYTES);
+    return timeOfId(id) + hashed.toString("base64url");
+  });
 }
 
 /** The first four bytes of a commitment, as a number. */

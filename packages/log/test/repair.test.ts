@@ -3,7 +3,15 @@ import { decodeLeaf, encodeCbor } from "@tallystick/events";
 import { indexKey } from "@tallystick/storage";
 import { decodeIntegratedHead } from "../src/heads.ts";
 import { type RepairReport, repairLog } from "../src/index.ts";
-import { TABLE, chainKey, commitmentCheck, encodeChainEnd, encodeKnownId, encodeStreamEnd } from "../src/rows.ts";
+import {
+  TABLE,
+  chainKey,
+  commitmentCheck,
+  encodeChainEnd,
+  encodeKnownId,
+  encodeStreamEnd,
+  formerIdKey,
+} from "../src/rows.ts";
 import { tileKey } from "../src/tree.ts";
 import { Sender } from "./sender.ts";
 import { ORIGIN, type Site, createSite, event, expectWhole, login, published } from "./site.ts";
@@ -85,6 +93,22 @@ describe("repairLog rebuilds", () => {
     await put(TABLE.stream, "00".repeat(16), encodeStreamEnd({ next: 4, lastIndex: 4 }));
     const { written, after } = await repair();
     expect([written, after.findings]).toEqual([{ id: 2, chain: 3, stream: 2, batch: 1 }, []]);
+    await expectGoesOn();
+  });
+
+  test("rows of ids of a log of before, which lie elsewhere then, and what says that there are any", async () => {
+    const count = { before: 0, after: 0 };
+    for await (const { key, value } of site.storage.scanRows(TABLE.id)) {
+      await put(TABLE.id, key, null);
+      await put(TABLE.id, formerIdKey(key), value);
+      count.before += 1;
+    }
+    await put(TABLE.formerIds, "log", encodeCbor(["x"]));
+    const { before, written, after } = await repair();
+    expect(before.findings.map(({ code }) => code)).toEqual(["id-row-mismatch"]);
+    expect([written, after.findings]).toEqual([{ "former-ids": 1, id: 2 * count.before }, []]);
+    for await (const { key } of site.storage.scanRows(TABLE.id)) count.after += key.length === 28 ? 1 : 0;
+    expect(count.after).toBe(count.before);
     await expectGoesOn();
   });
 });

@@ -9,6 +9,7 @@ import { TILE_WIDTH, TallystickError, encodeHex, equalBytes, hashLeaves } from "
 import { type Leaf, type TallyEvent, decodeEvent, decodeLeaf, decodeOpening, streamId } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import { CHAIN_KINDS, decodeLaggingFrom, laggingFromRow } from "../chain-ends.ts";
+import { FORMER_IDS_KEY, decodeFormerIds, formerIdsRow } from "../known-ids.ts";
 import { LogError } from "../error.ts";
 import { type FsckOptions, fsckLog } from "../fsck.ts";
 import { type IntegratedHead, decodeIntegratedHead } from "../heads.ts";
@@ -140,6 +141,7 @@ class Repair {
     for await (const { key } of this.#reader.scan(TABLE.own)) this.#ownStreams.add(key);
     this.#ownStreams.add(encodeHex(streamId({ origin, ...head.own })));
     await this.#readLagging();
+    await this.#mendFormerIds();
     let tree = emptyTree();
     const tiles: FullTile[] = [];
     for await (const { from, leaves, hashes } of windows(storage, head.size)) {
@@ -171,6 +173,14 @@ class Repair {
         await this.#options.storage.deleteRows(TABLE.lagging, [key]);
       }
     }
+  }
+
+  /** Where it does not read, any entry may have a row under another key. */
+  async #mendFormerIds(): Promise<void> {
+    const row = await this.#reader.row(TABLE.formerIds, FORMER_IDS_KEY);
+    if (row === "missing" || (row !== "damaged" && isFormerIds(row))) return;
+    await this.#options.storage.putRows([formerIdsRow(this.#entries.head.size)]);
+    this.#count(TABLE.formerIds, 1);
   }
 
   async #wrongTiles(tiles: readonly FullTile[]): Promise<readonly FullTile[]> {
@@ -313,5 +323,15 @@ class Repair {
 
   #count(table: string, count: number): void {
     this.#written[table] = (this.#written[table] ?? 0) + count;
+  }
+}
+
+function isFormerIds(row: Uint8Array): boolean {
+  try {
+    decodeFormerIds(row);
+    return true;
+  } catch (error) {
+    if (!(error instanceof TallystickError)) throw error;
+    return false;
   }
 }

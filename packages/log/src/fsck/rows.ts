@@ -8,6 +8,7 @@ import { type Leaf, type StreamState, type TallyEvent, decodeLeaf, streamId } fr
 import { indexKey } from "@tallystick/storage";
 import { CHAIN_KINDS, decodeLaggingFrom } from "../chain-ends.ts";
 import type { OwnStream } from "../heads.ts";
+import { decodeFormerIds } from "../known-ids.ts";
 import {
   type ChainKind,
   TABLE,
@@ -70,6 +71,8 @@ export class RowsCheck {
   async begin(): Promise<void> {
     for await (const { value } of this.#reader.scan(TABLE.lagging))
       this.#chainsLagFrom = this.#decoded(TABLE.lagging, undefined, () => decodeLaggingFrom(value)) ?? Infinity;
+    for await (const { value } of this.#reader.scan(TABLE.formerIds))
+      this.#decoded(TABLE.formerIds, undefined, () => decodeFormerIds(value));
   }
 
   /** Every leaf finds its rows. */
@@ -284,6 +287,7 @@ interface RowWalk<T> {
 
 const ROW_CODES: Readonly<Record<string, FsckCode>> = {
   [TABLE.id]: "id-row-mismatch",
+  [TABLE.formerIds]: "id-row-mismatch",
   [TABLE.chain]: "chain-row-mismatch",
   [TABLE.lagging]: "chain-row-mismatch",
   [TABLE.stream]: "stream-row-mismatch",
