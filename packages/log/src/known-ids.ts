@@ -10,6 +10,8 @@ import { listOf, numberOf } from "./heads.ts";
 import { type KnownId, TABLE, decodeKnownId, formerIdKey } from "./rows.ts";
 
 export const FORMER_IDS_KEY = "log";
+/** Written by a log that begins, and by no other. */
+export const NO_FORMER_IDS: Row = { table: TABLE.formerIds, key: FORMER_IDS_KEY, value: encodeCbor([0]) };
 
 export class KnownIds {
   readonly #storage: LogStorage;
@@ -20,16 +22,9 @@ export class KnownIds {
     this.#hasFormer = hasFormer;
   }
 
-  /**
-   * Where nothing says how the rows lie, they are those of before, if there are any.
-   *
-   * @throws {LogError | StorageError} `log-corrupt`, `storage-corrupt`, `storage-full`, `storage-unavailable`
-   */
-  static async open(storage: LogStorage, size: number): Promise<KnownIds> {
-    const row = await storage.getRow(TABLE.formerIds, FORMER_IDS_KEY);
-    if (row === undefined) await storage.putRows([formerIdsRow(size)]);
-    const before = row === undefined ? size : decodeFormerIds(row);
-    return new KnownIds(storage, before > 0);
+  /** @throws {LogError | EventError | StorageError} `log-corrupt`, `storage-corrupt`: what says how rows lie does not read. */
+  static async open(storage: LogStorage): Promise<KnownIds> {
+    return new KnownIds(storage, hasFormerIds(await storage.getRow(TABLE.formerIds, FORMER_IDS_KEY)));
   }
 
   /** What is known of ids, by their keys, read in one go. */
@@ -52,12 +47,13 @@ export class KnownIds {
   }
 }
 
-/** Before which index entries may have rows under keys without a time. @throws {LogError | EventError} It is no such row. */
-export function decodeFormerIds(row: Uint8Array): number {
+/**
+ * Whether rows may lie under keys without a time. A log of before has no row that denies it.
+ *
+ * @throws {LogError | EventError} It is no such row.
+ */
+export function hasFormerIds(row: Uint8Array | undefined): boolean {
+  if (row === undefined) return true;
   const [before] = listOf(decodeCbor(row), "former ids");
-  return numberOf(before, "former ids before");
-}
-
-export function formerIdsRow(before: number): Row {
-  return { table: TABLE.formerIds, key: FORMER_IDS_KEY, value: encodeCbor([before]) };
+  return numberOf(before, "former ids before") > 0;
 }

@@ -26,6 +26,7 @@ import { DamagedReader, type Stored } from "./fsck/reader.ts";
 import { Findings } from "./fsck/report.ts";
 import { type SignedHead, decodeIntegratedHead } from "./heads.ts";
 import type { LogSecrets } from "./keys.ts";
+import { NO_FORMER_IDS } from "./known-ids.ts";
 import type { LogKeys, Reason, RestoredKeyStore, WitnessTarget } from "./log-api.ts";
 import { isKeyLost } from "./lost-keys.ts";
 import { findContradiction } from "./contradiction.ts";
@@ -178,7 +179,8 @@ async function beginLog(input: {
       `the data folder is empty, but its key store was used by a log: the data is gone. Restore its newest copy as a whole; to begin another log, give it another origin and a key store of its own`,
     );
   }
-  if (begun === undefined) await storage.putRows([{ table: TABLE.begun, key: BEGUN_KEY, value: encodeCbor([origin]) }]);
+  if (begun === undefined)
+    await storage.putRows([{ table: TABLE.begun, key: BEGUN_KEY, value: encodeCbor([origin]) }, NO_FORMER_IDS]);
   secrets.createSecrets();
 }
 

@@ -11,7 +11,7 @@ export const TABLE = {
   sealed: "sealed",
   /** Sender and event id → check of the commitment, index. */
   id: "id",
-  /** `log` → before which index entries may have rows of `id` under keys without a time. */
+  /** `log` → before which index entries may have rows of `id` under keys without a time; without it, any may. */
   formerIds: "former-ids",
   /** Kind and tag → count, last index. */
   chain: "chain",
@@ -112,6 +112,11 @@ function timeOfId(id: string): string {
 /** Where rows of ids lay before, by where they lie now. */
 export function formerIdKey(key: string): string {
   return key.slice(-ID_HASH_TEXT);
+}
+
+/** Whether a row of an id lies where one of before would. */
+export function isFormerIdKey(key: string): boolean {
+  return key.length === ID_HASH_TEXT;
 }
 
 /** {@link idKey} of each of a sender's ids, sooner than one by one. */

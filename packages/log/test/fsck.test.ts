@@ -28,6 +28,7 @@ import {
   encodeKnownId,
   encodePlacedBatch,
   encodeStreamEnd,
+  formerIdKey,
   idKey,
   writerSender,
 } from "../src/rows.ts";
@@ -390,6 +391,16 @@ describe("rows that the log decides by", () => {
     expect(await findings()).toEqual(["id-row-mismatch 6", "id-row-mismatch 5"]);
     await put(TABLE.id, keyOf(5), encodeKnownId({ ...known, index: size + 9 }));
     expect(await findings()).toEqual([`id-row-mismatch ${size + 9}`, "id-row-mismatch 5"]);
+  });
+
+  test("names the row of an id that lies where the log does not look, unless it is one of before", async () => {
+    const key = idKey(writerSender(writerStreamId("w")), login(5).id);
+    const value = await row(TABLE.id, key);
+    await put(TABLE.id, key, null);
+    await put(TABLE.id, formerIdKey(key), value);
+    expect(await findings()).toEqual(["id-row-mismatch 5", "id-row-mismatch 5"]);
+    await put(TABLE.formerIds, "log", null);
+    expect(await findings()).toEqual([]);
   });
 
   test("names streams and batches whose rows are missing or say something else", async () => {

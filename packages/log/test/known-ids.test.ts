@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { encodeCbor } from "@tallystick/events";
 import { TABLE, formerIdKey, idKey } from "../src/rows.ts";
 import { rejectionCode } from "../../../test/support/errors.ts";
 import { type Site, createSite, login, replay, until } from "./site.ts";
@@ -25,6 +26,15 @@ test("rows lie in the order of the times in their ids, whoever sent them", () =>
   );
   expect(keys.flat()).toEqual(keys.flat().sort());
   expect(new Set(keys.flat()).size).toBe(9);
+});
+
+test("a log that begins says that no row lies as before; one that went on from before says nothing of it", async () => {
+  const site = await createSite();
+  await (await site.open()).close();
+  expect(await site.storage.getRow(TABLE.formerIds, "log")).toEqual(encodeCbor([0]));
+  await toFormer(site);
+  await (await site.open()).close();
+  expect(await site.storage.getRow(TABLE.formerIds, "log")).toBeUndefined();
 });
 
 test("a log of before knows its ids, and goes on with new keys", async () => {

@@ -96,19 +96,58 @@ describe("repairLog rebuilds", () => {
     await expectGoesOn();
   });
 
-  test("rows of ids of a log of before, which lie elsewhere then, and what says that there are any", async () => {
-    const count = { before: 0, after: 0 };
+  async function toFormerKeys(): Promise<string[]> {
+    const keys: string[] = [];
     for await (const { key, value } of site.storage.scanRows(TABLE.id)) {
       await put(TABLE.id, key, null);
       await put(TABLE.id, formerIdKey(key), value);
-      count.before += 1;
+      keys.push(formerIdKey(key));
     }
+    return keys.sort();
+  }
+
+  async function idKeysNow(): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const { key } of site.storage.scanRows(TABLE.id)) keys.push(key);
+    return keys.sort();
+  }
+
+  test("nothing of the rows of ids of a log of before, but those that are wrong", async () => {
+    const keys = await toFormerKeys();
+    await put(TABLE.formerIds, "log", null);
+    expect((await repair()).written).toEqual({});
+    const [first = "", second = "", third = ""] = keys;
+    await put(TABLE.id, first, null);
+    await put(TABLE.id, second, encodeKnownId({ check: 0, index: 3 }));
+    // One too many, of an entry that has its row.
+    await put(TABLE.id, "0".repeat(12) + third, (await site.storage.getRow(TABLE.id, third)) ?? null);
+    const { written, after } = await repair();
+    // Two are made anew where they lie now; the wrong one and the one too many go.
+    expect([written, after.findings]).toEqual([{ id: 4 }, []]);
+    const now = await idKeysNow();
+    expect(now.filter(({ length }) => length === 16)).toEqual(keys.slice(2));
+    expect(
+      now
+        .filter(({ length }) => length === 28)
+        .map(formerIdKey)
+        .sort(),
+    ).toEqual([first, second]);
+    await expectGoesOn();
+  });
+
+  test("what says that no row of an id lies as before, where some do, or where it does not read", async () => {
+    const keys = await idKeysNow();
     await put(TABLE.formerIds, "log", encodeCbor(["x"]));
-    const { before, written, after } = await repair();
-    expect(before.findings.map(({ code }) => code)).toEqual(["id-row-mismatch"]);
-    expect([written, after.findings]).toEqual([{ "former-ids": 1, id: 2 * count.before }, []]);
-    for await (const { key } of site.storage.scanRows(TABLE.id)) count.after += key.length === 28 ? 1 : 0;
-    expect(count.after).toBe(count.before);
+    const unread = await repair();
+    expect(unread.before.findings.map(({ code }) => code)).toEqual(["id-row-mismatch"]);
+    expect([unread.written, unread.after.findings]).toEqual([{ "former-ids": 1 }, []]);
+
+    const former = await toFormerKeys();
+    const denied = await repair();
+    expect(denied.before.findings.map(({ code }) => code)).toContain("id-row-mismatch");
+    expect([denied.written, denied.after.findings]).toEqual([{ "former-ids": 1 }, []]);
+    expect(await idKeysNow()).toEqual(former);
+    expect(former).toEqual(keys.map(formerIdKey).sort());
     await expectGoesOn();
   });
 });

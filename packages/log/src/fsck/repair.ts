@@ -9,7 +9,7 @@ import { TILE_WIDTH, TallystickError, encodeHex, equalBytes, hashLeaves } from "
 import { type Leaf, type TallyEvent, decodeEvent, decodeLeaf, decodeOpening, streamId } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import { CHAIN_KINDS, decodeLaggingFrom, laggingFromRow } from "../chain-ends.ts";
-import { FORMER_IDS_KEY, decodeFormerIds, formerIdsRow } from "../known-ids.ts";
+import { FORMER_IDS_KEY, NO_FORMER_IDS, hasFormerIds } from "../known-ids.ts";
 import { LogError } from "../error.ts";
 import { type FsckOptions, fsckLog } from "../fsck.ts";
 import { type IntegratedHead, decodeIntegratedHead } from "../heads.ts";
@@ -25,7 +25,9 @@ import {
   encodeKnownId,
   encodePlacedBatch,
   encodeStreamEnd,
+  formerIdKey,
   idKey,
+  isFormerIdKey,
   keySender,
   writerSender,
 } from "../rows.ts";
@@ -141,7 +143,6 @@ class Repair {
     for await (const { key } of this.#reader.scan(TABLE.own)) this.#ownStreams.add(key);
     this.#ownStreams.add(encodeHex(streamId({ origin, ...head.own })));
     await this.#readLagging();
-    await this.#mendFormerIds();
     let tree = emptyTree();
     const tiles: FullTile[] = [];
     for await (const { from, leaves, hashes } of windows(storage, head.size)) {
@@ -158,6 +159,7 @@ class Repair {
     }
     await this.#writeTiles(tiles);
     this.#wantEdges();
+    await this.#keepFormerIds();
     await this.#writeRows();
     await this.#writeDisposition();
     return this.#written;
@@ -175,11 +177,28 @@ class Repair {
     }
   }
 
-  /** Where it does not read, any entry may have a row under another key. */
-  async #mendFormerIds(): Promise<void> {
+  /** Rows of ids under keys without a time stay where they are if they are right, and the log is told to look there. */
+  async #keepFormerIds(): Promise<void> {
+    const former = new Map<string, Uint8Array>();
+    for await (const { key, value } of this.#reader.scan(TABLE.id)) if (isFormerIdKey(key)) former.set(key, value);
+    await this.#mendFormerIds(former.size > 0);
+    for (const [key, value] of former.size === 0 ? [] : [...(this.#wanted.get(TABLE.id) ?? [])]) {
+      const stored = former.get(formerIdKey(key));
+      if (stored === undefined || !equalBytes(stored, value)) continue;
+      this.#wanted.get(TABLE.id)?.delete(key);
+      this.#want(TABLE.id, formerIdKey(key), value);
+    }
+  }
+
+  async #mendFormerIds(hasFormer: boolean): Promise<void> {
+    const { storage } = this.#options;
     const row = await this.#reader.row(TABLE.formerIds, FORMER_IDS_KEY);
-    if (row === "missing" || (row !== "damaged" && isFormerIds(row))) return;
-    await this.#options.storage.putRows([formerIdsRow(this.#entries.head.size)]);
+    if (row === "missing") return;
+    const said = row === "damaged" ? undefined : readFormerIds(row);
+    // To look for some where there are none does no harm.
+    if (said === true || (said === false && !hasFormer)) return;
+    if (hasFormer) await storage.deleteRows(TABLE.formerIds, [FORMER_IDS_KEY]);
+    else await storage.putRows([NO_FORMER_IDS]);
     this.#count(TABLE.formerIds, 1);
   }
 
@@ -326,12 +345,12 @@ class Repair {
   }
 }
 
-function isFormerIds(row: Uint8Array): boolean {
+/** @returns As {@link hasFormerIds}; `undefined` where the row does not read. */
+function readFormerIds(row: Uint8Array): boolean | undefined {
   try {
-    decodeFormerIds(row);
-    return true;
+    return hasFormerIds(row);
   } catch (error) {
     if (!(error instanceof TallystickError)) throw error;
-    return false;
+    return undefined;
   }
 }

@@ -8,7 +8,7 @@ import { type Leaf, type StreamState, type TallyEvent, decodeLeaf, streamId } fr
 import { indexKey } from "@tallystick/storage";
 import { CHAIN_KINDS, decodeLaggingFrom } from "../chain-ends.ts";
 import type { OwnStream } from "../heads.ts";
-import { decodeFormerIds } from "../known-ids.ts";
+import { hasFormerIds } from "../known-ids.ts";
 import {
   type ChainKind,
   TABLE,
@@ -19,6 +19,7 @@ import {
   decodeKnownId,
   decodePlacedBatch,
   decodeStreamEnd,
+  isFormerIdKey,
 } from "../rows.ts";
 import type { DamagedReader, Stored } from "./reader.ts";
 import { CheckTable } from "./check-table.ts";
@@ -51,6 +52,8 @@ export class RowsCheck {
   #batches = 0;
   /** Rows of chains need not have the entries from this index on: the next start replays them. */
   #chainsLagFrom = Infinity;
+  /** Whether the log looks for rows of ids under keys without a time. */
+  #hasFormerIds = true;
 
   constructor(input: {
     readonly reader: DamagedReader;
@@ -72,7 +75,7 @@ export class RowsCheck {
     for await (const { value } of this.#reader.scan(TABLE.lagging))
       this.#chainsLagFrom = this.#decoded(TABLE.lagging, undefined, () => decodeLaggingFrom(value)) ?? Infinity;
     for await (const { value } of this.#reader.scan(TABLE.formerIds))
-      this.#decoded(TABLE.formerIds, undefined, () => decodeFormerIds(value));
+      this.#hasFormerIds = this.#decoded(TABLE.formerIds, undefined, () => hasFormerIds(value)) ?? true;
   }
 
   /** Every leaf finds its rows. */
@@ -162,10 +165,14 @@ export class RowsCheck {
   }
 
   async #checkIdRows(): Promise<void> {
-    for await (const { value } of this.#reader.scan(TABLE.id)) {
+    for await (const { key, value } of this.#reader.scan(TABLE.id)) {
       const known = this.#decoded(TABLE.id, undefined, () => decodeKnownId(value));
       if (known === undefined) continue;
       const { check, index } = known;
+      if (isFormerIdKey(key) && !this.#hasFormerIds) {
+        this.#findings.add("id-row-mismatch", index, `index ${index}: an id row that names it lies where nobody looks`);
+        continue;
+      }
       const isEntry = Number.isSafeInteger(index) && index >= 0 && index < this.#size;
       const believed = isEntry ? this.#checks.get(index) : undefined;
       // A leaf that does not read has been reported.
