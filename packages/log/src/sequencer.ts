@@ -26,6 +26,9 @@ export interface SequencerState {
   readonly headDue: boolean;
 }
 
+/** Up to so many entries are never divided among two commits. */
+const UNDIVIDED_MAX = 16;
+
 /** A while in which nobody else commits. */
 export interface Turn {
   /** Entries that are durable. */
@@ -57,6 +60,8 @@ export class Sequencer {
   #suspended: LogError | undefined;
   #closed = false;
   #held = true;
+  /** In the last commit. */
+  #lastEntries = 0;
   /** Work that is done between two commits, in order. */
   readonly #turns: { take(): Promise<void>; reject(error: LogError): void }[] = [];
   readonly counters = { entries: 0, commits: 0 };
@@ -214,8 +219,18 @@ export class Sequencer {
     while (!this.#isIdle && this.#stopped === undefined) {
       const turn = this.#turns.shift();
       if (turn !== undefined) await turn.take();
-      else await this.#commitNext(this.#queue.take(this.#options.commitEntriesMax));
+      else await this.#commitNext(this.#queue.take(this.#entriesMax()));
     }
+  }
+
+  /**
+   * Writers that wait for each other's commits end up as two groups, of which one is written while the other sends again.
+   * Left to itself the one grows until it is all but a few, and then disk and processor take turns. So none gets more than
+   * half of both.
+   */
+  #entriesMax(): number {
+    const half = Math.ceil((this.#queue.entries + this.#lastEntries) / 2);
+    return Math.min(this.#options.commitEntriesMax, Math.max(half, UNDIVIDED_MAX));
   }
 
   async #commitNext(submissions: readonly Submission[]): Promise<void> {
@@ -276,6 +291,7 @@ export class Sequencer {
     this.#state = { ...next, version: version + 1 };
     this.counters.entries += built.leaves.length;
     this.counters.commits += 1;
+    this.#lastEntries = built.leaves.length;
     onCommit();
   }
 

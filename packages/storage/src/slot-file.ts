@@ -5,6 +5,9 @@
  * with O_DSYNC: no rename, no sync of a folder, one disk write. If we die in the midst of it, the other slot still
  * holds what was there before.
  *
+ * Where the disk is quick the write is done at once: to hand it to another thread, and to be woken by that one, would take as
+ * long as it does. A slow one is not waited for so again for a while, so that it holds up little else.
+ *
  * Slot: magic (8) | number u64 | digest (32) | first 16 bytes of the SHA-256 of these 48.
  */
 import { constants } from "node:fs";
@@ -20,6 +23,11 @@ export interface Slot {
   readonly digest: Uint8Array;
 }
 
+/** So long a write may take on this thread. */
+const QUICK_MS = 0.5;
+/** Writes that go by another thread after a slow one: twice as many with each that follows, up to this. */
+const HANDED_OVER_MAX = 512;
+
 const SLOT_BYTES = 64;
 const SLOT_OFFSETS = [0, 4096] as const;
 const CHECKED_BYTES = 48;
@@ -31,6 +39,9 @@ export class SlotFile {
   readonly #file: number;
   #newest: Slot;
   #newestAt: number;
+  /** Writes that another thread still does, and how many it gets after the next slow one. */
+  #handingOver = 0;
+  #afterSlow = 1;
 
   private constructor(path: string, fileSystem: FileSystem, file: number, found: FoundSlot) {
     this.path = path;
@@ -72,12 +83,27 @@ export class SlotFile {
   async write(slot: Slot): Promise<void> {
     const at = this.#newestAt === 0 ? 1 : 0;
     try {
-      await this.#fileSystem.write(this.#file, encodeSlot(slot), SLOT_OFFSETS[at]);
+      await this.#put(encodeSlot(slot), SLOT_OFFSETS[at]);
     } catch (cause) {
       throw storageFailure(`could not write ${this.path}`, cause);
     }
     this.#newest = slot;
     this.#newestAt = at;
+  }
+
+  #put(bytes: Uint8Array, position: number): Promise<void> | undefined {
+    const { write, writeNow } = this.#fileSystem;
+    if (writeNow === undefined) return write(this.#file, bytes, position);
+    if (this.#handingOver > 0) {
+      this.#handingOver -= 1;
+      return write(this.#file, bytes, position);
+    }
+    const began = performance.now();
+    writeNow(this.#file, bytes, position);
+    const isSlow = performance.now() - began > QUICK_MS;
+    this.#handingOver = isSlow ? this.#afterSlow : 0;
+    this.#afterSlow = isSlow ? Math.min(HANDED_OVER_MAX, 2 * this.#afterSlow) : 1;
+    return undefined;
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { nodeFileSystem } from "../src/index.ts";
+import { type FileSystem, nodeFileSystem } from "../src/index.ts";
 import { type Slot, SlotFile } from "../src/slot-file.ts";
 import { expectCode } from "./expect-code.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
@@ -53,4 +53,47 @@ test("a file that is damaged in both slots is refused", async () => {
   writeFileSync(path, bytes);
   const error = await expectCode("storage-corrupt", () => newest(path));
   expect(error.message).toContain(path);
+});
+
+test("what is written at once is there, or said to have failed; a slow disk is handed to another thread", async () => {
+  const path = await fileWith(1);
+  const calls: string[] = [];
+  let slowMs = 0;
+  let failing: "before" | "after" | undefined;
+  const fileSystem: FileSystem = {
+    ...nodeFileSystem,
+    write: async (...call) => {
+      calls.push("write");
+      await nodeFileSystem.write(...call);
+    },
+    writeNow: (...call) => {
+      calls.push("now");
+      if (failing === "before") throw new Error("EIO: before");
+      nodeFileSystem.writeNow?.(...call);
+      for (const began = performance.now(); performance.now() - began < slowMs;);
+      if (failing === "after") throw new Error("EIO: after");
+    },
+  };
+  const open = async (): Promise<SlotFile> => {
+    const file = await SlotFile.open(path, fileSystem);
+    if (file === undefined) throw new Error("it is not there");
+    return file;
+  };
+
+  const file = await open();
+  slowMs = 2;
+  for (let number = 2; number < 13; number += 1) await file.write(slotOf(number));
+  // Once after the first slow one, twice after the second, four times after the third.
+  expect(calls.join(" ")).toBe("now write now write write now write write write write now");
+  expect(await newest(path)).toEqual(slotOf(12));
+  await file.close();
+
+  for (failing of ["before", "after"] as const) {
+    const failed = await open();
+    const { number } = failed.newest;
+    await expectCode("storage-unavailable", () => failed.write(slotOf(number + 1)));
+    expect(failed.newest).toEqual(slotOf(number));
+    expect(await newest(path)).toEqual(slotOf(failing === "after" ? number + 1 : number));
+    await failed.close();
+  }
 });
