@@ -509,6 +509,7 @@ export class Draft {
 
   #idRows(contents: readonly PlacedContents[]): Row[] {
     const keys = [...this.#ids.keys()];
+    this.#context.knownIds.add(keys);
     const known = [...this.#ids.values()].map(({ index }) => {
       const commitment = contents[index - this.#base.size]?.committed.commitment;
       invariant(commitment !== undefined, "an id stands for an event of this commit");

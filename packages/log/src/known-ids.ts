@@ -3,9 +3,12 @@
  *
  * Its rows lie in the order of the times in their ids: what comes together lies together, where the database would
  * otherwise have to write all of an index anew again and again. Logs of before have rows under other keys.
+ *
+ * Nearly all ids are new and were made a moment ago. Those of late are remembered, so that the disk is asked for older ones,
+ * and for those that are there.
  */
 import { decodeCbor, encodeCbor } from "@tallystick/events";
-import type { LogStorage, Row } from "@tallystick/storage";
+import { type LogStorage, type Row, StorageError } from "@tallystick/storage";
 import { listOf, numberOf } from "./heads.ts";
 import { type KnownId, TABLE, decodeKnownId, formerIdKey } from "./rows.ts";
 
@@ -16,25 +19,37 @@ export const NO_FORMER_IDS: Row = { table: TABLE.formerIds, key: FORMER_IDS_KEY,
 export class KnownIds {
   readonly #storage: LogStorage;
   readonly #hasFormer: boolean;
+  readonly #recent: RecentIds;
 
-  private constructor(storage: LogStorage, hasFormer: boolean) {
+  private constructor(storage: LogStorage, hasFormer: boolean, recent: RecentIds) {
     this.#storage = storage;
     this.#hasFormer = hasFormer;
+    this.#recent = recent;
   }
 
   /** @throws {LogError | EventError | StorageError} `log-corrupt`, `storage-corrupt`: what says how rows lie does not read. */
   static async open(storage: LogStorage): Promise<KnownIds> {
-    return new KnownIds(storage, hasFormerIds(await storage.getRow(TABLE.formerIds, FORMER_IDS_KEY)));
+    const hasFormer = hasFormerIds(await storage.getRow(TABLE.formerIds, FORMER_IDS_KEY));
+    return new KnownIds(storage, hasFormer, new RecentIds(await lastKey(storage)));
   }
 
   /** What is known of ids, by their keys, read in one go. */
   async read(keys: readonly string[]): Promise<Map<string, KnownId>> {
     const known = new Map<string, KnownId>();
+    if (!this.#hasFormer) {
+      const asked = keys.filter((key) => this.#recent.mayHave(key));
+      await this.#readInto(known, asked, asked);
+      return known;
+    }
     await this.#readInto(known, keys, keys);
-    if (!this.#hasFormer) return known;
     const missing = keys.filter((key) => !known.has(key));
     await this.#readInto(known, missing, missing.map(formerIdKey));
     return known;
+  }
+
+  /** Takes the keys of a commit in the making. One that fails ends the log, so nothing is taken back. */
+  add(keys: readonly string[]): void {
+    for (const key of keys) this.#recent.add(key);
   }
 
   async #readInto(known: Map<string, KnownId>, keys: readonly string[], stored: readonly string[]): Promise<void> {
@@ -45,6 +60,67 @@ export class KnownIds {
       if (row !== undefined) known.set(key, decodeKnownId(row));
     }
   }
+}
+
+/** The last row's key; where it does not read, one behind all keys. */
+async function lastKey(storage: LogStorage): Promise<string> {
+  try {
+    for await (const { key } of storage.scanRows(TABLE.id, { reverse: true, limit: 1 })) return key;
+    return "";
+  } catch (error) {
+    // Whoever sends that id is told.
+    if (error instanceof StorageError && error.code === "storage-corrupt") return BEHIND_ALL;
+    throw error;
+  }
+}
+
+/** Text that sorts behind all keys. */
+const BEHIND_ALL = "~";
+/** Keys in a generation: those of some seconds under full load. */
+const GENERATION_KEYS = 32_768;
+
+/**
+ * Which keys may be on disk: those that were added of late, in two generations, and all that do not sort behind those
+ * which were forgotten, or were there before. Of a key a number of 30 bits is kept: where it is another one's the disk is
+ * asked in vain.
+ */
+export class RecentIds {
+  #young = new Set<number>();
+  #old = new Set<number>();
+  #lastOfYoung = "";
+  #lastOfOld = "";
+  /** The last key that may be there without being remembered. */
+  #lastForgotten: string;
+
+  /** `last`: the last of the keys that are there. */
+  constructor(last: string) {
+    this.#lastForgotten = last;
+  }
+
+  mayHave(key: string): boolean {
+    if (key <= this.#lastForgotten) return true;
+    const mark = markOf(key);
+    return this.#young.has(mark) || this.#old.has(mark);
+  }
+
+  add(key: string): void {
+    if (this.#young.size >= GENERATION_KEYS) {
+      if (this.#lastOfOld > this.#lastForgotten) this.#lastForgotten = this.#lastOfOld;
+      this.#lastOfOld = this.#lastOfYoung;
+      this.#lastOfYoung = "";
+      this.#old = this.#young;
+      this.#young = new Set();
+    }
+    this.#young.add(markOf(key));
+    if (key > this.#lastOfYoung) this.#lastOfYoung = key;
+  }
+}
+
+/** Of the end of a key, which is of a hash. */
+function markOf(key: string): number {
+  let mark = 0;
+  for (let at = key.length - 5; at < key.length; at += 1) mark = (mark << 6) | (key.charCodeAt(at) & 63);
+  return mark;
 }
 
 /**

@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
+import { type ScanRange, StorageError, type StoredRow, createMemoryStorage } from "@tallystick/storage";
 import { encodeCbor } from "@tallystick/events";
-import { TABLE, formerIdKey, idKey } from "../src/rows.ts";
+import { RecentIds } from "../src/known-ids.ts";
+import { TABLE, formerIdKey, idKey, idKeys } from "../src/rows.ts";
 import { rejectionCode } from "../../../test/support/errors.ts";
+import { WatchedStorage } from "./watched-storage.ts";
 import { type Site, createSite, login, replay, until } from "./site.ts";
 
 async function idKeysOn({ storage }: Site): Promise<string[]> {
@@ -61,4 +64,84 @@ test("a log of before knows its ids, and goes on with new keys", async () => {
     await log.close();
   }
   expect((await idKeysOn(site)).map(({ length }) => length).sort((a, b) => a - b)).toEqual([16, 16, 28, 28]);
+});
+
+/** Of ids made at these ms, one each. */
+function keysAt(times: readonly number[]): string[] {
+  const ids = times.map((ms, n) => {
+    const time = ms.toString(16).padStart(12, "0");
+    return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${n.toString(16).padStart(12, "0")}`;
+  });
+  return idKeys("writer:a", ids);
+}
+
+test("what is remembered of ids never denies one that is there, whatever the order of their times", () => {
+  const orders = [
+    (n: number) => 1_760_000_000_000 + n,
+    (n: number) => 1_760_000_000_000 - n,
+    (n: number) => 1_760_000_000_000 + ((n * 7919) % 120_011),
+    // One sender's clock runs an hour ahead.
+    (n: number) => 1_760_000_000_000 + n + (n % 3 === 0 ? 3_600_000 : 0),
+  ];
+  for (const order of orders) {
+    const [before = "", ...keys] = keysAt(Array.from({ length: 120_001 }, (_, n) => order(n)));
+    const recent = new RecentIds(before);
+    for (const key of keys) recent.add(key);
+    expect(recent.mayHave(before)).toBe(true);
+    expect(keys.filter((key) => !recent.mayHave(key))).toEqual([]);
+  }
+});
+
+test("of new ids with new times nearly none is looked for on the disk", () => {
+  const recent = new RecentIds("");
+  let asked = 0;
+  for (const key of keysAt(Array.from({ length: 100_000 }, (_, n) => 1_760_000_000_000 + Math.floor(n / 40)))) {
+    if (recent.mayHave(key)) asked += 1;
+    recent.add(key);
+  }
+  expect(asked).toBeLessThan(100);
+});
+
+/** A storage in which one row of an id does not read. */
+class DamagedStorage extends WatchedStorage {
+  damaged: string | undefined;
+
+  override async getRows(table: string, keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
+    this.#read(table, keys);
+    return super.getRows(table, keys);
+  }
+
+  override async *scanRows(table: string, range?: ScanRange): AsyncGenerator<StoredRow> {
+    for await (const row of super.scanRows(table, range)) {
+      this.#read(table, [row.key]);
+      yield row;
+    }
+  }
+
+  #read(table: string, keys: readonly string[]): void {
+    if (table === TABLE.id && this.damaged !== undefined && keys.includes(this.damaged))
+      throw new StorageError("storage-corrupt", "the row is not what was written");
+  }
+}
+
+test("a log whose last id row is damaged starts; who sends that id is not taken for new", async () => {
+  const storage = new DamagedStorage(createMemoryStorage());
+  const site = await createSite({ storage });
+  const first = await site.open();
+  await first.appendEvents({ writer: "app", events: [login(0), login(1)] });
+  await first.close();
+  storage.damaged = (await idKeysOn(site)).at(-1);
+
+  const log = await site.open();
+  const [known] = await log.appendEvents({ writer: "app", events: [login(0)] });
+  expect(known).toMatchObject({ index: 0, duplicate: true });
+  const [fresh] = await log.appendEvents({ writer: "app", events: [login(2)] });
+  expect(fresh).toMatchObject({ index: log.size() - 1 });
+  expect(await rejectionCode(log.appendEvents({ writer: "app", events: [login(1)] }))).toBe("outcome-unknown");
+  expect(
+    log
+      .status()
+      .reasons.map(({ message }) => message)
+      .join(),
+  ).toContain("the row is not what was written");
 });
