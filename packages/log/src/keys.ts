@@ -34,8 +34,12 @@ import { bytesOf, listOf } from "./heads.ts";
 import { Lru } from "./lru.ts";
 import { type ChainKind, chainKey } from "./rows.ts";
 
-/** Derived keys and tags in memory. Some hashes each are saved, so most of a day's active persons should fit. */
-const DERIVED_MAX = 20_000;
+/** Persons, and tenants, whose derived keys and tags are in memory: some hashes each are saved with every event. */
+const PERSONS_MAX = 20_000;
+const TENANTS_MAX = 4096;
+/** Classes whose sealers are in memory: of each person's events, and of those that are nobody's. */
+const PERSON_SEALERS_MAX = 4;
+const SEALERS_MAX = 64;
 
 const SECRETS = ["person-reference", "session-id"] as const;
 type Secret = (typeof SECRETS)[number];
@@ -50,6 +54,8 @@ export type Tags = Readonly<Record<ChainKind, ChainTag | null>>;
 
 /** What seals the events of a person, or of nobody, in a class on a day. */
 interface Sealer {
+  readonly class: string;
+  readonly day: number;
   readonly key: Uint8Array;
   readonly reference: Uint8Array | null;
   /** MASK_PREFIX and the key of class and day: what a pad is the hash of, with the commitment behind. */
@@ -90,19 +96,32 @@ export type Contents =
   | { readonly kind: "key-missing"; readonly key: "class-day" | "person" }
   | { readonly kind: "unopenable"; readonly cause: TallystickError };
 
-/** How the key store knows a person. */
-interface Reference {
-  readonly bytes: Uint8Array;
-  /** The bytes in hex. */
+/** What was derived of a person. */
+interface Person {
+  /** What the key store calls the person. */
+  readonly reference: Uint8Array;
+  /** The reference in hex. */
   readonly name: string;
+  /** Of the day that was asked for last. */
+  tags: DayTags | undefined;
+  /** Those that were asked for last. */
+  readonly sealers: Sealer[];
+}
+
+/** A person's tags of one day; each is made when it is asked for. */
+interface DayTags {
+  readonly day: number;
+  readonly key: Uint8Array;
+  actor: ChainTag | undefined;
+  subject: ChainTag | undefined;
 }
 
 export class LogSecrets {
   readonly #store: KeyStore;
-  readonly #dayKeys: Lru<Uint8Array> = new Lru(DERIVED_MAX);
-  readonly #chainTags: Lru<ChainTag> = new Lru(DERIVED_MAX);
-  readonly #sealers: Lru<Sealer> = new Lru(DERIVED_MAX);
-  readonly #references: Lru<Reference> = new Lru(DERIVED_MAX);
+  readonly #persons: Lru<Person> = new Lru(PERSONS_MAX);
+  readonly #tenantTags: Lru<ChainTag> = new Lru(TENANTS_MAX);
+  /** Of what is nobody's: those that were asked for last. */
+  readonly #sealers: Sealer[] = [];
 
   constructor(store: KeyStore) {
     this.#store = store;
@@ -129,7 +148,7 @@ export class LogSecrets {
     const tenants = new Map<string, TagKeys["tenants"][number]>();
     for (const { actor, subject, tenant, day } of candidates) {
       for (const id of [actor, subject]) {
-        if (id !== undefined) personDays.set(`${day} ${id}`, { id, day, key: this.#dayKey(id, day) });
+        if (id !== undefined) personDays.set(`${day} ${id}`, { id, day, key: this.#dayTags(id, day).key });
       }
       if (tenant !== undefined) tenants.set(tenant, { id: tenant, key: this.#store.getOrCreate("tenant", tenant) });
     }
@@ -161,18 +180,20 @@ export class LogSecrets {
   }
 
   #sealerOf(retentionClass: string, day: number, person: string | undefined): Sealer {
-    const name = person === undefined ? `${retentionClass} ${day}` : `${retentionClass} ${day} ${person}`;
-    const known = this.#sealers.get(name);
-    if (known !== undefined) return known;
+    const owner = person === undefined ? undefined : this.#person(person);
+    const sealers = owner?.sealers ?? this.#sealers;
+    for (const known of sealers) if (known.day === day && known.class === retentionClass) return known;
     const classDayKey = this.#store.getOrCreate("class-day", classDayName(retentionClass, day));
-    const reference = person === undefined ? null : this.#reference(person);
-    const personKey = reference === null ? null : this.#store.getOrCreate("person", reference.name);
+    const personKey = owner === undefined ? null : this.#store.getOrCreate("person", owner.name);
     const sealer = {
+      class: retentionClass,
+      day,
       key: sealKey({ classDayKey, personKey }),
-      reference: reference?.bytes ?? null,
+      reference: owner?.reference ?? null,
       padPrefix: concatBytes(MASK_PREFIX, classDayKey),
     };
-    this.#sealers.set(name, sealer);
+    sealers.unshift(sealer);
+    if (sealers.length > (owner === undefined ? SEALERS_MAX : PERSON_SEALERS_MAX)) sealers.pop();
     return sealer;
   }
 
@@ -302,12 +323,14 @@ export class LogSecrets {
 
   /** What was derived from keys that may be gone now, and the ids of persons who may be erased. */
   #forget(): void {
-    for (const cache of [this.#dayKeys, this.#chainTags, this.#sealers, this.#references]) cache.clear();
+    this.#persons.clear();
+    this.#tenantTags.clear();
+    this.#sealers.length = 0;
   }
 
   /** What the key store calls a person; `undefined` where it knows nobody yet. Makes no keys. */
   existingReference(id: string): Uint8Array | undefined {
-    return this.#store.get("secret", REFERENCE_SECRET) === undefined ? undefined : this.#reference(id).bytes;
+    return this.#store.get("secret", REFERENCE_SECRET) === undefined ? undefined : this.#person(id).reference;
   }
 
   /** Makes the secrets that a log has from its first commit on; durable with it. */
@@ -334,18 +357,14 @@ export class LogSecrets {
     return this.#store.state(kind, name) === "destroyed" ? { kind: "erased" } : { kind: "key-missing", key: kind };
   }
 
-  /** What the key store calls a person: 16 bytes, a keyed hash of the id. */
-  #reference(id: string): Reference {
-    const known = this.#references.get(id);
+  /** What was derived of a person. The key store's name of one is a keyed hash of the id, 16 bytes. Makes no keys. */
+  #person(id: string): Person {
+    const known = this.#persons.get(id);
     if (known !== undefined) return known;
-    const bytes = sha256(concatBytes(REFERENCE_PREFIX, this.secret(REFERENCE_SECRET), utf8(id))).slice(0, 16);
-    const reference = { bytes, name: encodeHex(bytes) };
-    this.#references.set(id, reference);
-    return reference;
-  }
-
-  #personKey(id: string): Uint8Array {
-    return this.#store.getOrCreate("person", this.#reference(id).name);
+    const reference = sha256(concatBytes(REFERENCE_PREFIX, this.secret(REFERENCE_SECRET), utf8(id))).slice(0, 16);
+    const person = { reference, name: encodeHex(reference), tags: undefined, sealers: [] };
+    this.#persons.set(id, person);
+    return person;
   }
 
   /** Makes every new key durable. */
@@ -354,31 +373,24 @@ export class LogSecrets {
   }
 
   #personTag(kind: "actor" | "subject", id: string, day: number): ChainTag {
-    const name = `${kind} ${day} ${id}`;
-    const known = this.#chainTags.get(name);
-    if (known !== undefined) return known;
-    const input = { personDayKey: this.#dayKey(id, day), id };
-    const made = chainTag(kind, kind === "actor" ? actorTag(input) : subjectTag(input));
-    this.#chainTags.set(name, made);
-    return made;
+    const tags = this.#dayTags(id, day);
+    const input = { personDayKey: tags.key, id };
+    return (tags[kind] ??= chainTag(kind, kind === "actor" ? actorTag(input) : subjectTag(input)));
+  }
+
+  #dayTags(id: string, day: number): DayTags {
+    const person = this.#person(id);
+    if (person.tags?.day === day) return person.tags;
+    const key = personDayKey({ personKey: this.#store.getOrCreate("person", person.name), day });
+    return (person.tags = { day, key, actor: undefined, subject: undefined });
   }
 
   #tenantTag(id: string): ChainTag {
-    const name = `tenant ${id}`;
-    const known = this.#chainTags.get(name);
+    const known = this.#tenantTags.get(id);
     if (known !== undefined) return known;
     const made = chainTag("tenant", tenantTag({ tenantKey: this.#store.getOrCreate("tenant", id), id }));
-    this.#chainTags.set(name, made);
+    this.#tenantTags.set(id, made);
     return made;
-  }
-
-  #dayKey(id: string, day: number): Uint8Array {
-    const name = `${day} ${id}`;
-    const known = this.#dayKeys.get(name);
-    if (known !== undefined) return known;
-    const key = personDayKey({ personKey: this.#personKey(id), day });
-    this.#dayKeys.set(name, key);
-    return key;
   }
 }
 
