@@ -11,9 +11,9 @@ import {
   profileOf,
   wholeNumber,
 } from "../command.ts";
-import { tuneHeap } from "../heap.ts";
 import { logLine } from "../log-line.ts";
 import { bold } from "../terminal.ts";
+import { tuneV8 } from "../v8.ts";
 import { untilAborted } from "../wait.ts";
 
 export const serveCommand: Command = {
@@ -113,7 +113,7 @@ export function listenOf(invocation: Invocation): { host?: string; port?: number
 
 async function serve(invocation: Invocation, dir: string): Promise<ExitCode> {
   const { terminal } = invocation;
-  tuneHeap();
+  tuneV8();
   const served = await serveLogs({
     dir,
     ...listenOf(invocation),

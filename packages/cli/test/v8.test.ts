@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 
-const TUNED = `import { tuneHeap } from ${JSON.stringify(new URL("../src/heap.ts", import.meta.url).href)}; tuneHeap();`;
+const TUNED = `import { tuneV8 } from ${JSON.stringify(new URL("../src/v8.ts", import.meta.url).href)}; tuneV8();`;
 
 /** Makes garbage that lives for a while, as requests under way do; gives the most bytes that the old part took. */
 const LOAD = `
@@ -37,4 +37,24 @@ test("V8 knows every flag that it is told", () => {
   // It complains of others, and goes on.
   const { status, stderr } = spawnSync(process.execPath, argumentsOf(TUNED), { encoding: "utf8" });
   expect([status, stderr]).toEqual([0, ""]);
+});
+
+/** Prints the name and the niceness of each thread. proc(5): the name stands in parentheses, the niceness 17 fields behind. */
+const THREADS = `
+  import { readFileSync, readdirSync } from "node:fs";
+  for (const thread of readdirSync("/proc/self/task")) {
+    const [, name, rest] = /^\\d+ \\((.*)\\) (.*)$/s.exec(readFileSync("/proc/self/task/" + thread + "/stat", "utf8"));
+    console.log(name, rest.split(" ")[16]);
+  }
+`;
+
+test.runIf(process.platform === "linux")("V8's helping threads give way, and no other", () => {
+  const lines = execFileSync(process.execPath, argumentsOf(TUNED + THREADS), { encoding: "utf8" })
+    .trim()
+    .split("\n");
+  const helpers = lines.filter((line) => line.startsWith("V8Worker"));
+  expect(helpers.length).toBeGreaterThan(0);
+  expect(new Set(helpers)).toEqual(new Set(["V8Worker 10"]));
+  expect(lines.filter((line) => !line.startsWith("V8Worker")).map((line) => line.split(" ").at(-1))).toContain("0");
+  expect(lines.filter((line) => line.endsWith(" 10"))).toEqual(helpers);
 });
