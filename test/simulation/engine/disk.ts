@@ -115,6 +115,15 @@ export class Disk {
     });
   }
 
+  /** A call that everything waits for: nothing happens meanwhile. It may fail as others do. */
+  callNow(land: () => void): void {
+    const fault = this.#random.chance(this.errorRate) ? this.#random.pick(["before", "after"]) : "";
+    if (fault !== "") this.#countError();
+    if (fault === "before") throw failure("EIO", "the disk failed");
+    land();
+    if (fault === "after") throw failure("EIO", "the disk failed");
+  }
+
   #countError(): void {
     this.errors += 1;
     this.#world.count("disk error");

@@ -40,6 +40,12 @@ export const write: Promised<[file: number, bytes: Uint8Array, offset: number, l
     return { bytesWritten: length, buffer: bytes };
   });
 
+export function writeSync(file: number, bytes: Uint8Array, offset: number, length: number, position: number): number {
+  const there = disk();
+  there.callNow(() => there.write(file, bytes.slice(offset, offset + length), position));
+  return length;
+}
+
 export const ftruncate: Promised<[file: number, size: number]> = promised(async (file, size) => {
   const there = disk();
   await there.call("write", () => there.truncate(file, size));
