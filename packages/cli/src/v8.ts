@@ -1,6 +1,6 @@
 /** How V8 keeps the heap of a server, and what its own threads may take of the processor. */
 import { readFileSync, readdirSync } from "node:fs";
-import { setPriority } from "node:os";
+import { getPriority, setPriority } from "node:os";
 import { setFlagsFromString } from "node:v8";
 
 /**
@@ -28,24 +28,26 @@ function tuneHeap(): void {
   setFlagsFromString("--no-allocation-site-pretenuring");
 }
 
-/** As of setpriority(2): 0 is what all threads begin with, 19 gives way to everything. */
-const HELPER_NICENESS = 10;
+/** By how much they give way, as of setpriority(2), and the most that there is. */
+const HELPER_NICENESS = 4;
+const NICENESS_MAX = 19;
 const HELPER_NAME = "V8Worker";
 
 /**
  * Has V8's helping threads, which compile and collect, give way to the thread that answers and those that write: with few
- * cores four of them come in the way for tenths of a second. Measured at 2,000 events/s on two cores: p99 of the durable
- * answer 10 and 12 ms in place of 24 to 78.
+ * cores four of them come in the way for tenths of a second. docs/decisions/0066-what-a-commit-waits-for.md
  *
- * Only Linux has threads with a priority of their own. Where it cannot be done nothing is worse than before.
+ * A little only: a collection that stops the answering thread waits for its helpers. Only Linux has threads with a
+ * priority of their own, and only from Node 24 on do they have names. Where it cannot be done nothing is worse than before.
  */
 function calmHelpers(): void {
   if (process.platform !== "linux") return;
   const threads = "/proc/self/task";
+  const niceness = Math.min(NICENESS_MAX, getPriority() + HELPER_NICENESS);
   try {
     for (const thread of readdirSync(threads)) {
       if (readFileSync(`${threads}/${thread}/comm`, "utf8").trim() === HELPER_NAME)
-        setPriority(Number(thread), HELPER_NICENESS);
+        setPriority(Number(thread), niceness);
     }
   } catch {
     // A thread that ended meanwhile, or a /proc that is not there.

@@ -38,8 +38,10 @@ import { type ChainKind, chainKey } from "./rows.ts";
 const PERSONS_MAX = 20_000;
 const TENANTS_MAX = 4096;
 /** Classes whose sealers are in memory: of each person's events, and of those that are nobody's. */
-const PERSON_SEALERS_MAX = 4;
+const PERSON_SEALERS_MAX = 2;
 const SEALERS_MAX = 64;
+/** Days of a person's events whose tags are in memory: around midnight they alternate. */
+const PERSON_DAYS_MAX = 2;
 
 const SECRETS = ["person-reference", "session-id"] as const;
 type Secret = (typeof SECRETS)[number];
@@ -102,9 +104,9 @@ interface Person {
   readonly reference: Uint8Array;
   /** The reference in hex. */
   readonly name: string;
-  /** Of the day that was asked for last. */
-  tags: DayTags | undefined;
-  /** Those that were asked for last. */
+  /** Those that were made last. */
+  readonly days: DayTags[];
+  /** Those that were made last. */
   readonly sealers: Sealer[];
 }
 
@@ -120,7 +122,7 @@ export class LogSecrets {
   readonly #store: KeyStore;
   readonly #persons: Lru<Person> = new Lru(PERSONS_MAX);
   readonly #tenantTags: Lru<ChainTag> = new Lru(TENANTS_MAX);
-  /** Of what is nobody's: those that were asked for last. */
+  /** Of what is nobody's: those that were made last. */
   readonly #sealers: Sealer[] = [];
 
   constructor(store: KeyStore) {
@@ -362,7 +364,7 @@ export class LogSecrets {
     const known = this.#persons.get(id);
     if (known !== undefined) return known;
     const reference = sha256(concatBytes(REFERENCE_PREFIX, this.secret(REFERENCE_SECRET), utf8(id))).slice(0, 16);
-    const person = { reference, name: encodeHex(reference), tags: undefined, sealers: [] };
+    const person = { reference, name: encodeHex(reference), days: [], sealers: [] };
     this.#persons.set(id, person);
     return person;
   }
@@ -380,9 +382,12 @@ export class LogSecrets {
 
   #dayTags(id: string, day: number): DayTags {
     const person = this.#person(id);
-    if (person.tags?.day === day) return person.tags;
+    for (const known of person.days) if (known.day === day) return known;
     const key = personDayKey({ personKey: this.#store.getOrCreate("person", person.name), day });
-    return (person.tags = { day, key, actor: undefined, subject: undefined });
+    const tags: DayTags = { day, key, actor: undefined, subject: undefined };
+    person.days.unshift(tags);
+    if (person.days.length > PERSON_DAYS_MAX) person.days.pop();
+    return tags;
   }
 
   #tenantTag(id: string): ChainTag {

@@ -7,14 +7,22 @@
  * Nearly all ids are new and were made a moment ago. Those of late are remembered, so that the disk is asked for older ones,
  * and for those that are there.
  */
+import { readU32 } from "@tallystick/core";
 import { decodeCbor, encodeCbor } from "@tallystick/events";
 import { type LogStorage, type Row, StorageError } from "@tallystick/storage";
 import { listOf, numberOf } from "./heads.ts";
-import { type KnownId, TABLE, decodeKnownId, formerIdKey } from "./rows.ts";
+import { type KnownId, TABLE, TIME_TEXT, decodeKnownId, formerIdKey } from "./rows.ts";
 
 export const FORMER_IDS_KEY = "log";
 /** Written by a log that begins, and by no other. */
 export const NO_FORMER_IDS: Row = { table: TABLE.formerIds, key: FORMER_IDS_KEY, value: encodeCbor([0]) };
+
+export interface KnownIdsOptions {
+  readonly storage: LogStorage;
+  readonly random: (bytes: number) => Uint8Array;
+  /** In ms since 1970, and not before the last commit: ids that were made by then may be there. */
+  readonly now: number;
+}
 
 export class KnownIds {
   readonly #storage: LogStorage;
@@ -28,9 +36,14 @@ export class KnownIds {
   }
 
   /** @throws {LogError | EventError | StorageError} `log-corrupt`, `storage-corrupt`: what says how rows lie does not read. */
-  static async open(storage: LogStorage): Promise<KnownIds> {
+  static async open({ storage, random, now }: KnownIdsOptions): Promise<KnownIds> {
     const hasFormer = hasFormerIds(await storage.getRow(TABLE.formerIds, FORMER_IDS_KEY));
-    return new KnownIds(storage, hasFormer, new RecentIds(await lastKey(storage)));
+    // Of a damaged block the database tells whoever asks for a row in it, but not who reads past it: so the last key alone
+    // is not believed, and whatever was made up to now is asked for.
+    const lastOfNow = now.toString(16).padStart(TIME_TEXT, "0") + BEHIND_ALL;
+    const last = await lastKey(storage);
+    const recent = new RecentIds({ last: last > lastOfNow ? last : lastOfNow, seed: readU32(random(4)) });
+    return new KnownIds(storage, hasFormer, recent);
   }
 
   /** What is known of ids, by their keys, read in one go. */
@@ -82,7 +95,7 @@ const GENERATION_KEYS = 32_768;
 /**
  * Which keys may be on disk: those that were added of late, in two generations, and all that do not sort behind those
  * which were forgotten, or were there before. Of a key a number of 30 bits is kept: where it is another one's the disk is
- * asked in vain.
+ * asked in vain. The numbers depend on a seed, so that nobody can send ids whose numbers a set is slow with.
  */
 export class RecentIds {
   #young = new Set<number>();
@@ -91,15 +104,17 @@ export class RecentIds {
   #lastOfOld = "";
   /** The last key that may be there without being remembered. */
   #lastForgotten: string;
+  readonly #seed: number;
 
-  /** `last`: the last of the keys that are there. */
-  constructor(last: string) {
+  /** `last`: no key that is there sorts behind it. */
+  constructor({ last, seed }: { readonly last: string; readonly seed: number }) {
     this.#lastForgotten = last;
+    this.#seed = seed & MARK_MASK;
   }
 
   mayHave(key: string): boolean {
     if (key <= this.#lastForgotten) return true;
-    const mark = markOf(key);
+    const mark = markOf(key) ^ this.#seed;
     return this.#young.has(mark) || this.#old.has(mark);
   }
 
@@ -111,10 +126,12 @@ export class RecentIds {
       this.#old = this.#young;
       this.#young = new Set();
     }
-    this.#young.add(markOf(key));
+    this.#young.add(markOf(key) ^ this.#seed);
     if (key > this.#lastOfYoung) this.#lastOfYoung = key;
   }
 }
+
+const MARK_MASK = 0x3fff_ffff;
 
 /** Of the end of a key, which is of a hash. */
 function markOf(key: string): number {

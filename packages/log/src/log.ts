@@ -101,7 +101,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
   if (keysMissing === undefined)
     await assertKeyStore({ ...resolved, secrets, signed: heads.signed.head, size: state.tree.range.size });
   const chainEnds = await ChainEnds.open(resolved.storage, state.tree.range.size);
-  const knownIds = await KnownIds.open(resolved.storage);
+  const knownIds = await KnownIds.open({ ...resolved, now: Math.max(resolved.now(), state.loggedAt) });
   const approved = await ApprovedRules.open(resolved.storage, await resolved.proposedRules());
   const holds = await Holds.open(resolved.storage, secrets);
   if (keysMissing === undefined) {

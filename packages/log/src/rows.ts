@@ -93,6 +93,8 @@ export function writerSender(stream: Uint8Array): string {
   return `writer:${encodeHex(stream)}`;
 }
 
+/** Of the time in a key. */
+export const TIME_TEXT = 12;
 /** Of the hash in a key; in text a third more. */
 const ID_HASH_BYTES = 12;
 const ID_HASH_TEXT = (ID_HASH_BYTES * 4) / 3;

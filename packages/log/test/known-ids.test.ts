@@ -85,7 +85,7 @@ test("what is remembered of ids never denies one that is there, whatever the ord
   ];
   for (const order of orders) {
     const [before = "", ...keys] = keysAt(Array.from({ length: 120_001 }, (_, n) => order(n)));
-    const recent = new RecentIds(before);
+    const recent = new RecentIds({ last: before, seed: 0xdead_beef });
     for (const key of keys) recent.add(key);
     expect(recent.mayHave(before)).toBe(true);
     expect(keys.filter((key) => !recent.mayHave(key))).toEqual([]);
@@ -93,7 +93,7 @@ test("what is remembered of ids never denies one that is there, whatever the ord
 });
 
 test("of new ids with new times nearly none is looked for on the disk", () => {
-  const recent = new RecentIds("");
+  const recent = new RecentIds({ last: "", seed: 7 });
   let asked = 0;
   for (const key of keysAt(Array.from({ length: 100_000 }, (_, n) => 1_760_000_000_000 + Math.floor(n / 40)))) {
     if (recent.mayHave(key)) asked += 1;
@@ -105,6 +105,8 @@ test("of new ids with new times nearly none is looked for on the disk", () => {
 /** A storage in which one row of an id does not read. */
 class DamagedStorage extends WatchedStorage {
   damaged: string | undefined;
+  /** Whether who reads past the damage is told of it: LevelDB's iterators are not, of a whole block. */
+  isSkipped = false;
 
   override async getRows(table: string, keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
     this.#read(table, keys);
@@ -112,7 +114,15 @@ class DamagedStorage extends WatchedStorage {
   }
 
   override async *scanRows(table: string, range?: ScanRange): AsyncGenerator<StoredRow> {
-    for await (const row of super.scanRows(table, range)) {
+    // With a limit too it is the next row that comes.
+    const { limit = Infinity, ...rest } = range ?? {};
+    let left = limit;
+    for await (const row of super.scanRows(table, rest)) {
+      if (left-- <= 0) return;
+      if (this.isSkipped && table === TABLE.id && row.key === this.damaged) {
+        left += 1;
+        continue;
+      }
       this.#read(table, [row.key]);
       yield row;
     }
@@ -124,24 +134,28 @@ class DamagedStorage extends WatchedStorage {
   }
 }
 
-test("a log whose last id row is damaged starts; who sends that id is not taken for new", async () => {
-  const storage = new DamagedStorage(createMemoryStorage());
-  const site = await createSite({ storage });
-  const first = await site.open();
-  await first.appendEvents({ writer: "app", events: [login(0), login(1)] });
-  await first.close();
-  storage.damaged = (await idKeysOn(site)).at(-1);
+test.each([false, true])(
+  "a log whose last id row is damaged starts; who sends that id is not taken for new (passed over: %s)",
+  async (isSkipped) => {
+    const storage = new DamagedStorage(createMemoryStorage());
+    const site = await createSite({ storage });
+    const first = await site.open();
+    await first.appendEvents({ writer: "app", events: [login(0), login(1)] });
+    await first.close();
+    storage.damaged = (await idKeysOn(site)).at(-1);
+    storage.isSkipped = isSkipped;
 
-  const log = await site.open();
-  const [known] = await log.appendEvents({ writer: "app", events: [login(0)] });
-  expect(known).toMatchObject({ index: 0, duplicate: true });
-  const [fresh] = await log.appendEvents({ writer: "app", events: [login(2)] });
-  expect(fresh).toMatchObject({ index: log.size() - 1 });
-  expect(await rejectionCode(log.appendEvents({ writer: "app", events: [login(1)] }))).toBe("outcome-unknown");
-  expect(
-    log
-      .status()
-      .reasons.map(({ message }) => message)
-      .join(),
-  ).toContain("the row is not what was written");
-});
+    const log = await site.open();
+    const [known] = await log.appendEvents({ writer: "app", events: [login(0)] });
+    expect(known).toMatchObject({ index: 0, duplicate: true });
+    const [fresh] = await log.appendEvents({ writer: "app", events: [login(2)] });
+    expect(fresh).toMatchObject({ index: log.size() - 1 });
+    expect(await rejectionCode(log.appendEvents({ writer: "app", events: [login(1)] }))).toBe("outcome-unknown");
+    expect(
+      log
+        .status()
+        .reasons.map(({ message }) => message)
+        .join(),
+    ).toContain("the row is not what was written");
+  },
+);

@@ -6,7 +6,7 @@
  * holds what was there before.
  *
  * Where the disk is quick the write is done at once: to hand it to another thread, and to be woken by that one, would take as
- * long as it does. A slow one is not waited for so again for a while, so that it holds up little else.
+ * long as it does. After a slow one others go by another thread, the more the slower it was, so that little else waits.
  *
  * Slot: magic (8) | number u64 | digest (32) | first 16 bytes of the SHA-256 of these 48.
  */
@@ -25,7 +25,7 @@ export interface Slot {
 
 /** So long a write may take on this thread. */
 const QUICK_MS = 0.5;
-/** Writes that go by another thread after a slow one: twice as many with each that follows, up to this. */
+/** Writes that go by another thread after slow ones, at most. */
 const HANDED_OVER_MAX = 512;
 
 const SLOT_BYTES = 64;
@@ -39,9 +39,10 @@ export class SlotFile {
   readonly #file: number;
   #newest: Slot;
   #newestAt: number;
-  /** Writes that another thread still does, and how many it gets after the next slow one. */
+  /** Writes that another thread still does. */
   #handingOver = 0;
-  #afterSlow = 1;
+  /** How often it was slow of late: doubled each time, and halved by a quick one. */
+  #slowness = 1;
 
   private constructor(path: string, fileSystem: FileSystem, file: number, found: FoundSlot) {
     this.path = path;
@@ -100,9 +101,11 @@ export class SlotFile {
     }
     const began = performance.now();
     writeNow(this.#file, bytes, position);
-    const isSlow = performance.now() - began > QUICK_MS;
-    this.#handingOver = isSlow ? this.#afterSlow : 0;
-    this.#afterSlow = isSlow ? Math.min(HANDED_OVER_MAX, 2 * this.#afterSlow) : 1;
+    const tookMs = performance.now() - began;
+    if (tookMs > QUICK_MS) {
+      this.#handingOver = Math.min(HANDED_OVER_MAX, Math.ceil((this.#slowness * tookMs) / QUICK_MS));
+      this.#slowness = Math.min(HANDED_OVER_MAX, 2 * this.#slowness);
+    } else this.#slowness = Math.max(1, this.#slowness / 2);
     return undefined;
   }
 

@@ -43,6 +43,13 @@ export function createFaultyFileSystem(): FaultyFileSystem {
     },
     open: failing("open", nodeFileSystem.open),
     write: failing("write", nodeFileSystem.write),
+    // The same call to whoever makes one fail: which of the two is made is a matter of time.
+    writeNow: (...args) => {
+      calls.push("write");
+      if (fault?.call !== "write" || passed++ < (fault.after ?? 0)) return nodeFileSystem.writeNow?.(...args);
+      if (fault.when === "after") nodeFileSystem.writeNow?.(...args);
+      throw Object.assign(new Error(`${fault.code ?? "EIO"}: injected, write`), { code: fault.code ?? "EIO" });
+    },
     truncate: failing("truncate", nodeFileSystem.truncate),
     sync: failing("sync", nodeFileSystem.sync),
     close: failing("close", nodeFileSystem.close),

@@ -81,11 +81,19 @@ test("what is written at once is there, or said to have failed; a slow disk is h
   };
 
   const file = await open();
-  slowMs = 2;
-  for (let number = 2; number < 13; number += 1) await file.write(slotOf(number));
-  // Once after the first slow one, twice after the second, four times after the third.
-  expect(calls.join(" ")).toBe("now write now write write now write write write write now");
-  expect(await newest(path)).toEqual(slotOf(12));
+  slowMs = 1;
+  for (let number = 2; number < 1300; number += 1) await file.write(slotOf(number));
+  // Two, four, eight and so on at least, and never more than 512.
+  const handedOver = calls
+    .join(" ")
+    .split("now")
+    .map((part) => part.split("write").length - 1);
+  expect(handedOver[0]).toBe(0);
+  for (const [at, count] of handedOver.slice(1, -1).entries()) {
+    expect(count).toBeGreaterThanOrEqual(Math.min(512, 2 ** (at + 1)));
+    expect(count).toBeLessThanOrEqual(512);
+  }
+  expect(await newest(path)).toEqual(slotOf(1299));
   await file.close();
 
   for (failing of ["before", "after"] as const) {
