@@ -49,12 +49,9 @@ export class KnownIds {
   /** What is known of ids, by their keys, read in one go. */
   async read(keys: readonly string[]): Promise<Map<string, KnownId>> {
     const known = new Map<string, KnownId>();
-    if (!this.#hasFormer) {
-      const asked = keys.filter((key) => this.#recent.mayHave(key));
-      await this.#readInto(known, asked, asked);
-      return known;
-    }
-    await this.#readInto(known, keys, keys);
+    const asked = keys.filter((key) => this.#recent.mayHave(key));
+    await this.#readInto(known, asked, asked);
+    if (!this.#hasFormer) return known;
     const missing = keys.filter((key) => !known.has(key));
     await this.#readInto(known, missing, missing.map(formerIdKey));
     return known;

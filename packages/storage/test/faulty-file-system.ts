@@ -22,13 +22,20 @@ export function createFaultyFileSystem(): FaultyFileSystem {
   let passed = 0;
   let fault: Fault | undefined;
 
+  /** Notes a call; gives how it fails, if it does. */
+  function failureOf(call: keyof FileSystem): { readonly isAfter: boolean; readonly error: Error } | undefined {
+    calls.push(call);
+    if (fault?.call !== call || passed++ < (fault.after ?? 0)) return undefined;
+    const { when = "before", code = "EIO" } = fault;
+    return { isAfter: when === "after", error: Object.assign(new Error(`${code}: injected, ${call}`), { code }) };
+  }
+
   function failing<A extends unknown[], R>(call: keyof FileSystem, run: (...args: A) => Promise<R>) {
     return async (...args: A): Promise<R> => {
-      calls.push(call);
-      if (fault?.call !== call || passed++ < (fault.after ?? 0)) return run(...args);
-      const { when = "before", code = "EIO" } = fault;
-      if (when === "after") await run(...args);
-      throw Object.assign(new Error(`${code}: injected, ${call}`), { code });
+      const failure = failureOf(call);
+      if (failure === undefined) return run(...args);
+      if (failure.isAfter) await run(...args);
+      throw failure.error;
     };
   }
 
@@ -45,10 +52,9 @@ export function createFaultyFileSystem(): FaultyFileSystem {
     write: failing("write", nodeFileSystem.write),
     // The same call to whoever makes one fail: which of the two is made is a matter of time.
     writeNow: (...args) => {
-      calls.push("write");
-      if (fault?.call !== "write" || passed++ < (fault.after ?? 0)) return nodeFileSystem.writeNow?.(...args);
-      if (fault.when === "after") nodeFileSystem.writeNow?.(...args);
-      throw Object.assign(new Error(`${fault.code ?? "EIO"}: injected, write`), { code: fault.code ?? "EIO" });
+      const failure = failureOf("write");
+      if (failure === undefined || failure.isAfter) nodeFileSystem.writeNow?.(...args);
+      if (failure !== undefined) throw failure.error;
     },
     truncate: failing("truncate", nodeFileSystem.truncate),
     sync: failing("sync", nodeFileSystem.sync),

@@ -96,17 +96,13 @@ export class Disk {
     const life = currentLife();
     const operation: Operation = { life, land, isWrite: kind !== "read" };
     const delayMs = this.#random.wait(kind === "sync" ? SYNC_MS : CALL_MS) * this.slowness;
-    const fault = kind !== "read" && this.#random.chance(this.errorRate) ? this.#random.pick(["before", "after"]) : "";
+    const fault = kind === "read" ? "" : this.#fault();
     this.#underWay.add(operation);
     return new Promise<T>((resolve, reject) => {
       const happen = (): void => {
         this.#underWay.delete(operation);
         try {
-          if (fault !== "") this.#countError();
-          if (fault === "before") throw failure("EIO", "the disk failed");
-          const value = land(1);
-          if (fault === "after") throw failure("EIO", "the disk failed");
-          resolve(value);
+          resolve(this.#landed(fault, () => land(1)));
         } catch (error) {
           reject(error);
         }
@@ -117,11 +113,20 @@ export class Disk {
 
   /** A call that everything waits for: nothing happens meanwhile. It may fail as others do. */
   callNow(land: () => void): void {
-    const fault = this.#random.chance(this.errorRate) ? this.#random.pick(["before", "after"]) : "";
+    this.#landed(this.#fault(), land);
+  }
+
+  /** Whether the next writing call fails, and when. */
+  #fault(): "before" | "after" | "" {
+    return this.#random.chance(this.errorRate) ? this.#random.pick(["before", "after"] as const) : "";
+  }
+
+  #landed<T>(fault: "before" | "after" | "", land: () => T): T {
     if (fault !== "") this.#countError();
     if (fault === "before") throw failure("EIO", "the disk failed");
-    land();
+    const value = land();
     if (fault === "after") throw failure("EIO", "the disk failed");
+    return value;
   }
 
   #countError(): void {

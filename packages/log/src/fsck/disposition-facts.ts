@@ -2,7 +2,7 @@
  * What the entries say of the disposition of contents: which class-days there are, what certificates destroyed, which
  * rules and holds the log's own events name. The rows of retention and erasure have to agree with it.
  */
-import { TallystickError, decodeHex } from "@tallystick/core";
+import { decodeHex } from "@tallystick/core";
 import {
   CERTIFICATE_TYPE,
   type Certificate,
@@ -23,7 +23,7 @@ import { decodeSealedRow } from "../keys.ts";
 import { lostRangesOf } from "../lost-keys.ts";
 import type { Row } from "@tallystick/storage";
 import { IndexSet } from "./index-set.ts";
-import type { Stored } from "./reader.ts";
+import { type Stored, ifReadable } from "./reader.ts";
 
 /** An entry that was believed. */
 export interface FactualEntry {
@@ -218,33 +218,20 @@ function extend(
 /** The key of the class-day's row under whose key something is sealed; `undefined` where it does not say. */
 function sealedUnder(row: Stored): string | undefined {
   if (typeof row === "string") return undefined;
-  try {
+  return ifReadable(() => {
     const sealed = decodeSealed(decodeSealedRow(row).bytes);
     return classDayKey(sealed.class, sealed.day);
-  } catch (error) {
-    if (!(error instanceof TallystickError)) throw error;
-    return undefined;
-  }
+  });
 }
 
 function isSealedForNobody(row: Stored): boolean {
   if (typeof row === "string") return false;
-  try {
-    return decodeSealedRow(row).mask === null;
-  } catch (error) {
-    if (!(error instanceof TallystickError)) throw error;
-    return false;
-  }
+  return ifReadable(() => decodeSealedRow(row).mask === null) ?? false;
 }
 
 /** What does not read covers nothing, and is a finding of its own. */
 function certificateOf(event: TallyEvent): Certificate | undefined {
-  try {
-    return parseCertificate(event);
-  } catch (error) {
-    if (!(error instanceof TallystickError)) throw error;
-    return undefined;
-  }
+  return ifReadable(() => parseCertificate(event));
 }
 
 function erasedRows({ scope, before }: Certificate, index: number): Row[] {

@@ -1,4 +1,5 @@
 /** Reads a storage that may be damaged: what does not read is a finding, and the check goes on. */
+import { TallystickError } from "@tallystick/core";
 import { type LogStorage, type ScanRange, StorageError, type StoredRow, parseIndexKey } from "@tallystick/storage";
 import { TABLE } from "../rows.ts";
 import type { Findings } from "./report.ts";
@@ -103,4 +104,14 @@ interface Place {
 
 function isDamage(error: unknown): error is StorageError {
   return error instanceof StorageError && error.code === "storage-corrupt";
+}
+
+/** What `read` gives; `undefined` where it does not read what is damaged. */
+export function ifReadable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof TallystickError)) throw error;
+    return undefined;
+  }
 }

@@ -35,7 +35,7 @@ import { edgeRow } from "../tiles.ts";
 import { type FullTile, type Tree, emptyTree, hashesAtLevel, integrate, tileKey } from "../tree.ts";
 import { DispositionFacts } from "./disposition-facts.ts";
 import { type Difference, DispositionRows } from "./disposition.ts";
-import { DamagedReader, type Stored } from "./reader.ts";
+import { DamagedReader, type Stored, ifReadable } from "./reader.ts";
 import { Findings, type FsckReport } from "./report.ts";
 
 export interface RepairReport {
@@ -182,19 +182,23 @@ class Repair {
     const former = new Map<string, Uint8Array>();
     for await (const { key, value } of this.#reader.scan(TABLE.id)) if (isFormerIdKey(key)) former.set(key, value);
     await this.#mendFormerIds(former.size > 0);
-    for (const [key, value] of former.size === 0 ? [] : [...(this.#wanted.get(TABLE.id) ?? [])]) {
+    const wanted = this.#wanted.get(TABLE.id);
+    if (former.size === 0 || wanted === undefined) return;
+    const right = new Map<string, Uint8Array>();
+    for (const [key, value] of wanted) {
       const stored = former.get(formerIdKey(key));
       if (stored === undefined || !equalBytes(stored, value)) continue;
-      this.#wanted.get(TABLE.id)?.delete(key);
-      this.#want(TABLE.id, formerIdKey(key), value);
+      wanted.delete(key);
+      right.set(formerIdKey(key), value);
     }
+    for (const [key, value] of right) wanted.set(key, value);
   }
 
   async #mendFormerIds(hasFormer: boolean): Promise<void> {
     const { storage } = this.#options;
     const row = await this.#reader.row(TABLE.formerIds, FORMER_IDS_KEY);
     if (row === "missing") return;
-    const said = row === "damaged" ? undefined : readFormerIds(row);
+    const said = row === "damaged" ? undefined : ifReadable(() => hasFormerIds(row));
     // To look for some where there are none does no harm.
     if (said === true || (said === false && !hasFormer)) return;
     if (hasFormer) await storage.deleteRows(TABLE.formerIds, [FORMER_IDS_KEY]);
@@ -267,12 +271,7 @@ class Repair {
     if (typeof row === "string" || this.#secrets === undefined) return undefined;
     const contents = this.#secrets.examine({ row, commitment });
     if (contents.kind !== "opened") return undefined;
-    try {
-      return decodeEvent(decodeOpening(contents.opening).event);
-    } catch (error) {
-      if (!(error instanceof TallystickError)) throw error;
-      return undefined;
-    }
+    return ifReadable(() => decodeEvent(decodeOpening(contents.opening).event));
   }
 
   #wantEdges(): void {
@@ -342,15 +341,5 @@ class Repair {
 
   #count(table: string, count: number): void {
     this.#written[table] = (this.#written[table] ?? 0) + count;
-  }
-}
-
-/** @returns As {@link hasFormerIds}; `undefined` where the row does not read. */
-function readFormerIds(row: Uint8Array): boolean | undefined {
-  try {
-    return hasFormerIds(row);
-  } catch (error) {
-    if (!(error instanceof TallystickError)) throw error;
-    return undefined;
   }
 }
