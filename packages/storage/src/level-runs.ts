@@ -1,14 +1,15 @@
 /**
  * Runs of rows in LevelDB: few large values in place of many small ones.
  *
- * A run is cut at each multiple of 256 and into pieces of up to 16 KiB, so that damage to one hides few rows; each lies under the key of its first row. So the
- * piece that has a row is the last one that begins at or before it, in the same window of 256. A row that was written
- * by itself lies over the run.
+ * A run is cut at each multiple of 256 and into pieces of up to 16 KiB, so that damage to one hides few rows; each lies
+ * under the key of its first row, among those of its group. So the piece that has a row is the last one that begins at or
+ * before it, in the same window of 256. A row that was written by itself lies over the run.
  */
 import { decodeRowOfRun, decodeRun, encodeRun } from "./run-codec.ts";
 import { compareUtf8 } from "./compare-utf8.ts";
 import { StorageError } from "./error.ts";
 import { indexKey, parseIndexKey } from "./index-key.ts";
+import { GROUPS, type Group, type LevelOrder, RUNS, endOf, groupsIn } from "./level-order.ts";
 import type { Run, ScanRange, StoredRow } from "./storage.ts";
 
 /** What this needs of the database below: values are checked, keys are the database's own. */
@@ -36,7 +37,7 @@ const KNOWN_WINDOWS_MAX = 16_384;
 const INDEX_KEY = /^[0-9a-f]{14}$/;
 
 /** The pieces that a run is kept in. */
-export function piecesOf({ table, first, values }: Run): Piece[] {
+export function piecesOf({ table, first, values }: Run, order: LevelOrder): Piece[] {
   const pieces: Piece[] = [];
   let from = 0;
   while (from < values.length) {
@@ -44,7 +45,7 @@ export function piecesOf({ table, first, values }: Run): Piece[] {
     let to = from + 1;
     let bytes = values[from]?.length ?? 0;
     while (to < end && bytes + (values[to]?.length ?? 0) <= PIECE_BYTES_MAX) bytes += values[to++]?.length ?? 0;
-    pieces.push({ key: pieceKey(table, indexKey(first + from)), value: encodeRun(values.slice(from, to)) });
+    pieces.push({ key: order.pieceKey(table, indexKey(first + from)), value: encodeRun(values.slice(from, to)) });
     from = to;
   }
   return pieces;
@@ -53,34 +54,43 @@ export function piecesOf({ table, first, values }: Run): Piece[] {
 /** Which tables have runs, and what is in these. */
 export class LevelRuns {
   readonly #store: RunStore;
+  readonly #order: LevelOrder;
   readonly #tables: Set<string>;
+  /** Those whose name this process wrote. */
+  readonly #named = new Set<string>();
   /** By table and window: where pieces begin that were found before, as they were found. */
   #starts = new Map<string, readonly string[]>();
 
-  private constructor(store: RunStore, tables: Set<string>) {
+  private constructor(store: RunStore, order: LevelOrder, tables: Set<string>) {
     this.#store = store;
+    this.#order = order;
     this.#tables = tables;
   }
 
-  /** Looks which tables have runs. */
-  static async open(store: RunStore): Promise<LevelRuns> {
+  /** Looks which tables have runs: by their names, and by the oldest and the newest pieces, since damage may hide a name. */
+  static async open(store: RunStore, order: LevelOrder): Promise<LevelRuns> {
     const tables = new Set<string>();
-    for (let gte = PREFIX; ;) {
-      const [key] = await collect(store.keys({ gte, lt: PREFIX_END, limit: 1 }));
-      if (key === undefined) return new LevelRuns(store, tables);
-      const [, table = ""] = key.split("/");
-      tables.add(table);
-      gte = `${PREFIX}${table}0`;
+    for await (const key of store.keys({ gte: RUNS, lt: endOf(RUNS) })) tables.add(key.slice(RUNS.length));
+    for (const reverse of [false, true]) {
+      const [key] = await collect(store.keys({ gte: GROUPS, lt: endOf(GROUPS), reverse, limit: 1 }));
+      if (key === undefined) continue;
+      for await (const table of tablesOf(order.pieces(order.groupOfKey(key)), store)) tables.add(table);
     }
+    return new LevelRuns(store, order, tables);
   }
 
   has(table: string): boolean {
     return this.#tables.has(table);
   }
 
-  /** From now on the table has runs. */
-  add(table: string): void {
-    this.#tables.add(table);
+  /** From now on these tables have runs. Gives what has to be written with their pieces, so that who opens the store knows. */
+  add(runs: readonly Run[]): Piece[] {
+    const unnamed = runs.map(({ table }) => table).filter((table) => !this.#named.has(table));
+    for (const table of unnamed) {
+      this.#named.add(table);
+      this.#tables.add(table);
+    }
+    return unnamed.map((table) => ({ key: RUNS + table, value: new Uint8Array() }));
   }
 
   /** The row, or `undefined` where no run has it. */
@@ -98,8 +108,9 @@ export class LevelRuns {
       if (known <= key && (start === undefined || known > start)) start = known;
     if (start === undefined) return undefined;
     try {
-      const value = this.#store.value(pieceKey(table, start));
-      return value === undefined ? undefined : new OpenPiece(pieceKey(table, start), value).valueOf(key);
+      const piece = this.#order.pieceKey(table, start);
+      const value = this.#store.value(piece);
+      return value === undefined ? undefined : new OpenPiece(piece, value).valueOf(key);
     } catch {
       return undefined;
     }
@@ -146,19 +157,32 @@ export class LevelRuns {
   /** The rows of a range in their order, as `store` has them. */
   async *scan(table: string, range: ScanRange, store: RunStore = this.#store): AsyncGenerator<StoredRow> {
     const { reverse = false, limit = Infinity } = range;
+    const { first, last } = indexesIn(range);
     let left = limit;
-    if (left <= 0) return;
-    const isIn = inRange(range);
-    const bounds = { ...(await boundsOf(table, range, store)), reverse };
-    for await (const [key, value] of entriesOf(table, bounds, store)) {
-      const rows = new OpenPiece(key, value).rows();
-      for (const row of reverse ? rows.reverse() : rows) {
-        if (!isIn(row.key)) continue;
-        yield row;
-        left -= 1;
-        if (left <= 0) return;
+    if (left <= 0 || first > last) return;
+    const [firstKey, lastKey] = [indexKey(first), indexKey(last)];
+    for await (const group of groupsIn({ first, last, reverse }, this.#order, (keys) => store.keys(keys))) {
+      const gte = await this.#startOf(table, indexKey(Math.max(first, group.first)), store);
+      const lte = this.#order.pieceKey(table, indexKey(Math.min(last, group.last)));
+      for await (const [key, value] of this.#entries(table, { gte, lte, reverse }, store)) {
+        const rows = new OpenPiece(key, value).rows();
+        for (const row of reverse ? rows.reverse() : rows) {
+          if (row.key < firstKey || row.key > lastKey) continue;
+          yield row;
+          left -= 1;
+          if (left <= 0) return;
+        }
       }
     }
+  }
+
+  /** Of the piece that has a row, if one has it: no later piece has it. */
+  async #startOf(table: string, key: string, store: RunStore): Promise<string> {
+    const end = this.#order.pieceKey(table, key);
+    if (key === windowStart(key)) return end;
+    const range = { gte: this.#order.pieceKey(table, windowStart(key)), lte: end, reverse: true, limit: 1 };
+    const [start = end] = await collect(store.keys(range));
+    return start;
   }
 
   /** What has to be written so that runs do not have these rows any more. */
@@ -175,27 +199,60 @@ export class LevelRuns {
 
   async #pieceWith(table: string, key: string): Promise<OpenPiece | undefined> {
     if (!INDEX_KEY.test(key)) return undefined;
-    const range = { gte: pieceKey(table, windowStart(key)), lte: pieceKey(table, key), reverse: true, limit: 1 };
-    const [piece] = await collect(entriesOf(table, range, this.#store));
+    const [gte, lte] = [this.#order.pieceKey(table, windowStart(key)), this.#order.pieceKey(table, key)];
+    const [piece] = await collect(this.#entries(table, { gte, lte, reverse: true, limit: 1 }, this.#store));
     if (piece === undefined) return undefined;
     this.#remember(table, piece[0]);
     return new OpenPiece(...piece);
+  }
+
+  /** Pieces, as {@link RunStore.entries} gives them. @throws {StorageError} `storage-corrupt`: as {@link LevelRuns.#damaged} says. */
+  async *#entries(
+    table: string,
+    range: ScanRange,
+    store: RunStore,
+  ): AsyncGenerator<readonly [key: string, value: Uint8Array]> {
+    try {
+      yield* store.entries(range);
+    } catch (cause) {
+      throw await this.#damaged(table, cause, store);
+    }
+  }
+
+  /** The error for a damaged piece: it names the rows that the piece may have had, so that a reader can go on behind them. */
+  async #damaged(table: string, cause: unknown, store: RunStore): Promise<unknown> {
+    const first = cause instanceof StorageError ? cause.details["key"] : undefined;
+    if (!(cause instanceof StorageError) || typeof first !== "string" || !INDEX_KEY.test(first)) return cause;
+    const end = windowEnd(first);
+    const [gt, lte] = [this.#order.pieceKey(table, first), this.#order.pieceKey(table, end)];
+    const [next] = await collect(store.keys({ gt, lte, limit: 1 }));
+    const key = next === undefined ? end : indexKey(parseIndexKey(next.slice(-INDEX_KEY_DIGITS)) - 1);
+    const message = `${cause.message} (a run of rows, up to key "${key}" at most)`;
+    return new StorageError(cause.code, message, { cause, details: { table, key, firstKey: first } });
+  }
+}
+
+/** The tables whose pieces lie below a prefix. */
+async function* tablesOf(prefix: string, store: RunStore): AsyncGenerator<string> {
+  for (let gte = prefix; ;) {
+    const [key] = await collect(store.keys({ gte, lt: endOf(prefix), limit: 1 }));
+    if (key === undefined) return;
+    const [table = ""] = key.slice(prefix.length).split("/");
+    yield table;
+    gte = `${prefix}${table}0`;
   }
 }
 
 /** A piece as read. */
 class OpenPiece {
   readonly key: string;
-  readonly #table: string;
   readonly #first: number;
   readonly #bytes: Uint8Array;
   #decoded: (Uint8Array | undefined)[] | undefined;
 
   constructor(key: string, bytes: Uint8Array) {
     this.key = key;
-    const [, table = "", first = ""] = key.split("/");
-    this.#table = table;
-    this.#first = parseIndexKey(first);
+    this.#first = parseIndexKey(key.slice(-INDEX_KEY_DIGITS));
     this.#bytes = bytes;
   }
 
@@ -220,58 +277,17 @@ class OpenPiece {
 
   /** `null` where nothing is left of it. */
   encode(): Piece {
-    const key = pieceKey(this.#table, indexKey(this.#first));
     const isEmpty = this.#values.every((value) => value === undefined);
-    return { key, value: isEmpty ? null : encodeRun(this.#values) };
+    return { key: this.key, value: isEmpty ? null : encodeRun(this.#values) };
   }
-}
-
-/** Pieces, as {@link RunStore.entries} gives them. @throws {StorageError} `storage-corrupt`: as {@link damagedPiece} says. */
-async function* entriesOf(
-  table: string,
-  range: ScanRange,
-  store: RunStore,
-): AsyncGenerator<readonly [string, Uint8Array]> {
-  try {
-    yield* store.entries(range);
-  } catch (cause) {
-    throw await damagedPiece(table, cause, store);
-  }
-}
-
-/** The error for a damaged piece: it names the rows that the piece may have had, so that a reader can go on behind them. */
-async function damagedPiece(table: string, cause: unknown, store: RunStore): Promise<unknown> {
-  const first = cause instanceof StorageError ? cause.details["key"] : undefined;
-  if (!(cause instanceof StorageError) || typeof first !== "string" || !INDEX_KEY.test(first)) return cause;
-  const end = windowEnd(first);
-  const [next] = await collect(store.keys({ gt: pieceKey(table, first), lte: pieceKey(table, end), limit: 1 }));
-  const key = next === undefined ? end : indexKey(parseIndexKey(next.slice(-INDEX_KEY_DIGITS)) - 1);
-  const message = `${cause.message} (a run of rows, up to key "${key}" at most)`;
-  return new StorageError(cause.code, message, { cause, details: { table, key, firstKey: first } });
-}
-
-/** Of pieces: the first one may begin before the range does. */
-async function boundsOf(table: string, { gt, gte = "", lt, lte }: ScanRange, store: RunStore): Promise<ScanRange> {
-  const open = lte === undefined ? { lt: `${PREFIX}${table}0` } : { lte: pieceKey(table, lte) };
-  const upper = lt === undefined ? open : { lt: pieceKey(table, lt) };
-  const lower = gt === undefined ? gte : following(gt);
-  if (!INDEX_KEY.test(lower)) return { gte: pieceKey(table, lower.slice(0, WINDOW_DIGITS)), ...upper };
-  const before = {
-    gte: pieceKey(table, windowStart(lower)),
-    lte: pieceKey(table, lower),
-    reverse: true,
-    limit: 1,
-  };
-  const [start] = await collect(store.keys(before));
-  return { gte: start ?? pieceKey(table, lower), ...upper };
 }
 
 /** Two sources of rows as one, in their common order. Where both have a key, the row of the first one counts. */
-export async function* mergeRows(
-  over: AsyncIterable<StoredRow>,
-  under: AsyncIterable<StoredRow>,
+export async function* mergeRows<T extends { readonly key: string }>(
+  over: AsyncIterable<T>,
+  under: AsyncIterable<T>,
   { reverse = false, limit = Infinity }: Pick<ScanRange, "reverse" | "limit">,
-): AsyncGenerator<StoredRow> {
+): AsyncGenerator<T> {
   const sources = [over[Symbol.asyncIterator](), under[Symbol.asyncIterator]()] as const;
   try {
     let [upper, lower] = [await sources[0].next(), await sources[1].next()];
@@ -288,17 +304,9 @@ export async function* mergeRows(
   }
 }
 
-const PREFIX = "s/";
-/** What follows all keys that begin with it. */
-const PREFIX_END = "s0";
-
-function pieceKey(table: string, key: string): string {
-  return `${PREFIX}${table}/${key}`;
-}
-
 /** What tells the window of a key from all others. */
 function windowOf(table: string, key: string): string {
-  return pieceKey(table, key.slice(0, WINDOW_DIGITS));
+  return `${table}/${key.slice(0, WINDOW_DIGITS)}`;
 }
 
 function windowStart(key: string): string {
@@ -309,20 +317,29 @@ function windowEnd(key: string): string {
   return `${key.slice(0, WINDOW_DIGITS)}ff`;
 }
 
-/** The next index key; of what is none, itself: no row has it. */
-function following(key: string): string {
-  return INDEX_KEY.test(key) && key < LAST_INDEX_KEY ? indexKey(parseIndexKey(key) + 1) : key;
+/** The first and the last index whose key is in a range; none is where the first one comes after the last. */
+function indexesIn({ gt, gte, lt, lte }: ScanRange): Group {
+  return {
+    first: Math.max(
+      gte === undefined ? 0 : countWhile((key) => key < gte),
+      gt === undefined ? 0 : countWhile((key) => key <= gt),
+    ),
+    last: Math.min(
+      lt === undefined ? Number.MAX_SAFE_INTEGER : countWhile((key) => key < lt) - 1,
+      lte === undefined ? Number.MAX_SAFE_INTEGER : countWhile((key) => key <= lte) - 1,
+    ),
+  };
 }
 
-const LAST_INDEX_KEY = indexKey(Number.MAX_SAFE_INTEGER);
-
-function inRange({ gt, gte, lt, lte }: ScanRange): (key: string) => boolean {
-  // Index keys against any text: both orders agree where one side is ASCII.
-  return (key) =>
-    (gt === undefined || key > gt) &&
-    (gte === undefined || key >= gte) &&
-    (lt === undefined || key < lt) &&
-    (lte === undefined || key <= lte);
+/** How many indexes there are until one has a key that is not so. Index keys against any text: both orders agree where one side is ASCII. */
+function countWhile(isSo: (key: string) => boolean): number {
+  let [low, high] = [0, Number.MAX_SAFE_INTEGER + 1];
+  while (low < high) {
+    const middle = low + Math.floor((high - low) / 2);
+    if (isSo(indexKey(middle))) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {

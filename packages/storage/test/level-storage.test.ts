@@ -13,10 +13,12 @@ import {
   openLevelStorage,
   scrubTables,
 } from "../src/index.ts";
+import { LEVEL_ORDER } from "../src/level-order.ts";
 import type { HeadName, LogStorage } from "../src/storage.ts";
 import { collect } from "./collect.ts";
 import { expectCode } from "./expect-code.ts";
 import { createFaultyFileSystem } from "./faulty-file-system.ts";
+import { toFormerOrder } from "./former-order.ts";
 import { type ReadReport, readStore } from "./read-store.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
@@ -404,6 +406,102 @@ describe("failing writes", () => {
   });
 });
 
+describe("the order of keys", () => {
+  const entries = 9000;
+  const tiles = Math.floor(entries / 256);
+  const tileKeys = Array.from({ length: tiles }, (_, at) => `tile/0/${indexKey(at)}`);
+
+  /** Entries in commits of 1,000, with tiles and ids as a log has them. */
+  async function fillLog(path: string): Promise<void> {
+    await withStorage(path, async (storage) => {
+      for (let first = 0; first < entries; first += 1000) {
+        const values = Array.from({ length: 1000 }, (_, at) => bytesOf(`leaf ${first + at}`));
+        await storage.commit({
+          head: { name: "integrated", expected: first / 1000, bytes: bytesOf(`head ${first}`) },
+          runs: [{ table: "leaf", first, values }],
+          rows: [{ table: "id", key: `time ${indexKey(first)}`, value: bytesOf(`id ${first}`) }],
+          blobs: tileKeys
+            .slice(Math.floor(first / 256), Math.floor((first + 1000) / 256))
+            .map((key) => ({ key, bytes: bytesOf(key) })),
+        });
+      }
+      await storage.commit({
+        head: { name: "signed", expected: 0, bytes: bytesOf("head") },
+        blobs: ["tile/1/00000000000000", "a", "z"].map((key) => ({ key, bytes: bytesOf(key) })),
+      });
+    });
+  }
+
+  async function expectLog(storage: LogStorage): Promise<void> {
+    const rows = await collect(storage.scanRows("leaf"));
+    expect(rows.map(({ key }) => key)).toEqual(Array.from({ length: entries }, (_, at) => indexKey(at)));
+    expect(await collect(storage.scanRows("leaf", { reverse: true }))).toEqual(rows.toReversed());
+    for (const at of [0, 4095, 4096, 8999])
+      expect(await storage.getRow("leaf", indexKey(at))).toEqual(bytesOf(`leaf ${at}`));
+    expect((await collect(storage.scanRows("id"))).map(({ value }) => value)).toEqual(
+      Array.from({ length: entries / 1000 }, (_, at) => bytesOf(`id ${1000 * at}`)),
+    );
+    expect(await collect(storage.listBlobs("tile/0/"))).toEqual(tileKeys);
+    expect(await collect(storage.listBlobs(`tile/0/0000000000002`))).toEqual(tileKeys.slice(0x20));
+    expect(await collect(storage.listBlobs(""))).toEqual(["a", ...tileKeys, "tile/1/00000000000000", "z"]);
+    for (const key of tileKeys) expect(await storage.getBlob(key)).toEqual(bytesOf(key));
+  }
+
+  async function keysOf(path: string): Promise<string[]> {
+    let keys: string[] = [];
+    await withDatabase(path, async (database) => {
+      keys = await database.keys().all();
+    });
+    return keys;
+  }
+
+  test("what is new lies together, between what is old", async () => {
+    const path = join(temporaryFolder(), "log");
+    await fillLog(path);
+    await withStorage(path, expectLog);
+    const keys = await keysOf(path);
+    const from = keys.indexOf(`a/id/time ${indexKey(8000)}`);
+    const to = keys.indexOf(LEVEL_ORDER.pieceKey("leaf", indexKey(8192)));
+    expect(from).toBeGreaterThanOrEqual(0);
+    expect(to).toBeGreaterThan(from);
+    // Of entries from 8,192 on, or of none: a tile of theirs, heads, and what has no order.
+    const between = keys.slice(from + 1, to).filter((key) => key.startsWith("s/") || key.startsWith("a/"));
+    expect(between).toEqual(tileKeys.slice(32).map((key) => LEVEL_ORDER.blobKey(key)));
+  });
+
+  test("a store of the former order goes on in it", async () => {
+    const path = join(temporaryFolder(), "log");
+    await fillLog(path);
+    await toFormerOrder(path);
+    await withStorage(path, async (storage) => {
+      await expectLog(storage);
+      const value = [bytesOf("leaf 9000")];
+      await storage.commit({
+        head: { name: "integrated", expected: 9, bytes: bytesOf("head 9000") },
+        runs: [{ table: "leaf", first: 9000, values: value }],
+        rows: [{ table: "id", key: "time of later", value: bytesOf("id") }],
+      });
+    });
+    const keys = await keysOf(path);
+    expect(keys).toContain(`s/leaf/${indexKey(9000)}`);
+    expect(keys).toContain("r/id/time of later");
+    expect(keys.filter((key) => /^(?:a|head)\/|^s\/[0-9a-f]{11}\//u.test(key))).toEqual([]);
+  });
+
+  test("C-256 runs are found where damage hides that a table has any", async () => {
+    const path = join(temporaryFolder(), "log");
+    await fillLog(path);
+    await withDatabase(path, (database) => database.del("runs/leaf"));
+    await withStorage(path, expectLog);
+  });
+});
+
+/** A store with a head, in an order of keys. */
+async function begin(path: string, order: "present" | "former"): Promise<void> {
+  await withStorage(path, (storage) => commitHead(storage, "integrated"));
+  if (order === "former") await toFormerOrder(path);
+}
+
 describe("runs", () => {
   const run = (first: number, count: number) => ({
     table: "leaf",
@@ -422,10 +520,10 @@ describe("runs", () => {
     });
     await withDatabase(path, async (database) => {
       for (const first of [10, 256]) {
-        const value = await database.get(`s/leaf/${indexKey(first)}`);
+        const value = await database.get(LEVEL_ORDER.pieceKey("leaf", indexKey(first)));
         if (value === undefined) throw new Error(`no run at ${first}`);
         const damaged = Uint8Array.from(value, (byte, at) => (at === value.length - 1 ? byte ^ 1 : byte));
-        await database.put(`s/leaf/${indexKey(first)}`, damaged);
+        await database.put(LEVEL_ORDER.pieceKey("leaf", indexKey(first)), damaged);
       }
     });
     await withStorage(path, async (storage) => {
@@ -447,56 +545,73 @@ describe("runs", () => {
     });
   });
 
-  test("any mixture of runs, rows and deletions reads as it does in memory", async () => {
-    const step = fc.oneof(
-      fc.record({ count: fc.integer({ min: 1, max: 300 }) }),
-      fc.record({ put: fc.nat(1600), value: fc.uint8Array({ maxLength: 40 }) }),
-      fc.record({ remove: fc.array(fc.nat(2000), { minLength: 1, maxLength: 5 }) }),
-    );
-    const bound = fc.nat(2000).map(indexKey);
-    const range = fc
-      .tuple(
-        fc.oneof(fc.constant({}), fc.record({ gte: bound }), fc.record({ gt: bound })),
-        fc.oneof(fc.constant({}), fc.record({ lt: bound }), fc.record({ lte: bound })),
-        fc.record({ limit: fc.nat(400), reverse: fc.boolean() }, { requiredKeys: [] }),
-      )
-      .map(([lower, upper, rest]) => ({ ...lower, ...upper, ...rest }));
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 12 }), fc.array(range, { maxLength: 6 }), async (steps, ranges) => {
-        const path = join(temporaryFolder(), "log");
-        const memory = createMemoryStorage();
-        await withStorage(path, async (storage) => {
-          let [size, expected] = [0, 0];
-          for (const each of steps) {
-            for (const store of [storage, memory]) {
-              if ("put" in each && each.put < 1000 + size)
-                await store.putRows([{ table: "leaf", key: indexKey(each.put), value: each.value }]);
-              if ("remove" in each) await store.deleteRows("leaf", each.remove.map(indexKey));
-              if ("count" in each && size < 600)
-                await store.commit({
-                  head: { name: "integrated", expected, bytes: bytesOf("h") },
-                  runs: [freshRun(size, each.count)],
-                });
-            }
-            if ("count" in each && size < 600) {
-              size += each.count;
-              expected += 1;
-            }
-            // One by one, after each step: what is remembered of one step must not show in the next.
-            for (let index = 990; index < 2000; index += 23)
-              expect(await storage.getRow("leaf", indexKey(index))).toEqual(
-                await memory.getRow("leaf", indexKey(index)),
-              );
-          }
-          for (const each of [{}, ...ranges])
-            expect(await collect(storage.scanRows("leaf", each))).toEqual(await collect(memory.scanRows("leaf", each)));
-          const keys = Array.from({ length: 2000 }, (_, index) => indexKey(index));
-          expect(await storage.getRows("leaf", keys)).toEqual(await memory.getRows("leaf", keys));
-        });
-      }),
-      { numRuns: 25 },
-    );
-  });
+  /** Where groups of entries end, and where numbers do. */
+  const bases = [0, 2596, 2 ** 40 - 1500, Number.MAX_SAFE_INTEGER - 2000];
+
+  test.each(bases.flatMap((base) => [[base, "present"] as const, [base, "former"] as const]))(
+    "any mixture of runs, rows and deletions from %i on reads as it does in memory, in the %s order",
+    async (base, order) => {
+      const step = fc.oneof(
+        fc.record({ count: fc.integer({ min: 1, max: 300 }) }),
+        fc.record({ put: fc.nat(1600), value: fc.uint8Array({ maxLength: 40 }) }),
+        fc.record({ remove: fc.array(fc.nat(2000), { minLength: 1, maxLength: 5 }) }),
+      );
+      const keyAt = (index: number) => indexKey(base + index);
+      const bound = fc.oneof(
+        fc.nat(2000).map(keyAt),
+        fc.nat(2000).map((index) => keyAt(index).replace(/.$/u, "")),
+        fc.string({ maxLength: 15 }),
+      );
+      const range = fc
+        .tuple(
+          fc.oneof(fc.constant({}), fc.record({ gte: bound }), fc.record({ gt: bound })),
+          fc.oneof(fc.constant({}), fc.record({ lt: bound }), fc.record({ lte: bound })),
+          fc.record({ limit: fc.nat(400), reverse: fc.boolean() }, { requiredKeys: [] }),
+        )
+        .map(([lower, upper, rest]) => ({ ...lower, ...upper, ...rest }));
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(step, { maxLength: 12 }),
+          fc.array(range, { maxLength: 6 }),
+          async (steps, ranges) => {
+            const path = join(temporaryFolder(), "log");
+            const memory = createMemoryStorage();
+            await begin(path, order);
+            await commitHead(memory, "integrated");
+            await withStorage(path, async (storage) => {
+              let [size, expected] = [0, 1];
+              for (const each of steps) {
+                for (const store of [storage, memory]) {
+                  if ("put" in each && each.put < 1000 + size)
+                    await store.putRows([{ table: "leaf", key: keyAt(each.put), value: each.value }]);
+                  if ("remove" in each) await store.deleteRows("leaf", each.remove.map(keyAt));
+                  if ("count" in each && size < 600)
+                    await store.commit({
+                      head: { name: "integrated", expected, bytes: bytesOf("h") },
+                      runs: [freshRun(base + size, each.count)],
+                    });
+                }
+                if ("count" in each && size < 600) {
+                  size += each.count;
+                  expected += 1;
+                }
+                // One by one, after each step: what is remembered of one step must not show in the next.
+                for (let index = 990; index < 2000; index += 23)
+                  expect(await storage.getRow("leaf", keyAt(index))).toEqual(await memory.getRow("leaf", keyAt(index)));
+              }
+              for (const each of [{}, ...ranges])
+                expect(await collect(storage.scanRows("leaf", each))).toEqual(
+                  await collect(memory.scanRows("leaf", each)),
+                );
+              const keys = Array.from({ length: 2000 }, (_, index) => keyAt(index));
+              expect(await storage.getRows("leaf", keys)).toEqual(await memory.getRows("leaf", keys));
+            });
+          },
+        ),
+        { numRuns: 8 },
+      );
+    },
+  );
 
   /** Above what single rows are put at: a run stands where nothing is yet. */
   const freshRun = (size: number, count: number) => run(1000 + size, count);
