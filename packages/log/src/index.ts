@@ -22,6 +22,7 @@ export type {
   RulesInForce,
   SetHoldInput,
 } from "./disposition/api.ts";
+export { type Preparation, type Prepared, type Refused, buffersOf, prepareBatch, prepareEvents } from "./prepared.ts";
 export { type RulesDefect, formatRulesDefect } from "./rules/defects.ts";
 export { type DescribedChange, type KeepDays, type RulesChange, diffRules } from "./rules/diff-rules.ts";
 export { defaultRulesText } from "./rules/default-rules.ts";

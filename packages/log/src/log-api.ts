@@ -3,6 +3,7 @@ import type { Hash, Signer, TileId, Verifier } from "@tallystick/core";
 import type { TallyEvent } from "@tallystick/events";
 import type { KeyStore, LogStorage } from "@tallystick/storage";
 import type { Disposition } from "./disposition/api.ts";
+import type { Preparation, Prepared, Refused } from "./prepared.ts";
 
 /** `durable`: synced under its index. `published`: under a published head. `witnessed`: that head has its quorum. */
 export type EntryState = "durable" | "published" | "witnessed";
@@ -30,6 +31,13 @@ export interface TagKeys {
 export interface BatchAcknowledgement {
   readonly entries: readonly Acknowledgement[];
   readonly tagKeys: TagKeys;
+}
+
+/** What `appendEvents` gives, or `appendBatch`. */
+export interface PreparedAcknowledgement {
+  readonly entries: readonly Acknowledgement[];
+  /** Of a batch. */
+  readonly tagKeys?: TagKeys;
 }
 
 /** A witness that the log asks. */
@@ -290,6 +298,25 @@ export interface Log {
    * @throws {LogError} `sequence-gap` (`details.expected`), `sender-key-unknown`, `id-conflict` (`details.entry`), …
    */
   appendBatch(input: { readonly writer: string; readonly batch: Uint8Array }): Promise<BatchAcknowledgement>;
+
+  /**
+   * What another thread of this process has to know to prepare what this writer sends, by prepareEvents() or
+   * prepareBatch(). Has a secret.
+   *
+   * @throws {LogError} Where nothing can be appended at present.
+   */
+  preparation(writer: string): Preparation;
+
+  /**
+   * Logs what prepareEvents() or prepareBatch() made for this log and this writer; resolves when it is durable. It is
+   * believed as it stands: nothing but these two may have made it.
+   *
+   * @throws {LogError} As `appendEvents` and `appendBatch` do; @throws {EventError} what could not be prepared.
+   */
+  appendPrepared(input: {
+    readonly writer: string;
+    readonly prepared: Prepared | Refused;
+  }): Promise<PreparedAcknowledgement>;
 
   /** Waits for a state; gives the one that was reached when the wait ended, by success, time or signal. */
   waitFor(input: {

@@ -1,5 +1,4 @@
 /** A log: assembles sequencer, publisher and readers over one storage, and answers for all of them. */
-import { createHmac } from "node:crypto";
 import {
   type Hash,
   type Policy,
@@ -11,7 +10,7 @@ import {
   openNote,
   parsePolicy,
 } from "@tallystick/core";
-import { type TallyEvent, normaliseSession } from "@tallystick/events";
+import type { TallyEvent } from "@tallystick/events";
 import { type KeyStore, StorageError } from "@tallystick/storage";
 import {
   type BatchCandidates,
@@ -47,6 +46,7 @@ import type {
   LogOptions,
   LogStatus,
   OpeningsInput,
+  PreparedAcknowledgement,
   PublishedCheckpoint,
   ReadEvent,
   ReadFilter,
@@ -62,6 +62,7 @@ import { News } from "./news.ts";
 import { type ResolvedOptions, assertOptions, resolveOptions } from "./options.ts";
 import { ruleOf } from "./rules/rules.ts";
 import { Openings, unreadCode } from "./openings.ts";
+import { type Preparation, type Prepared, type Refused, batchOf, eventsOf, hashSession } from "./prepared.ts";
 import { Published } from "./published.ts";
 import { Publisher } from "./publisher.ts";
 import { LogReader } from "./reader.ts";
@@ -451,8 +452,9 @@ class OpenLog implements Log {
     try {
       this.#assertRoom();
       const sender = this.#senderOf(writer);
+      const secret = (): Uint8Array => this.#secrets.secret("session-id");
       return unsignedCandidates(
-        events.map((event) => this.#hashSession(event)),
+        events.map((event) => hashSession(event, secret)),
         sender,
       );
     } catch (error) {
@@ -479,11 +481,31 @@ class OpenLog implements Log {
     return sender;
   }
 
-  #hashSession(event: TallyEvent): TallyEvent {
-    return normaliseSession(event, (id) => {
-      const hash = createHmac("sha256", this.#secrets.secret("session-id")).update(id, "utf8").digest();
-      return new Uint8Array(hash);
-    });
+  preparation(writer: string): Preparation {
+    assertWriter(writer);
+    try {
+      this.#assertRoom();
+    } catch (error) {
+      throw this.#counted(error);
+    }
+    return {
+      origin: this.origin,
+      sender: this.#senderOf(writer),
+      sessionSecret: this.#secrets.secret("session-id"),
+    };
+  }
+
+  async appendPrepared({
+    writer,
+    prepared,
+  }: {
+    readonly writer: string;
+    readonly prepared: Prepared | Refused;
+  }): Promise<PreparedAcknowledgement> {
+    assertWriter(writer);
+    if (prepared.kind === "refused") throw this.#counted(prepared.error);
+    if (prepared.kind === "batch") return this.#submitSigned(writer, batchOf(prepared));
+    return { entries: await this.#submitUnsigned(eventsOf(prepared, this.#senderOf(writer))) };
   }
 
   async appendBatch({

@@ -98,6 +98,8 @@ export const TIME_TEXT = 12;
 /** Of the hash in a key; in text a third more. */
 const ID_HASH_BYTES = 12;
 const ID_HASH_TEXT = (ID_HASH_BYTES * 4) / 3;
+/** Characters of a key. */
+export const ID_KEY_TEXT: number = TIME_TEXT + ID_HASH_TEXT;
 
 /**
  * Where the row of an id lies: its time, the first 48 bits of a UUIDv7, in hex, so that ids of one time lie together; then

@@ -1,6 +1,6 @@
 /** The v1 API of a log: events in, receipts and proofs out. */
 import { eventToJson } from "@tallystick/events";
-import type { Acknowledgement, BatchAcknowledgement, EntryState, Log, TagKeys } from "@tallystick/log";
+import type { Acknowledgement, EntryState, Log, PreparedAcknowledgement, TagKeys } from "@tallystick/log";
 import { formatAcknowledgement } from "./acknowledgement.ts";
 import { base64Of, jsonReply, resourceReply, valueReply } from "./answers.ts";
 import { ServerError } from "./error.ts";
@@ -9,6 +9,7 @@ import type { Reply, ServerRequest } from "./http/request.ts";
 import { type Route, type RouteCall, route } from "./route.ts";
 import * as schemas from "./schemas.ts";
 import { EVENT_MEDIA_TYPES, type EventMediaType, mediaTypeOf, readSubmission } from "./submission.ts";
+import type { SubmissionReader } from "./submission-reader.ts";
 import { tailReply } from "./tail.ts";
 
 const JSON_TYPE = "application/json";
@@ -217,38 +218,46 @@ async function submit(call: SubmitCall): Promise<Reply> {
   const writer = credential?.id ?? "";
   const timeoutMs = query.timeout ?? WAIT_DEFAULT_MS;
   const wait: Wait = { wait: query.wait ?? "durable", timeoutMs, request };
-  const { kind, appended } = append(log, { writer, mediaType, body: await call.body.read() });
-  if (kind === "batch") {
-    const { entries: acknowledged, tagKeys } = await appended;
-    const answers = await reached(log, acknowledged, wait);
-    const entries = await formatAll(log, answers);
-    const json = `{"entries":[${entries.join(",")}],"tagKeys":${JSON.stringify(describeTagKeys(tagKeys))}}`;
-    return jsonReply(json, { format, status: statusFor(answers, wait.wait) });
-  }
-  const answers = await reached(log, await appended, wait);
-  const [first = "", ...others] = await formatAll(log, answers);
-  const json = kind === "event" ? first : `[${[first, ...others].join(",")}]`;
+  const { isSingle, appended } = await append(call, { log, writer, mediaType, body: await call.body.read() });
+  const { entries, tagKeys } = await appended;
+  const answers = await reached(log, entries, wait);
+  const list = (await formatAll(log, answers)).join(",");
+  const others = isSingle ? list : `[${list}]`;
+  const json =
+    tagKeys === undefined ? others : `{"entries":[${list}],"tagKeys":${JSON.stringify(describeTagKeys(tagKeys))}}`;
   return jsonReply(json, { format, status: statusFor(answers, wait.wait) });
 }
 
-type Appended =
-  | { readonly kind: "batch"; readonly appended: Promise<BatchAcknowledgement> }
-  | { readonly kind: "event" | "events"; readonly appended: Promise<readonly Acknowledgement[]> };
+interface Appending {
+  readonly log: Log;
+  readonly writer: string;
+  readonly mediaType: EventMediaType;
+  readonly body: Uint8Array;
+}
 
-/** Apart from what waits for the log, which would keep body and events in memory for as long. */
-function append(
-  log: Log,
-  {
-    writer,
-    mediaType,
-    body,
-  }: { readonly writer: string; readonly mediaType: EventMediaType; readonly body: Uint8Array },
-): Appended {
+/** What is on its way to the log: apart from the request, whose body and events it would keep in memory for as long. */
+interface Appended {
+  /** Whether it was one event, and no list. */
+  readonly isSingle: boolean;
+  readonly appended: Promise<PreparedAcknowledgement>;
+}
+
+function append({ submissions }: SubmitCall, appending: Appending): Appended | Promise<Appended> {
+  if (submissions?.takes(appending.body) === true) return appendElsewhere(submissions, appending);
+  const { log, writer, mediaType, body } = appending;
   const submitted = readSubmission(body, mediaType);
   if (submitted.kind === "batch")
-    return { kind: "batch", appended: log.appendBatch({ writer, batch: submitted.batch }) };
-  const { single, events } = submitted;
-  return { kind: single ? "event" : "events", appended: log.appendEvents({ writer, events }) };
+    return { isSingle: false, appended: log.appendBatch({ writer, batch: submitted.batch }) };
+  const appended = log.appendEvents({ writer, events: submitted.events });
+  return { isSingle: submitted.single, appended: appended.then((entries) => ({ entries })) };
+}
+
+async function appendElsewhere(
+  submissions: SubmissionReader,
+  { log, writer, mediaType, body }: Appending,
+): Promise<Appended> {
+  const { prepared, single } = await submissions.read(body, mediaType, log.preparation(writer));
+  return { isSingle: single, appended: log.appendPrepared({ writer, prepared }) };
 }
 
 function describeTagKeys({ personDays, tenants }: TagKeys): unknown {

@@ -18,6 +18,7 @@ import type { Reply, Responder, ServerRequest } from "./http/request.ts";
 import { type ServerEnvironment, webApp } from "./http/web-app.ts";
 import { findRoute, queryOf } from "./routing.ts";
 import { BODY_BYTES_MAX } from "./submission.ts";
+import type { SubmissionReader } from "./submission-reader.ts";
 import type { TokenFinder } from "./tokens.ts";
 import { requireCertificate } from "./tls.ts";
 
@@ -34,6 +35,8 @@ export interface ServerAppOptions {
   readonly bodyTimeoutMs?: number;
   /** Of all bodies under way; 256 MiB by default. */
   readonly bodiesBytesMax?: number;
+  /** Reads large submissions in a thread of its own; by default they are read as all others. */
+  readonly submissions?: SubmissionReader;
   /** Fires when the server ends: from then on requests are refused, and bodies that are not whole too. */
   readonly closing?: AbortSignal;
   readonly logger?: ServerLogger;
@@ -185,9 +188,11 @@ export class ServerApp implements Responder {
     const body = this.#bodies.open(request.body);
     try {
       const rules = (): Rules => this.#authentication.rules.of(log);
+      const { submissions } = this.#options;
       const approvals = this.#approvals;
       const mayGoOn = this.#repeated(asking);
-      const call = { hosted, log, credential, request, query, parameter, format, body, rules, approvals, mayGoOn };
+      const asked = { hosted, log, credential, request, query, parameter, format };
+      const call = { ...asked, body, submissions, rules, approvals, mayGoOn };
       if (route.isLarge === true) return await this.#largeReads.with(async () => route.handle(call));
       if (credential !== undefined) return await route.handle(call);
       return await this.#publicReads.with(async () => route.handle(call));

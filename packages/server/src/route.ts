@@ -7,6 +7,7 @@ import type { Body } from "./body.ts";
 import type { HostedLog } from "./hosted-log.ts";
 import type { ProblemCode } from "./problem.ts";
 import type { Reply, ServerRequest } from "./http/request.ts";
+import type { SubmissionReader } from "./submission-reader.ts";
 import type { Credential, Role } from "./tokens.ts";
 
 export interface RouteCall<Query> {
@@ -21,6 +22,8 @@ export interface RouteCall<Query> {
   /** Of answers that are values. */
   readonly format: Format;
   readonly body: Body;
+  /** Reads large submissions, where there is a thread for it. */
+  readonly submissions: SubmissionReader | undefined;
   /** Those in force. */
   readonly rules: () => Rules;
   readonly approvals: Approvals;

@@ -1,5 +1,6 @@
 /** Runs a server: opens its logs, listens, and ends in order. */
 import { readFile, readdir } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { decodeHex, parseVkey } from "@tallystick/core";
 import { type Log, LogError, type LogLogger, type LogOptions, openLog } from "@tallystick/log";
 import {
@@ -29,6 +30,7 @@ import { masterKeyOf } from "./master-key.ts";
 import { masterKeyName } from "./rewrap.ts";
 import { type Profile, assertProduction } from "./profile.ts";
 import { watchStatus } from "./status-watch.ts";
+import { SubmissionReader } from "./submission-reader.ts";
 import { openTlsFiles } from "./tls.ts";
 import { TokenFile } from "./token-file.ts";
 import { TokenReport } from "./token-report.ts";
@@ -89,6 +91,8 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
   const logs = opened.map(({ hosted }) => hosted);
   const closing = new AbortController();
   const { rateLimit, bodyTimeoutMs, bodiesBytesMax } = config;
+  // With one processor threads only take it from one another.
+  const submissions = availableParallelism() > 1 ? new SubmissionReader() : undefined;
   const app = new ServerApp({
     logs,
     tokens,
@@ -99,6 +103,7 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
     bodiesBytesMax,
     closing: closing.signal,
     ...(tls === undefined ? {} : { tls, writers: config.tls?.writers ?? "token" }),
+    ...(submissions === undefined ? {} : { submissions }),
     ...(options.logger === undefined ? {} : { logger: options.logger }),
   });
   const http = createListener(app, { config, tls, options });
@@ -120,6 +125,7 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
     // Each answer that waits for a log gets its outcome, and then its connection can end.
     await Promise.all(opened.map(async (log) => log.close(graceMs)));
     await http.end();
+    await submissions?.close();
     await reported;
   };
   let at: ListeningAt;

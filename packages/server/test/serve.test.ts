@@ -298,6 +298,39 @@ describe("C-260 the end under load", () => {
     expect(refused.filter((id) => logged.has(id))).toEqual([]);
   });
 
+  test("large lists, which another thread reads, have one outcome too, and small ones meanwhile", async () => {
+    const { dir, made } = await place({ graceMs: 2000 });
+    const served = await ready(await serve(dir));
+    const sent: { readonly events: readonly unknown[]; readonly status: number | undefined }[] = [];
+    const client = async (count: number): Promise<void> => {
+      for (let status: number | undefined = 201; status === 201;) {
+        const events = Array.from({ length: count }, login);
+        // undefined: nobody listens any more.
+        status = await post(served, made.tokens.writer, events).then(
+          (reply) => reply.status,
+          () => undefined,
+        );
+        sent.push({ events, status });
+      }
+    };
+    const clients = [400, 400, 400, 1].map(client);
+    // Some after the thread has begun to read.
+    await vi.waitFor(() => expect(sent.filter(({ events }) => events.length > 1).length).toBeGreaterThan(20), {
+      timeout: 20_000,
+    });
+    await served.close();
+    await Promise.all(clients);
+    expect([201, 503, undefined]).toEqual(expect.arrayContaining([...new Set(sent.map(({ status }) => status))]));
+    const again = await ready(await serve(dir));
+    for (const { events, status } of sent) {
+      const reply = await post(again, made.tokens.writer, events);
+      expect(status === 201 ? [200] : [200, 201]).toContain(reply.status);
+      const answers = (await reply.json()) as { readonly id: string }[];
+      expect(answers.map(({ id }) => id)).toEqual(events.map((event) => (event as { readonly id: string }).id));
+    }
+    expect(again.logs[0]?.log?.counters().duplicates).toBeGreaterThan(20 * 400);
+  });
+
   test.each([0, 1, 3, 10])(
     "an event that is alone in the queue of an empty log has one outcome too, %i ms later",
     async (ms) => {
