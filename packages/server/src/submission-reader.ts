@@ -13,6 +13,9 @@ const BODY_BYTES_MIN = 65_536;
 /** With so many before it, a body is read sooner here. */
 const WAITING_MAX = 8;
 
+/** What is read lives shortly: with more room it would only be collected later. */
+const YOUNG_GENERATION_MB = 24;
+
 /** Beside this module, as it is: source or built. */
 const THREAD = new URL(
   import.meta.url.endsWith(".ts") ? "./reading-thread.ts" : "./reading-thread.js",
@@ -80,7 +83,7 @@ export class SubmissionReader {
   }
 
   #start(): Worker {
-    const worker = new Worker(THREAD);
+    const worker = new Worker(THREAD, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } });
     worker.on("message", (answer: ReadingAnswer | typeof READY) => {
       if (answer === READY) {
         this.#isReady = true;

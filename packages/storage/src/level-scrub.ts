@@ -42,11 +42,8 @@ async function findDefect(path: string, pause: () => Promise<void>): Promise<Tab
   let file: FileHandle | undefined;
   try {
     file = await open(path, "r");
-    const offsets = await checkTable(file, pause);
-    const [first] = offsets;
-    if (first === undefined) return undefined;
-    const more = offsets.length === 1 ? "" : `, and ${offsets.length - 1} more do not either`;
-    return defectOf(path, `the block at ${first} does not have its checksum${more}`, true);
+    const what = await checkTable(file, pause);
+    return what === undefined ? undefined : defectOf(path, what, true);
   } catch (cause) {
     if (cause instanceof TableDamage) return defectOf(path, cause.message, false);
     if (errorCodeOf(cause) === "ENOENT") return undefined;
@@ -76,14 +73,15 @@ const TRAILER_BYTES = 5;
 const BLOCK_BYTES_MAX = 1_073_741_824;
 const BLOCKS_BETWEEN_PAUSES = 256;
 
-/** Gives where the blocks are whose checksums are wrong, but whose form is right. @throws {TableDamage} */
-async function checkTable(file: FileHandle, pause: () => Promise<void>): Promise<number[]> {
+/** Tells what is wrong where the form is right: checksums of blocks, or what fills the footer. @throws {TableDamage} */
+async function checkTable(file: FileHandle, pause: () => Promise<void>): Promise<string | undefined> {
   const { size } = await file.stat();
   const footer = await readAt(file, { offset: Math.max(0, size - FOOTER_BYTES), size: FOOTER_BYTES });
   if (!footer.subarray(-MAGIC.length).equals(MAGIC)) throw new TableDamage("does not end as a table does");
   const footerReader = new BlockReader(footer);
   const meta = footerReader.handle();
   const index = footerReader.handle();
+  const isFilled = footer.subarray(footerReader.position, -MAGIC.length).every((byte) => byte === 0);
   for (const handle of handlesIn(await readWholeBlock(file, meta))) await readWholeBlock(file, handle);
   const wrong: number[] = [];
   let blocks = 0;
@@ -95,7 +93,10 @@ async function checkTable(file: FileHandle, pause: () => Promise<void>): Promise
     }
     if (++blocks % BLOCKS_BETWEEN_PAUSES === 0) await pause();
   }
-  return wrong;
+  const [first] = wrong;
+  if (first === undefined) return isFilled ? undefined : "its footer is not filled with zeroes";
+  const more = wrong.length === 1 ? "" : `, and ${wrong.length - 1} more do not either`;
+  return `the block at ${first} does not have its checksum${more}`;
 }
 
 async function readWholeBlock(file: FileHandle, handle: BlockHandle): Promise<Buffer> {

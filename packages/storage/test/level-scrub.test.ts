@@ -40,7 +40,7 @@ describe("scrubTables", () => {
     expect(await scrub()).toEqual([]);
   });
 
-  test("finds a flipped bit anywhere but in the padding of the footer", async () => {
+  test("C-256 finds a flipped bit anywhere", async () => {
     const original = readFileSync(table);
     const unnoticed: number[] = [];
     for (let at = 0; at < original.length; at += at < original.length - 400 ? 13 : 1) {
@@ -49,9 +49,7 @@ describe("scrubTables", () => {
       writeFileSync(table, bytes);
       if ((await scrub()).length === 0) unnoticed.push(at);
     }
-    const footer = original.subarray(-48, -8);
-    const padding = footer.length - footer.findLastIndex((byte) => byte !== 0) - 1;
-    expect(unnoticed.every((at) => at >= original.length - 8 - padding && at < original.length - 8)).toBe(true);
+    expect(unnoticed).toEqual([]);
   });
 
   test("finds every truncation", async () => {
