@@ -7,7 +7,7 @@ import { cpuSecondsOf } from "./cpu-time.ts";
 import { Latencies, type LatencySummary } from "./latencies.ts";
 import { type Answer, LoadConnection } from "./load-connection.ts";
 import { Pacing } from "./pacing.ts";
-import { type RequestPlan, type RequestSource, requestSource } from "./requests.ts";
+import { type RequestPlan, type RequestSource, requestSources } from "./requests.ts";
 
 export interface LoadPlan {
   readonly requests: RequestPlan;
@@ -82,7 +82,7 @@ export class Load {
       onFailure: (error: Error) => load.#fail(error),
     };
     // First what takes long: a server cuts connections on which nobody says anything.
-    const sources = Array.from({ length: plan.connections }, () => requestSource(plan.requests));
+    const sources = requestSources(plan.requests, plan.connections);
     for (const source of sources) load.#sources.set(await LoadConnection.open({ host, port }, handlers), source);
     return load;
   }

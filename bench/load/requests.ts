@@ -25,10 +25,12 @@ export type RequestPlan =
   /** Reads: `*` in the path stands for an index below `size`. */
   | { readonly kind: "read"; readonly target: Target; readonly size: number };
 
-/** The source of one connection. What can be made before the clock starts is made here. */
-export function requestSource(plan: RequestPlan): RequestSource {
-  if (plan.kind === "json") return jsonSource(plan.target, plan.eventsPerRequest);
-  return plan.kind === "signed" ? signedSource(plan) : readSource(plan.target, plan.size);
+/** The sources of so many connections. What can be made before the clock starts is made here. */
+export function requestSources(plan: RequestPlan, connections: number): RequestSource[] {
+  if (plan.kind === "signed") return signedSources(plan, connections);
+  return Array.from({ length: connections }, () =>
+    plan.kind === "json" ? jsonSource(plan.target, plan.eventsPerRequest) : readSource(plan.target, plan.size),
+  );
 }
 
 function jsonSource(target: Target, eventsPerRequest: number): RequestSource {
@@ -44,13 +46,20 @@ function jsonSource(target: Target, eventsPerRequest: number): RequestSource {
   };
 }
 
-function signedSource(plan: Extract<RequestPlan, { kind: "signed" }>): RequestSource {
+/** A stream for each connection. Batches are made in turns, as they are sent: so ids that are sent at one time are of one time. */
+function signedSources(plan: Extract<RequestPlan, { kind: "signed" }>, connections: number): RequestSource[] {
   const sender: BatchSender = { origin: plan.origin, seed: new Uint8Array(Buffer.from(plan.seed, "hex")) };
-  const stream = new BatchStream(sender);
   const { target, eventsPerRequest } = plan;
-  const requests = Array.from({ length: plan.requests }, () => requestOf(target, stream.next(eventsPerRequest)));
-  let sent = 0;
-  return { eventsPerRequest, next: () => requests[sent++] };
+  const streams = Array.from({ length: connections }, () => ({
+    stream: new BatchStream(sender),
+    requests: [] as Buffer[],
+  }));
+  for (let batch = 0; batch < plan.requests; batch += 1)
+    for (const { stream, requests } of streams) requests.push(requestOf(target, stream.next(eventsPerRequest)));
+  return streams.map(({ requests }) => {
+    let sent = 0;
+    return { eventsPerRequest, next: () => requests[sent++] };
+  });
 }
 
 /** Of each connection; then from the beginning. */

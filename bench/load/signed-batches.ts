@@ -47,9 +47,10 @@ export class BatchStream {
     const first = this.#first;
     this.#first += count;
     const salts = randomBytes(32 * count);
+    const now = Date.now();
     const entries = Array.from({ length: count }, (_, at) => ({
       salt: new Uint8Array(salts.subarray(32 * at, 32 * at + 32)),
-      event: first + at === 1 ? encodeEvent(streamStart()) : this.#renewed(),
+      event: first + at === 1 ? encodeEvent(streamStart()) : this.#renewed(now),
     }));
     const claims = entries.map((entry, at) =>
       encodeClaim({
@@ -70,12 +71,14 @@ export class BatchStream {
     return encodeBatch(batch);
   }
 
-  /** The event of one person with a new id: 16 bytes, which follow the key "id" and stand in no other place. */
-  #renewed(): Uint8Array {
+  /** The event of one person with a new id of this time: 16 bytes, which follow the key "id" and stand in no other place. */
+  #renewed(now: number): Uint8Array {
     const random = randomBytes(18);
     const event = Uint8Array.from(this.#events[random.readUInt16BE(16) % PERSONS] ?? []);
     const at = ID_AT;
     event.set(random.subarray(6, 16), at + 6);
+    new DataView(event.buffer).setUint16(at, now / 2 ** 32);
+    new DataView(event.buffer).setUint32(at + 2, now);
     event[at + 6] = 0x70 | ((event[at + 6] ?? 0) & 0x0f);
     event[at + 8] = 0x80 | ((event[at + 8] ?? 0) & 0x3f);
     return event;

@@ -128,6 +128,8 @@ describe("the events that are sent", () => {
     expect(new Set(batches.map(({ stream }) => Buffer.from(stream).toString("hex"))).size).toBe(1);
     const events = batches.flatMap(({ events }) => events);
     expect(new Set(events.map(({ id }) => id)).size).toBe(104);
+    for (const { id } of events)
+      expect(Math.abs(Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16) - Date.now())).toBeLessThan(60_000);
     expect(new Set(events.slice(1).map(({ type }) => type))).toEqual(new Set(["auth.login"]));
   });
 });
