@@ -301,11 +301,9 @@ export interface Log {
 
   /**
    * What another thread of this process has to know to prepare what this writer sends, by prepareEvents() or
-   * prepareBatch(). Has a secret.
-   *
-   * @throws {LogError} Where nothing can be appended at present.
+   * prepareBatch(). Has a secret. `undefined` where the log stopped: `appendEvents` says why.
    */
-  preparation(writer: string): Preparation;
+  preparation(writer: string): Preparation | undefined;
 
   /**
    * Logs what prepareEvents() or prepareBatch() made for this log and this writer; resolves when it is durable. It is

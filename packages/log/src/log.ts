@@ -481,13 +481,10 @@ class OpenLog implements Log {
     return sender;
   }
 
-  preparation(writer: string): Preparation {
+  preparation(writer: string): Preparation | undefined {
     assertWriter(writer);
-    try {
-      this.#assertRoom();
-    } catch (error) {
-      throw this.#counted(error);
-    }
+    // A log that stopped may have no keys.
+    if (this.#sequencer.stopped !== undefined) return undefined;
     return {
       origin: this.origin,
       sender: this.#senderOf(writer),
@@ -503,6 +500,11 @@ class OpenLog implements Log {
     readonly prepared: Prepared | Refused;
   }): Promise<PreparedAcknowledgement> {
     assertWriter(writer);
+    try {
+      this.#assertRoom();
+    } catch (error) {
+      throw this.#counted(error);
+    }
     if (prepared.kind === "refused") throw this.#counted(prepared.error);
     if (prepared.kind === "batch") return this.#submitSigned(writer, batchOf(prepared));
     return { entries: await this.#submitUnsigned(eventsOf(prepared, this.#senderOf(writer))) };

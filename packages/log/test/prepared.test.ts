@@ -3,6 +3,7 @@ import { EventError, type TallyEvent, verifyOpening } from "@tallystick/events";
 import { rejectionCode } from "../../../test/support/errors.ts";
 import { batchCandidates, unsignedCandidates, unsignedSender } from "../src/candidate.ts";
 import { LogError } from "../src/error.ts";
+import type { Log } from "../src/log-api.ts";
 import {
   type Preparation,
   type Prepared,
@@ -18,6 +19,12 @@ import { ORIGIN, createSite, event, expectWhole, login } from "./site.ts";
 
 const SECRET = new Uint8Array(32).fill(7);
 const preparation: Preparation = { origin: ORIGIN, sender: unsignedSender("app"), sessionSecret: SECRET };
+
+function preparationOf(log: Log): Preparation {
+  const found = log.preparation("app");
+  if (found === undefined) throw new Error("the log stopped");
+  return found;
+}
 
 /** As it arrives in another thread. */
 function crossed<T extends Prepared>(prepared: T): T {
@@ -65,7 +72,7 @@ describe("what was prepared in another thread", () => {
   test("C-259 is logged as it would be, and known again either way", async () => {
     const site = await createSite();
     const log = await site.open({ pinFirstSenderKey: true });
-    const prepare = () => crossed(prepareEvents(events(), log.preparation("app")));
+    const prepare = () => crossed(prepareEvents(events(), preparationOf(log)));
     const { entries, tagKeys } = await log.appendPrepared({ writer: "app", prepared: prepare() });
     expect([entries.map(({ index }) => index), tagKeys]).toEqual([[0, 1, 2, 3, 4, 5], undefined]);
     const again = [
@@ -80,7 +87,7 @@ describe("what was prepared in another thread", () => {
     const batch = sender.batch(1, [sender.start(20), login(21, { tenant: "acme" })]);
     const first = await log.appendPrepared({
       writer: "app",
-      prepared: crossed(prepareBatch(batch, log.preparation("app"))),
+      prepared: crossed(prepareBatch(batch, preparationOf(log))),
     });
     expect(first.tagKeys?.tenants.map(({ id }) => id)).toEqual(["acme"]);
     const second = await log.appendBatch({ writer: "app", batch });
@@ -104,10 +111,13 @@ describe("what was prepared in another thread", () => {
     expect(() => log.preparation("x".repeat(257))).toThrow(RangeError);
   });
 
-  test("is not prepared for a log that takes nothing", async () => {
+  test("is not logged where there is no room", async () => {
     const site = await createSite();
     const log = await site.open({ unpublishedEntriesMax: 1, publishIntervalMs: 60_000 });
     await log.appendEvents({ writer: "app", events: [login(1)] });
-    expect(() => log.preparation("app")).toThrow(expect.objectContaining({ code: "log-overloaded" }) as Error);
+    const prepared = crossed(prepareEvents([login(2)], preparationOf(log)));
+    const { overloaded } = log.counters();
+    expect(await rejectionCode(log.appendPrepared({ writer: "app", prepared }))).toBe("log-overloaded");
+    expect(log.counters().overloaded).toBe(overloaded + 1);
   });
 });

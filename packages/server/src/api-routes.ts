@@ -1,6 +1,6 @@
 /** The v1 API of a log: events in, receipts and proofs out. */
 import { eventToJson } from "@tallystick/events";
-import type { Acknowledgement, EntryState, Log, PreparedAcknowledgement, TagKeys } from "@tallystick/log";
+import type { Acknowledgement, EntryState, Log, Preparation, PreparedAcknowledgement, TagKeys } from "@tallystick/log";
 import { formatAcknowledgement } from "./acknowledgement.ts";
 import { base64Of, jsonReply, resourceReply, valueReply } from "./answers.ts";
 import { ServerError } from "./error.ts";
@@ -243,8 +243,11 @@ interface Appended {
 }
 
 function append({ submissions }: SubmitCall, appending: Appending): Appended | Promise<Appended> {
-  if (submissions?.takes(appending.body) === true) return appendElsewhere(submissions, appending);
   const { log, writer, mediaType, body } = appending;
+  if (submissions?.takes(body, writer) === true) {
+    const preparation = log.preparation(writer);
+    if (preparation !== undefined) return appendElsewhere(submissions, { ...appending, preparation });
+  }
   const submitted = readSubmission(body, mediaType);
   if (submitted.kind === "batch")
     return { isSingle: false, appended: log.appendBatch({ writer, batch: submitted.batch }) };
@@ -254,9 +257,9 @@ function append({ submissions }: SubmitCall, appending: Appending): Appended | P
 
 async function appendElsewhere(
   submissions: SubmissionReader,
-  { log, writer, mediaType, body }: Appending,
+  { log, writer, ...submission }: Appending & { readonly preparation: Preparation },
 ): Promise<Appended> {
-  const { prepared, single } = await submissions.read(body, mediaType, log.preparation(writer));
+  const { prepared, single } = await submissions.read({ writer, ...submission });
   return { isSingle: single, appended: log.appendPrepared({ writer, prepared }) };
 }
 

@@ -92,7 +92,9 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
   const closing = new AbortController();
   const { rateLimit, bodyTimeoutMs, bodiesBytesMax } = config;
   // With one processor threads only take it from one another.
-  const submissions = availableParallelism() > 1 ? new SubmissionReader() : undefined;
+  const onTrouble = (error: unknown): void =>
+    options.logger?.warn("no thread reads large submissions: they are read as all others", reasonOf(error));
+  const submissions = availableParallelism() > 1 ? new SubmissionReader({ onTrouble }) : undefined;
   const app = new ServerApp({
     logs,
     tokens,
@@ -122,10 +124,15 @@ export async function serveLogs(options: ServeLogsOptions): Promise<ServedLogs> 
     tls?.close();
     // Refuses what comes now over open connections, and bodies that are still coming.
     closing.abort();
-    // Each answer that waits for a log gets its outcome, and then its connection can end.
-    await Promise.all(opened.map(async (log) => log.close(graceMs)));
-    await http.end();
-    await submissions?.close();
+    try {
+      // What is whole is logged: it has only to be read.
+      await submissions?.idle(graceMs);
+      // Each answer that waits for a log gets its outcome, and then its connection can end.
+      await Promise.all(opened.map(async (log) => log.close(graceMs)));
+      await http.end();
+    } finally {
+      await submissions?.close();
+    }
     await reported;
   };
   let at: ListeningAt;

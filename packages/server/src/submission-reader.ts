@@ -33,41 +33,70 @@ export interface SubmissionReaderOptions {
   readonly bodyBytesMin?: number;
   /** 8 by default. */
   readonly waitingMax?: number;
+  /** What the thread runs; by default what is meant for it. */
+  readonly thread?: URL;
+  /** Told why there is no thread, once. By default nobody is. */
+  readonly onTrouble?: (error: unknown) => void;
+}
+
+/** A submission to be read. */
+export interface Reading {
+  readonly writer: string;
+  /** Handed over. */
+  readonly body: Uint8Array;
+  readonly mediaType: EventMediaType;
+  readonly preparation: Preparation;
+}
+
+interface Waiting extends PromiseWithResolvers<ReadingResult> {
+  readonly writer: string;
 }
 
 export class SubmissionReader {
   readonly #bodyBytesMin: number;
   readonly #waitingMax: number;
+  readonly #thread: URL;
+  readonly #onTrouble: (error: unknown) => void;
   #worker: Worker | undefined;
   #isReady = false;
   #isClosed = false;
   #last = 0;
-  readonly #waiting = new Map<number, PromiseWithResolvers<ReadingResult>>();
+  readonly #waiting = new Map<number, Waiting>();
+  /** Who wait until nothing else does. */
+  readonly #idle: (() => void)[] = [];
 
-  constructor({ bodyBytesMin = BODY_BYTES_MIN, waitingMax = WAITING_MAX }: SubmissionReaderOptions = {}) {
+  constructor(options: SubmissionReaderOptions = {}) {
+    const { bodyBytesMin = BODY_BYTES_MIN, waitingMax = WAITING_MAX, thread = THREAD } = options;
     this.#bodyBytesMin = bodyBytesMin;
     this.#waitingMax = waitingMax;
+    this.#thread = thread;
+    this.#onTrouble = options.onTrouble ?? (() => undefined);
   }
 
-  /** Whether a body is better read by {@link SubmissionReader.read}. The first one starts the thread, and is not. */
-  takes(body: Uint8Array): boolean {
-    if (body.length < this.#bodyBytesMin || this.#isClosed) return false;
-    this.#worker ??= this.#start();
+  /**
+   * Whether a body is to be read by {@link SubmissionReader.read}. The first large one starts the thread, and is not. As long as one of a writer
+   * waits, whatever else that writer sends goes the same way: it is logged in the order in which it came.
+   */
+  takes(body: Uint8Array, writer: string): boolean {
+    if (this.#isClosed) return false;
+    if (this.#waiting.size > 0 && [...this.#waiting.values()].some((each) => each.writer === writer)) return true;
+    if (body.length < this.#bodyBytesMin) return false;
+    if (this.#worker === undefined) this.#start();
     return this.#isReady && this.#waiting.size < this.#waitingMax;
   }
 
   /**
-   * Reads and prepares a submission. The bytes are handed over.
+   * Reads and prepares a submission.
    *
    * @throws {ServerError | EventError} As readSubmission() does. @throws {Error} The thread ended.
    */
-  async read(body: Uint8Array, mediaType: EventMediaType, preparation: Preparation): Promise<ReadSubmission> {
+  async read({ writer, body, mediaType, preparation }: Reading): Promise<ReadSubmission> {
     const number = (this.#last += 1);
-    const waiting = Promise.withResolvers<ReadingResult>();
-    this.#waiting.set(number, waiting);
+    const waiting = { writer, ...Promise.withResolvers<ReadingResult>() };
     const bytes = ownBytes(body);
     const job: ReadingJob = { number, body: bytes, mediaType, preparation };
     this.#worker?.postMessage(job, [bytes.buffer]);
+    this.#waiting.set(number, waiting);
     const result = await waiting.promise;
     if (result.kind === "prepared") return result;
     if (result.kind === "failed") throw new Error(`a submission could not be read: ${result.message}`);
@@ -76,33 +105,61 @@ export class SubmissionReader {
     return { prepared: { kind: "refused", error }, single: false };
   }
 
-  /** Once nothing is read any more. */
+  /** Once nothing waits to be read, and who waited for it has gone on; or after so long. */
+  async idle(timeoutMs: number): Promise<void> {
+    if (this.#waiting.size > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#idle.push(resolve);
+      await promise;
+      clearTimeout(timer);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** What still waits is refused. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#worker?.terminate();
   }
 
-  #start(): Worker {
-    const worker = new Worker(THREAD, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } });
-    worker.on("message", (answer: ReadingAnswer | typeof READY) => {
-      if (answer === READY) {
-        this.#isReady = true;
-        return;
-      }
-      this.#waiting.get(answer.number)?.resolve(answer.result);
-      this.#waiting.delete(answer.number);
-    });
-    worker.once("error", (error) => this.#fail(error));
-    worker.once("exit", (code) => this.#fail(new Error(`the thread that reads submissions ended with ${code}`)));
-    return worker;
+  #start(): void {
+    try {
+      const worker = new Worker(this.#thread, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } });
+      this.#worker = worker;
+      worker.on("message", (answer: ReadingAnswer | typeof READY) => {
+        if (answer === READY) this.#isReady = true;
+        else this.#settle(answer);
+      });
+      worker.once("error", (error) => this.#fail(error));
+      worker.once("messageerror", (error) => this.#fail(error));
+      worker.once("exit", (code) => this.#fail(new Error(`the thread that reads submissions ended with ${code}`)));
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
-  /** Where nobody wanted it to end it is as any error that nobody catches, which ends the process. */
+  #settle({ number, result }: ReadingAnswer): void {
+    this.#waiting.get(number)?.resolve(result);
+    this.#waiting.delete(number);
+    if (this.#waiting.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /**
+   * Without it all is read as before. But one that ended while it was at work, and nobody wanted it to, is as any error that
+   * nobody catches, which ends the process.
+   */
   #fail(error: unknown): void {
+    const isStarting = !this.#isReady;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
+    for (const resolve of this.#idle.splice(0)) resolve();
     if (this.#isClosed) return;
     this.#isClosed = true;
+    if (isStarting) {
+      this.#onTrouble(error);
+      return;
+    }
     queueMicrotask(() => {
       throw error;
     });

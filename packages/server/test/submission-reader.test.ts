@@ -2,14 +2,14 @@
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { BATCH_MEDIA_TYPE, type CborValue, encodeCbor } from "@tallystick/events";
 import type { Log } from "@tallystick/log";
-import { SubmissionReader } from "../src/submission-reader.ts";
+import { type ReadSubmission, SubmissionReader } from "../src/submission-reader.ts";
 import { TestSender, TestServer, login, signedLogin } from "./test-server.ts";
 
 /** One that reads everything. */
 async function readyReader(atEnd: (end: () => Promise<void>) => void = onTestFinished): Promise<SubmissionReader> {
   const reader = new SubmissionReader({ bodyBytesMin: 0, waitingMax: Infinity });
   atEnd(() => reader.close());
-  while (!reader.takes(new Uint8Array(1))) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (!reader.takes(new Uint8Array(1), "app")) await new Promise((resolve) => setTimeout(resolve, 5));
   return reader;
 }
 
@@ -94,14 +94,81 @@ describe("a thread that reads submissions", () => {
     const reader = new SubmissionReader({ waitingMax: 1 });
     onTestFinished(() => reader.close());
     const large = new Uint8Array(65_536).fill(0x20);
-    expect([reader.takes(large.subarray(1)), reader.takes(large)]).toEqual([false, false]);
-    while (!reader.takes(large)) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(reader.takes(large.subarray(1))).toBe(false);
+    expect([reader.takes(large.subarray(1), "app"), reader.takes(large, "app")]).toEqual([false, false]);
+    while (!reader.takes(large, "app")) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(reader.takes(large.subarray(1), "app")).toBe(false);
     const { log } = await TestServer.start({ witnesses: 0 });
-    const reading = reader.read(new Uint8Array(large), "application/json", log.preparation("app"));
-    expect(reader.takes(large)).toBe(false);
+    const reading = read(reader, log, new Uint8Array(large));
+    expect([
+      reader.takes(large, "another"),
+      reader.takes(large, "app"),
+      reader.takes(new Uint8Array(1), "app"),
+    ]).toEqual([false, true, true]);
     await expect(reading).rejects.toMatchObject({ code: "json-malformed" });
-    expect(reader.takes(large)).toBe(true);
+    expect([reader.takes(large, "another"), reader.takes(new Uint8Array(1), "app")]).toEqual([true, false]);
+  });
+
+  test("keeps the order of what one writer sends, be it large or small", async () => {
+    const submissions = new SubmissionReader();
+    onTestFinished(() => submissions.close());
+    while (!submissions.takes(new Uint8Array(65_536), "nobody")) await new Promise((resolve) => setTimeout(resolve, 5));
+    const server = await TestServer.start({ witnesses: 0, submissions });
+    const sender = new TestSender();
+    const batches = [900, 1, 900, 1].map((count) => sender.next(signed(count)));
+    const replies = await Promise.all(batches.map(async (batch) => server.postBatch(batch)));
+    expect(replies.map(({ status }) => status)).toEqual([201, 201, 201, 201]);
+  });
+
+  test("what it reads is refused by a log without room as it is refused without it", async () => {
+    const log = { unpublishedEntriesMax: 1, publishIntervalMs: 60_000 };
+    const servers = [
+      await TestServer.start({ witnesses: 0, log }),
+      await TestServer.start({ witnesses: 0, log, submissions: await readyReader() }),
+    ];
+    const bodies = [
+      json([login()]),
+      "[",
+      "[]",
+      json([{ ...login(), type: 7 }]),
+      json([{ ...login(), type: "log.head" }]),
+    ];
+    const [without, withThread] = await Promise.all(
+      servers.map(async (server) => {
+        await server.post(login());
+        const replies: unknown[] = [];
+        for (const body of bodies) {
+          const reply = await server.post(body);
+          replies.push([reply.status, comparable(reply.text), reply.headers.get("retry-after")]);
+        }
+        return [replies, server.log.counters().overloaded, server.log.counters().refused];
+      }),
+    );
+    expect(withThread).toEqual(without);
+  });
+
+  test("where there can be no thread, says so once, and takes nothing", async () => {
+    const troubles: unknown[] = [];
+    const thread = new URL("nothing-there.ts", import.meta.url);
+    const reader = new SubmissionReader({ bodyBytesMin: 0, thread, onTrouble: (error) => troubles.push(error) });
+    onTestFinished(() => reader.close());
+    while (troubles.length === 0) {
+      expect(reader.takes(new Uint8Array(1), "app")).toBe(false);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect([reader.takes(new Uint8Array(1), "app"), troubles.length]).toEqual([false, 1]);
+  });
+
+  test("is idle once all that waited is read", async () => {
+    const reader = await readyReader();
+    const { log } = await TestServer.start({ witnesses: 0 });
+    await reader.idle(0);
+    let isRead = false;
+    const reading = read(reader, log, Buffer.from(json(many(1000)))).then(() => {
+      isRead = true;
+    });
+    await reader.idle(60_000);
+    expect(isRead).toBe(true);
+    await reading;
   });
 
   test("leaves bytes alone that lie beside a body's", async () => {
@@ -109,7 +176,7 @@ describe("a thread that reads submissions", () => {
     const { log } = await TestServer.start({ witnesses: 0 });
     const around = Buffer.from(`before${json([login()])}behind`);
     const body = around.subarray(6, -6);
-    const { prepared, single } = await reader.read(body, "application/json", log.preparation("app"));
+    const { prepared, single } = await read(reader, log, body);
     expect([prepared.kind, single]).toEqual(["events", false]);
     expect(around.toString()).toMatch(/^before.*behind$/u);
   });
@@ -117,13 +184,15 @@ describe("a thread that reads submissions", () => {
   test("answers what waits for it when it ends, and takes no more", async () => {
     const reader = await readyReader();
     const { log } = await TestServer.start({ witnesses: 0 });
-    const reading = read(reader, log).catch((error: unknown) => error);
+    const reading = read(reader, log, Buffer.from(json(many(1000)))).catch((error: unknown) => error);
     await reader.close();
     expect(String(await reading)).toContain("ended");
-    expect(reader.takes(new Uint8Array(1))).toBe(false);
+    expect(reader.takes(new Uint8Array(1), "app")).toBe(false);
   });
 });
 
-async function read(reader: SubmissionReader, log: Log): Promise<unknown> {
-  return reader.read(Buffer.from(json(many(1000))), "application/json", log.preparation("app"));
+async function read(reader: SubmissionReader, log: Log, body: Uint8Array): Promise<ReadSubmission> {
+  const preparation = log.preparation("app");
+  if (preparation === undefined) throw new Error("the log stopped");
+  return reader.read({ writer: "app", body, mediaType: "application/json", preparation });
 }

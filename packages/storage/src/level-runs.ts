@@ -34,7 +34,8 @@ const WINDOW_DIGITS = 12;
 const INDEX_KEY_DIGITS = 14;
 /** Of which is known where their pieces begin: four million rows, in some megabytes. */
 const KNOWN_WINDOWS_MAX = 16_384;
-const INDEX_KEY = /^[0-9a-f]{14}$/;
+/** Of a safe integer: 2^53 - 1 is 1fffffffffffff. */
+const INDEX_KEY = /^[01][0-9a-f]{13}$/;
 
 /** The pieces that a run is kept in. */
 export function piecesOf({ table, first, values }: Run, order: LevelOrder): Piece[] {
@@ -320,26 +321,28 @@ function windowEnd(key: string): string {
 /** The first and the last index whose key is in a range; none is where the first one comes after the last. */
 function indexesIn({ gt, gte, lt, lte }: ScanRange): Group {
   return {
-    first: Math.max(
-      gte === undefined ? 0 : countWhile((key) => key < gte),
-      gt === undefined ? 0 : countWhile((key) => key <= gt),
-    ),
+    first: Math.max(gte === undefined ? 0 : countBelow(gte), gt === undefined ? 0 : countUpTo(gt)),
     last: Math.min(
-      lt === undefined ? Number.MAX_SAFE_INTEGER : countWhile((key) => key < lt) - 1,
-      lte === undefined ? Number.MAX_SAFE_INTEGER : countWhile((key) => key <= lte) - 1,
+      lt === undefined ? Number.MAX_SAFE_INTEGER : countBelow(lt) - 1,
+      lte === undefined ? Number.MAX_SAFE_INTEGER : countUpTo(lte) - 1,
     ),
   };
 }
 
-/** How many indexes there are until one has a key that is not so. Index keys against any text: both orders agree where one side is ASCII. */
-function countWhile(isSo: (key: string) => boolean): number {
+/** How many indexes have keys below a text. Index keys against any text: both orders agree where one side is ASCII. */
+function countBelow(text: string): number {
+  if (INDEX_KEY.test(text)) return parseIndexKey(text);
   let [low, high] = [0, Number.MAX_SAFE_INTEGER + 1];
   while (low < high) {
     const middle = low + Math.floor((high - low) / 2);
-    if (isSo(indexKey(middle))) low = middle + 1;
+    if (indexKey(middle) < text) low = middle + 1;
     else high = middle;
   }
   return low;
+}
+
+function countUpTo(text: string): number {
+  return countBelow(text) + (INDEX_KEY.test(text) ? 1 : 0);
 }
 
 async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {

@@ -376,27 +376,31 @@ class LevelStorage implements LogStorage {
 
   async *listBlobs(prefix: string): AsyncGenerator<string> {
     this.#assertUsable();
+    const snapshot = this.#database.snapshot();
     try {
-      for await (const { key } of mergeRows(this.#ownBlobs(prefix), this.#blobsOfGroups(prefix), {})) yield key;
+      const [own, ofGroups] = [this.#ownBlobs(prefix, { snapshot }), this.#blobsOfGroups(prefix, { snapshot })];
+      for await (const { key } of mergeRows(own, ofGroups, {})) yield key;
     } catch (cause) {
       throw readFailure(cause);
+    } finally {
+      await snapshot.close();
     }
   }
 
-  async *#ownBlobs(prefix: string): AsyncGenerator<{ key: string }> {
-    for await (const stored of this.#database.keys({ gte: `b/${prefix}`, lt: endOf("b/") })) {
+  async *#ownBlobs(prefix: string, moment: Moment): AsyncGenerator<{ key: string }> {
+    for await (const stored of this.#database.keys({ ...moment, gte: `b/${prefix}`, lt: endOf("b/") })) {
       const key = stored.slice("b/".length);
       if (!key.startsWith(prefix)) return;
       yield { key };
     }
   }
 
-  async *#blobsOfGroups(prefix: string): AsyncGenerator<{ key: string }> {
+  async *#blobsOfGroups(prefix: string, moment: Moment): AsyncGenerator<{ key: string }> {
     if (!LOWEST_TILES.startsWith(prefix) && !prefix.startsWith(LOWEST_TILES)) return;
     const all = { first: 0, last: Number.MAX_SAFE_INTEGER };
-    for await (const group of groupsIn(all, this.#order, (range) => this.#database.keys(range))) {
+    for await (const group of groupsIn(all, this.#order, (range) => this.#database.keys({ ...moment, ...range }))) {
       const start = this.#order.blobs(group);
-      for await (const stored of this.#database.keys({ gte: start, lt: endOf(start) })) {
+      for await (const stored of this.#database.keys({ ...moment, gte: start, lt: endOf(start) })) {
         const key = stored.slice(start.length);
         if (key.startsWith(prefix)) yield { key };
       }

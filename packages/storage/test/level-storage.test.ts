@@ -488,6 +488,20 @@ describe("the order of keys", () => {
     expect(keys.filter((key) => /^(?:a|head)\/|^s\/[0-9a-f]{11}\//u.test(key))).toEqual([]);
   });
 
+  test("a row under a key that is no index can be read and deleted in a table with runs", async () => {
+    const path = join(temporaryFolder(), "log");
+    await fillLog(path);
+    await withStorage(path, async (storage) => {
+      for (const key of ["20000000000000", "ffffffffffffff", "no index"]) {
+        expect(await storage.getRow("leaf", key)).toBeUndefined();
+        await storage.putRows([{ table: "leaf", key, value: bytesOf(key) }]);
+        expect(await storage.getRows("leaf", [key, indexKey(1)])).toEqual([bytesOf(key), bytesOf("leaf 1")]);
+        await storage.deleteRows("leaf", [key]);
+      }
+      await expectLog(storage);
+    });
+  });
+
   test("C-256 runs are found where damage hides that a table has any", async () => {
     const path = join(temporaryFolder(), "log");
     await fillLog(path);
