@@ -69,7 +69,7 @@ describe("what was prepared in another thread", () => {
     }
   });
 
-  test("C-259 is logged as it would be, and known again either way", async () => {
+  test("is logged as it would be, and known again either way", async () => {
     const site = await createSite();
     const log = await site.open({ pinFirstSenderKey: true });
     const prepare = () => crossed(prepareEvents(events(), preparationOf(log)));
@@ -111,7 +111,7 @@ describe("what was prepared in another thread", () => {
     expect(() => log.preparation("x".repeat(257))).toThrow(RangeError);
   });
 
-  test("is not logged where there is no room", async () => {
+  test("C-259 is not logged where there is no room", async () => {
     const site = await createSite();
     const log = await site.open({ unpublishedEntriesMax: 1, publishIntervalMs: 60_000 });
     await log.appendEvents({ writer: "app", events: [login(1)] });
