@@ -62,6 +62,8 @@ export class SubmissionReader {
   #isClosed = false;
   #last = 0;
   readonly #waiting = new Map<number, Waiting>();
+  /** Of how many submissions that wait each is the writer. */
+  readonly #writers = new Map<string, number>();
   /** Who wait until nothing else does. */
   readonly #idle: (() => void)[] = [];
 
@@ -79,7 +81,7 @@ export class SubmissionReader {
    */
   takes(body: Uint8Array, writer: string): boolean {
     if (this.#isClosed) return false;
-    if (this.#waiting.size > 0 && [...this.#waiting.values()].some((each) => each.writer === writer)) return true;
+    if (this.#writers.has(writer)) return true;
     if (body.length < this.#bodyBytesMin) return false;
     if (this.#worker === undefined) this.#start();
     return this.#isReady && this.#waiting.size < this.#waitingMax;
@@ -97,6 +99,7 @@ export class SubmissionReader {
     const job: ReadingJob = { number, body: bytes, mediaType, preparation };
     this.#worker?.postMessage(job, [bytes.buffer]);
     this.#waiting.set(number, waiting);
+    this.#writers.set(writer, (this.#writers.get(writer) ?? 0) + 1);
     const result = await waiting.promise;
     if (result.kind === "prepared") return result;
     if (result.kind === "failed") throw new Error(`a submission could not be read: ${result.message}`);
@@ -140,8 +143,13 @@ export class SubmissionReader {
   }
 
   #settle({ number, result }: ReadingAnswer): void {
-    this.#waiting.get(number)?.resolve(result);
+    const waiting = this.#waiting.get(number);
+    if (waiting === undefined) return;
     this.#waiting.delete(number);
+    const others = (this.#writers.get(waiting.writer) ?? 0) - 1;
+    if (others > 0) this.#writers.set(waiting.writer, others);
+    else this.#writers.delete(waiting.writer);
+    waiting.resolve(result);
     if (this.#waiting.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
@@ -153,6 +161,7 @@ export class SubmissionReader {
     const isStarting = !this.#isReady;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
+    this.#writers.clear();
     for (const resolve of this.#idle.splice(0)) resolve();
     if (this.#isClosed) return;
     this.#isClosed = true;
