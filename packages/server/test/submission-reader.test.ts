@@ -138,7 +138,8 @@ describe("a thread that reads submissions", () => {
         const replies: unknown[] = [];
         for (const body of bodies) {
           const reply = await server.post(body);
-          replies.push([reply.status, comparable(reply.text), reply.headers.get("retry-after")]);
+          // When to come again differs by chance.
+          replies.push([reply.status, comparable(reply.text), reply.headers.has("retry-after")]);
         }
         return [replies, server.log.counters().overloaded, server.log.counters().refused];
       }),
