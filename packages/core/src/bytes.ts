@@ -3,7 +3,7 @@ import { TlogError, type TlogErrorCode, quote } from "./error.ts";
 import type { Uint } from "./uint.ts";
 
 /** Joins byte strings into a new one. */
-export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
+export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   let size = 0;
   for (const part of parts) size += part.length;
   const joined = new Uint8Array(size);

@@ -502,10 +502,10 @@ class OpenLog implements Log {
     assertWriter(writer);
     try {
       this.#assertRoom();
+      if (prepared.kind === "refused") throw prepared.error;
     } catch (error) {
       throw this.#counted(error);
     }
-    if (prepared.kind === "refused") throw this.#counted(prepared.error);
     if (prepared.kind === "batch") return this.#submitSigned(writer, batchOf(prepared));
     return { entries: await this.#submitUnsigned(eventsOf(prepared, this.#senderOf(writer))) };
   }

@@ -5,8 +5,8 @@
  * hands, their numbers in another, and texts that many of them share are there once.
  */
 import { createHmac } from "node:crypto";
-import { invariant } from "@tallystick/core";
-import { type EventError, type TallyEvent, normaliseSession } from "@tallystick/events";
+import { concatBytes, invariant } from "@tallystick/core";
+import { COMMITMENT_BYTES, type EventError, type TallyEvent, normaliseSession } from "@tallystick/events";
 import {
   type BatchCandidates,
   type Candidate,
@@ -72,7 +72,6 @@ const TEXTS = ["type", "class", "actor", "subject", "tenant", "person"] as const
 /** Which texts, then the day, and how long event, opening and session tag are. */
 const COLUMNS = TEXTS.length + 4;
 const ID_TEXT = 36;
-const COMMITMENT_BYTES = 32;
 
 const random = createRandom();
 
@@ -136,7 +135,6 @@ function pack(candidates: readonly SentCandidate[], commitments: readonly Commit
   const numbers = new Int32Array(COLUMNS * candidates.length);
   const parts: Uint8Array[] = [];
   const texts = new Map<string, number>();
-  let size = 0;
   for (const [at, candidate] of candidates.entries()) {
     const { eventBytes, sessionTag, day } = candidate;
     const committed = commitments[at];
@@ -153,16 +151,9 @@ function pack(candidates: readonly SentCandidate[], commitments: readonly Commit
     numbers[column++] = sessionTag?.length ?? 0;
     parts.push(committed.opening, committed.commitment);
     if (sessionTag !== null) parts.push(sessionTag);
-    size += committed.opening.length + COMMITMENT_BYTES + (sessionTag?.length ?? 0);
-  }
-  const bytes = new Uint8Array(size);
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
   }
   return {
-    bytes,
+    bytes: concatBytes(...parts),
     numbers,
     ids: candidates.map(({ id }) => id).join(""),
     idKeys: candidates.map(({ idKey }) => idKey).join(""),

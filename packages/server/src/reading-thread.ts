@@ -16,28 +16,21 @@ port.on("message", (job: ReadingJob) => {
 port.postMessage(READY);
 
 function resultOf(job: ReadingJob): ReadingResult {
-  const submitted = attempt("unreadable", () => readSubmission(job.body, job.mediaType));
-  if (!submitted.ok) return submitted.result;
-  const prepared = attempt("refused", () => prepare(submitted.value, job));
-  if (!prepared.ok) return prepared.result;
-  const single = submitted.value.kind === "events" && submitted.value.single;
-  return { kind: "prepared", prepared: prepared.value, single };
+  let failing: "unreadable" | "refused" = "unreadable";
+  try {
+    const submitted = readSubmission(job.body, job.mediaType);
+    failing = "refused";
+    const prepared = prepare(submitted, job);
+    return { kind: "prepared", prepared, single: submitted.kind === "events" && submitted.single };
+  } catch (cause) {
+    const error = sentError(cause);
+    if (error !== undefined) return { kind: failing, error };
+    const message = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+    return { kind: "failed", message };
+  }
 }
 
 function prepare(submitted: Submitted, { preparation }: ReadingJob): Prepared {
   if (submitted.kind === "batch") return prepareBatch(submitted.batch, preparation);
   return prepareEvents(submitted.events, preparation);
-}
-
-type Attempt<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly result: ReadingResult };
-
-function attempt<T>(kind: "unreadable" | "refused", work: () => T): Attempt<T> {
-  try {
-    return { ok: true, value: work() };
-  } catch (cause) {
-    const error = sentError(cause);
-    if (error !== undefined) return { ok: false, result: { kind, error } };
-    const message = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-    return { ok: false, result: { kind: "failed", message } };
-  }
 }

@@ -2,25 +2,19 @@
  * Reads large submissions in a thread of its own: while it parses and checks one, the log writes another, and small
  * requests are answered. docs/decisions/0068-large-submissions-in-a-thread.md
  */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { Preparation, Prepared, Refused } from "@tallystick/log";
 import { READY, type ReadingAnswer, type ReadingJob, type ReadingResult, receivedError } from "./reading-messages.ts";
 import { ServerError } from "./error.ts";
 import type { EventMediaType } from "./submission.ts";
+import { endProcess, startThread, threadModule } from "./thread.ts";
 
 /** 350 events or so. What is smaller is read sooner than another thread has heard of it. */
 const BODY_BYTES_MIN = 65_536;
 /** With so many before it, a body is read sooner here. */
 const WAITING_MAX = 8;
 
-/** What is read lives shortly: with more room it would only be collected later. */
-const YOUNG_GENERATION_MB = 24;
-
-/** Beside this module, as it is: source or built. */
-const THREAD = new URL(
-  import.meta.url.endsWith(".ts") ? "./reading-thread.ts" : "./reading-thread.js",
-  import.meta.url,
-);
+const THREAD = threadModule("reading-thread", import.meta.url);
 
 export interface ReadSubmission {
   readonly prepared: Prepared | Refused;
@@ -128,7 +122,7 @@ export class SubmissionReader {
 
   #start(): void {
     try {
-      const worker = new Worker(this.#thread, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } });
+      const worker = startThread(this.#thread);
       this.#worker = worker;
       worker.on("message", (answer: ReadingAnswer | typeof READY) => {
         if (answer === READY) this.#isReady = true;
@@ -165,13 +159,8 @@ export class SubmissionReader {
     for (const resolve of this.#idle.splice(0)) resolve();
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (isStarting) {
-      this.#onTrouble(error);
-      return;
-    }
-    queueMicrotask(() => {
-      throw error;
-    });
+    if (isStarting) this.#onTrouble(error);
+    else endProcess(error);
   }
 }
 

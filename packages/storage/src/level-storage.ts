@@ -378,7 +378,8 @@ class LevelStorage implements LogStorage {
     this.#assertUsable();
     const snapshot = this.#database.snapshot();
     try {
-      const [own, ofGroups] = [this.#ownBlobs(prefix, { snapshot }), this.#blobsOfGroups(prefix, { snapshot })];
+      const own = this.#blobsUnder(this.#order.blobKey(""), prefix, { snapshot });
+      const ofGroups = this.#blobsOfGroups(prefix, { snapshot });
       for await (const { key } of mergeRows(own, ofGroups, {})) yield key;
     } catch (cause) {
       throw readFailure(cause);
@@ -387,23 +388,19 @@ class LevelStorage implements LogStorage {
     }
   }
 
-  async *#ownBlobs(prefix: string, moment: Moment): AsyncGenerator<{ key: string }> {
-    for await (const stored of this.#database.keys({ ...moment, gte: `b/${prefix}`, lt: endOf("b/") })) {
-      const key = stored.slice("b/".length);
-      if (!key.startsWith(prefix)) return;
-      yield { key };
-    }
-  }
-
   async *#blobsOfGroups(prefix: string, moment: Moment): AsyncGenerator<{ key: string }> {
     if (!LOWEST_TILES.startsWith(prefix) && !prefix.startsWith(LOWEST_TILES)) return;
     const all = { first: 0, last: Number.MAX_SAFE_INTEGER };
-    for await (const group of groupsIn(all, this.#order, (range) => this.#database.keys({ ...moment, ...range }))) {
-      const start = this.#order.blobs(group);
-      for await (const stored of this.#database.keys({ ...moment, gte: start, lt: endOf(start) })) {
-        const key = stored.slice(start.length);
-        if (key.startsWith(prefix)) yield { key };
-      }
+    for await (const group of groupsIn(all, this.#order, (range) => this.#database.keys({ ...moment, ...range })))
+      yield* this.#blobsUnder(this.#order.blobs(group), prefix, moment);
+  }
+
+  /** Those whose keys in the database begin with `root`. */
+  async *#blobsUnder(root: string, prefix: string, moment: Moment): AsyncGenerator<{ key: string }> {
+    for await (const stored of this.#database.keys({ ...moment, ...boundsOf(root, { gte: prefix }) })) {
+      const key = stored.slice(root.length);
+      if (!key.startsWith(prefix)) return;
+      yield { key };
     }
   }
 

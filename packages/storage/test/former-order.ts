@@ -1,26 +1,20 @@
 /** Stores as they were before there were groups of entries. */
-import { join } from "node:path";
-import { Level } from "level";
 import { sealValue, unsealValue } from "../src/checked-value.ts";
 import { FORMER_ORDER, RUNS, placeOf } from "../src/level-order.ts";
 import type { HeadName } from "../src/storage.ts";
+import { withDatabase } from "./raw-database.ts";
 
 /** Turns a store that is closed into one of the former order. One without heads has none: it begins in the present one. */
 export async function toFormerOrder(path: string): Promise<void> {
-  const database = new Level<string, Uint8Array>(join(path, "leveldb"), {
-    keyEncoding: "utf8",
-    valueEncoding: "view",
-    compression: false,
+  await withDatabase(path, async (database) => {
+    for (const [key, sealed] of await database.iterator().all()) {
+      const former = formerKey(key);
+      const value = unsealValue(key, sealed);
+      if (value === undefined) throw new Error(`${key} is damaged`);
+      await database.del(key);
+      if (former !== undefined) await database.put(former, sealValue({ key: former, value }));
+    }
   });
-  await database.open();
-  for (const [key, sealed] of await database.iterator().all()) {
-    const former = formerKey(key);
-    const value = unsealValue(key, sealed);
-    if (value === undefined) throw new Error(`${key} is damaged`);
-    await database.del(key);
-    if (former !== undefined) await database.put(former, sealValue({ key: former, value }));
-  }
-  await database.close();
 }
 
 function formerKey(key: string): string | undefined {

@@ -2,7 +2,6 @@
 import { spawnSync } from "node:child_process";
 import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Level } from "level";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -19,6 +18,7 @@ import { collect } from "./collect.ts";
 import { expectCode } from "./expect-code.ts";
 import { createFaultyFileSystem } from "./faulty-file-system.ts";
 import { toFormerOrder } from "./former-order.ts";
+import { withDatabase } from "./raw-database.ts";
 import { type ReadReport, readStore } from "./read-store.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
@@ -55,18 +55,6 @@ async function fill(path: string, commits = ENTRIES): Promise<void> {
     await commitHead(storage, "signed");
     await commitHead(storage, "published");
   });
-}
-
-/** The database itself, past all checks. */
-async function withDatabase(path: string, use: (database: Level<string, Uint8Array>) => Promise<void>): Promise<void> {
-  const database = new Level<string, Uint8Array>(join(path, "leveldb"), {
-    keyEncoding: "utf8",
-    valueEncoding: "view",
-    compression: false,
-  });
-  await database.open();
-  await use(database);
-  await database.close();
 }
 
 function filesBelow(path: string): string[] {

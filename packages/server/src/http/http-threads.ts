@@ -1,5 +1,6 @@
 /** HTTP servers in threads of their own, and the application in this one. docs/decisions/0064-http-in-a-thread.md */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
+import { endProcess, startThread, threadModule } from "../thread.ts";
 import { Channel, bytesIn } from "./channel.ts";
 import type { HttpListener, ListenOptions, ListeningAt } from "./http-server.ts";
 import { RemoteRequest } from "./remote-request.ts";
@@ -13,10 +14,7 @@ export interface HttpThreadsOptions extends HttpThreadData {
   readonly onTrouble: (message: string, details: Readonly<Record<string, unknown>>) => void;
 }
 
-/** Beside this module, as it is: source or built. */
-const THREAD = new URL(import.meta.url.endsWith(".ts") ? "./http-thread.ts" : "./http-thread.js", import.meta.url);
-/** Requests live shortly: with more room they would only be collected later. */
-const YOUNG_GENERATION_MB = 24;
+const THREAD = threadModule("http-thread", import.meta.url);
 
 export class HttpThreads implements HttpListener {
   readonly #threads: readonly HttpThread[];
@@ -71,10 +69,7 @@ class HttpThread implements HttpListener {
   constructor(app: Responder, workerData: HttpThreadData, onTrouble: HttpThreadsOptions["onTrouble"]) {
     this.#app = app;
     this.#onTrouble = onTrouble;
-    this.#worker = new Worker(THREAD, {
-      workerData,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-    });
+    this.#worker = startThread(THREAD, workerData);
     this.#channel = new Channel(this.#worker, (messages, bytes) => {
       for (const message of messages) this.#receive(message, bytes);
       if (bytes.length > 0) this.#channel.send(["taken", bytes.length]);
@@ -107,9 +102,7 @@ class HttpThread implements HttpListener {
     this.#listening.reject(error);
     if (!this.#isServing) return;
     this.#isServing = false;
-    queueMicrotask(() => {
-      throw error;
-    });
+    endProcess(error);
   }
 
   #receive(message: FromHttp, bytes: Uint8Array<ArrayBuffer>): void {
