@@ -44,7 +44,7 @@ import {
   commitmentCheck,
   decodePlacedBatch,
   decodeStreamEnd,
-  encodeKnownIds,
+  encodeKnownId,
   encodePlacedBatch,
   encodeStreamEnd,
 } from "./rows.ts";
@@ -508,14 +508,12 @@ export class Draft {
   }
 
   #idRows(contents: readonly PlacedContents[]): Row[] {
-    const keys = [...this.#ids.keys()];
-    this.#context.knownIds.add(keys);
-    const known = [...this.#ids.values()].map(({ index }) => {
+    this.#context.knownIds.add([...this.#ids.keys()]);
+    return [...this.#ids].map(([key, { index }]) => {
       const commitment = contents[index - this.#base.size]?.committed.commitment;
       invariant(commitment !== undefined, "an id stands for an event of this commit");
-      return { check: commitmentCheck(commitment), index };
+      return { table: TABLE.id, key, value: encodeKnownId({ check: commitmentCheck(commitment), index }) };
     });
-    return encodeKnownIds(known).map((value, at) => ({ table: TABLE.id, key: keys[at] ?? "", value }));
   }
 
   #indexRows(chains: ReadonlyMap<string, ChainEnd>, contents: readonly PlacedContents[]): Row[] {

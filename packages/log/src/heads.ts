@@ -124,6 +124,7 @@ export function bytesOf(value: CborValue | undefined, what: string): Uint8Array 
   throw corrupt(`${what}: expected bytes`);
 }
 
-function corrupt(text: string): LogError {
+/** Of what is stored, in words behind `stored`. */
+export function corrupt(text: string): LogError {
   return new LogError("log-corrupt", `stored ${text}`);
 }

@@ -1,8 +1,8 @@
 /** The tables of a log: what is under which key, and how it is encoded. docs/reference/storage-layout.md */
 import { hash } from "node:crypto";
-import { HASH_BYTES, encodeHex, readU32, sha256All } from "@tallystick/core";
-import { decodeCbor, encodeCbor, encodeCborAll } from "@tallystick/events";
-import { listOf, numberOf } from "./heads.ts";
+import { HASH_BYTES, encodeHex, readU32, sha256All, u32 } from "@tallystick/core";
+import { decodeCbor, encodeCbor } from "@tallystick/events";
+import { corrupt, listOf, numberOf } from "./heads.ts";
 
 export const TABLE = {
   /** Index → entry. */
@@ -155,17 +155,36 @@ export function decodeChainEnd(bytes: Uint8Array): ChainEnd {
   return { count: numberOf(count, "chain count"), last: numberOf(last, "chain last") };
 }
 
+/** Of the numbers that a row of an id may hold: 2^53 - 1 takes 7 bytes. */
+const INDEX_BYTES_MAX = 7;
+const CHECK_BYTES = 4;
+
+/** How many bytes the index has, the index, the check: nearly every entry has such a row, so each byte of it counts. */
 export function encodeKnownId({ check, index }: KnownId): Uint8Array {
-  return encodeCbor([check, index]);
+  let indexBytes = 1;
+  while (index >= 256 ** indexBytes) indexBytes += 1;
+  const row = new Uint8Array(1 + indexBytes + CHECK_BYTES);
+  row[0] = indexBytes;
+  for (let [at, rest] = [indexBytes, index]; at > 0; at -= 1, rest = Math.floor(rest / 256)) row[at] = rest % 256;
+  row.set(u32(check), 1 + indexBytes);
+  return row;
 }
 
-/** {@link encodeKnownId} of each, sooner than one by one. */
-export function encodeKnownIds(ids: readonly KnownId[]): Uint8Array[] {
-  return encodeCborAll(ids.map(({ check, index }) => [check, index]));
+/** @throws {LogError | EventError} `log-corrupt`, or what decodeCbor() throws. */
+export function decodeKnownId(row: Uint8Array): KnownId {
+  const [indexBytes = 0] = row;
+  // In logs of before a list in CBOR, which begins with a larger byte.
+  if (indexBytes > INDEX_BYTES_MAX) return decodeFormerKnownId(row);
+  if (indexBytes === 0 || row.length !== 1 + indexBytes + CHECK_BYTES)
+    throw corrupt("id: expected an index and a check");
+  let index = 0;
+  for (let at = 1; at <= indexBytes; at += 1) index = index * 256 + Number(row[at]);
+  if (!Number.isSafeInteger(index)) throw corrupt("id: expected an index below 2^53");
+  return { check: readU32(row.subarray(1 + indexBytes)), index };
 }
 
-export function decodeKnownId(bytes: Uint8Array): KnownId {
-  const [check, index] = listOf(decodeCbor(bytes), "id");
+function decodeFormerKnownId(row: Uint8Array): KnownId {
+  const [check, index] = listOf(decodeCbor(row), "id");
   return { check: numberOf(check, "id check"), index: numberOf(index, "id index") };
 }
 

@@ -8,6 +8,7 @@ import {
   chainKey,
   commitmentCheck,
   encodeChainEnd,
+  decodeKnownId,
   encodeKnownId,
   encodeStreamEnd,
   formerIdKey,
@@ -100,7 +101,8 @@ describe("repairLog rebuilds", () => {
     const keys: string[] = [];
     for await (const { key, value } of site.storage.scanRows(TABLE.id)) {
       await put(TABLE.id, key, null);
-      await put(TABLE.id, formerIdKey(key), value);
+      const { check, index } = decodeKnownId(value);
+      await put(TABLE.id, formerIdKey(key), encodeCbor([check, index]));
       keys.push(formerIdKey(key));
     }
     return keys.sort();

@@ -1,15 +1,19 @@
 /**
  * Values that carry a digest of themselves and of the place where they were put.
  *
- * LevelDB, opened through Node, returns damaged blocks as if they were right. A value here begins with the first 16 bytes
- * of SHA-256(u16(length of key) key value), where the key is the database's own, table included: so a value that was
+ * LevelDB, opened through Node, returns damaged blocks as if they were right. A value here begins with the first bytes of
+ * SHA-256(u16(length of key) key value), where the key is the database's own, table included: so a value that was
  * altered, cut, or moved to another key is noticed by whoever reads it. It protects against faults, not against somebody
- * who can write the file: the tree does that.
+ * who can write the file: the tree does that. Before a value of up to 16 bytes stand 8 of them, before a longer one 16;
+ * before small ones too in what was written in former times, and such are read.
  */
 import { hash } from "node:crypto";
 import { HASH_BYTES, sha256All } from "@tallystick/core";
 
 const DIGEST_BYTES = 16;
+const SMALL_DIGEST_BYTES = 8;
+/** Of a value that has the smaller digest: nearly each entry has a row as small, for its id. */
+const SMALL_VALUE_BYTES_MAX = 16;
 const KEY_LENGTH_BYTES = 2;
 /** Of a UTF-16 code unit in UTF-8. */
 const UTF8_UNIT_BYTES_MAX = 3;
@@ -24,9 +28,10 @@ export interface KeyedValue {
 }
 
 export function sealValue({ key, value }: KeyedValue): Uint8Array {
-  const sealed = Buffer.allocUnsafe(DIGEST_BYTES + value.length);
-  sealed.write(digestOf({ key, value }), 0, DIGEST_BYTES, "latin1");
-  sealed.set(value, DIGEST_BYTES);
+  const digestBytes = digestBytesOf(value);
+  const sealed = Buffer.allocUnsafe(digestBytes + value.length);
+  sealed.write(digestOf({ key, value }), 0, digestBytes, "latin1");
+  sealed.set(value, digestBytes);
   return sealed;
 }
 
@@ -34,15 +39,20 @@ export function sealValue({ key, value }: KeyedValue): Uint8Array {
 export function sealValues(entries: readonly KeyedValue[]): Uint8Array[] {
   const digests = digestsOf(entries);
   // One piece of memory for all: they are written together, and then nobody keeps any.
-  const bytes = new Uint8Array(entries.reduce((sum, { value }) => sum + DIGEST_BYTES + value.length, 0));
+  const bytes = new Uint8Array(entries.reduce((sum, { value }) => sum + digestBytesOf(value) + value.length, 0));
   let end = 0;
   return entries.map(({ value }, at) => {
     const start = end;
-    for (let i = 0; i < DIGEST_BYTES; i += 1) bytes[start + i] = digests[HASH_BYTES * at + i] ?? 0;
-    bytes.set(value, start + DIGEST_BYTES);
-    end = start + DIGEST_BYTES + value.length;
+    const digestBytes = digestBytesOf(value);
+    for (let i = 0; i < digestBytes; i += 1) bytes[start + i] = digests[HASH_BYTES * at + i] ?? 0;
+    bytes.set(value, start + digestBytes);
+    end = start + digestBytes + value.length;
     return bytes.subarray(start, end);
   });
+}
+
+function digestBytesOf({ length }: Uint8Array): number {
+  return length <= SMALL_VALUE_BYTES_MAX ? SMALL_DIGEST_BYTES : DIGEST_BYTES;
 }
 
 /** One after the other, all 32 bytes of each. */
@@ -60,9 +70,14 @@ function digestsOf(entries: readonly KeyedValue[]): Uint8Array {
 
 /** The value, or `undefined` where it is not what was put under this key. */
 export function unsealValue(key: string, sealed: Uint8Array): Uint8Array | undefined {
-  if (sealed.length < DIGEST_BYTES) return undefined;
-  const value = new Uint8Array(sealed.buffer, sealed.byteOffset + DIGEST_BYTES, sealed.length - DIGEST_BYTES);
-  const stored = Buffer.from(sealed.buffer, sealed.byteOffset, DIGEST_BYTES).toString("latin1");
+  const isSmall = sealed.length <= SMALL_DIGEST_BYTES + SMALL_VALUE_BYTES_MAX;
+  return (isSmall ? valueBehind(SMALL_DIGEST_BYTES, key, sealed) : undefined) ?? valueBehind(DIGEST_BYTES, key, sealed);
+}
+
+function valueBehind(digestBytes: number, key: string, sealed: Uint8Array): Uint8Array | undefined {
+  if (sealed.length < digestBytes) return undefined;
+  const value = new Uint8Array(sealed.buffer, sealed.byteOffset + digestBytes, sealed.length - digestBytes);
+  const stored = Buffer.from(sealed.buffer, sealed.byteOffset, digestBytes).toString("latin1");
   return digestOf({ key, value }).startsWith(stored) ? value : undefined;
 }
 

@@ -176,7 +176,7 @@ describe("damage", () => {
       const value = await database.get(`r/leaf/${indexKey(5)}`);
       await database.put(
         `r/leaf/${indexKey(5)}`,
-        Uint8Array.from(value ?? [], (byte, at) => (at === 20 ? byte ^ 1 : byte)),
+        Uint8Array.from(value ?? [], (byte, at) => (at === 10 ? byte ^ 1 : byte)),
       );
       await database.put(`b/tile/${indexKey(6)}`, bytesOf("short"));
     });

@@ -1,5 +1,5 @@
 /** The small parts that the drivers are made of. */
-import { createHmac, randomBytes } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert, property, uint8Array } from "fast-check";
@@ -37,20 +37,50 @@ describe("a checked value", () => {
     expect(unsealValue("r/lea/fa", sealed)).toBeUndefined();
   });
 
-  test("is refused with any bit flipped, and at any shorter or longer size", () => {
-    const sealed = sealValue({ key: "k", value: Buffer.from("some value") });
-    for (let bit = 0; bit < sealed.length * 8; bit++) {
-      const flipped = Uint8Array.from(sealed, (byte, at) =>
-        at === Math.floor(bit / 8) ? byte ^ (1 << (bit % 8)) : byte,
+  test.each(["", "some value", "a value of sixteen", "a longer value, of more than 16 bytes"])(
+    "of %j is refused with any bit flipped, and at any shorter or longer size",
+    (text) => {
+      const sealed = sealValue({ key: "k", value: Buffer.from(text) });
+      for (let bit = 0; bit < sealed.length * 8; bit++) {
+        const flipped = Uint8Array.from(sealed, (byte, at) =>
+          at === Math.floor(bit / 8) ? byte ^ (1 << (bit % 8)) : byte,
+        );
+        expect(unsealValue("k", flipped)).toBeUndefined();
+      }
+      for (let size = 0; size < sealed.length; size++)
+        expect(unsealValue("k", sealed.subarray(0, size))).toBeUndefined();
+      expect(unsealValue("k", Buffer.concat([sealed, Buffer.alloc(1)]))).toBeUndefined();
+    },
+  );
+
+  test("has a digest of 8 bytes up to 16, and of 16 above", () => {
+    const sizes = [0, 1, 16, 17, 24, 1000];
+    const beside = sizes.map((size) => sealValue({ key: "k", value: new Uint8Array(size) }).length - size);
+    expect(beside).toEqual([8, 8, 8, 16, 16, 16]);
+  });
+
+  test("is read with a digest of 16 bytes as well, as small ones had it before", () => {
+    for (const size of [0, 1, 7, 8, 9, 16]) {
+      const [key, value] = ["r/id/a", new Uint8Array(randomBytes(size))];
+      const digest = createHash("sha256").update(
+        Buffer.concat([Uint8Array.of(0, key.length), Buffer.from(key), value]),
       );
-      expect(unsealValue("k", flipped)).toBeUndefined();
+      const former = Buffer.concat([digest.digest().subarray(0, 16), value]);
+      expect(unsealValue(key, former)).toEqual(value);
+      for (let bit = 0; bit < former.length * 8; bit++) {
+        const flipped = former.map((byte, at) => (at === Math.floor(bit / 8) ? byte ^ (1 << (bit % 8)) : byte));
+        expect(unsealValue(key, flipped)).toBeUndefined();
+      }
+      // Of an empty value 8 bytes are enough.
+      const whole = size === 0 ? [8] : [];
+      for (let cut = 0; cut < former.length; cut++) {
+        expect(unsealValue(key, former.subarray(0, cut))).toEqual(whole.includes(cut) ? value : undefined);
+      }
     }
-    for (let size = 0; size < sealed.length; size++) expect(unsealValue("k", sealed.subarray(0, size))).toBeUndefined();
-    expect(unsealValue("k", Buffer.concat([sealed, Buffer.alloc(1)]))).toBeUndefined();
   });
 
   test("is the same, sealed alone or with others", () => {
-    const sizes = [0, 1, 9, 30, 64, 4000, 200_000, 5];
+    const sizes = [0, 1, 9, 16, 17, 30, 64, 4000, 200_000, 5];
     const entries = sizes.map((size, at) => ({ key: `r/id/${at} ключ`, value: new Uint8Array(randomBytes(size)) }));
     expect(sealValues(entries).map((sealed) => Buffer.from(sealed).toString("hex"))).toEqual(
       entries.map((entry) => Buffer.from(sealValue(entry)).toString("hex")),

@@ -187,7 +187,7 @@ class Repair {
     const right = new Map<string, Uint8Array>();
     for (const [key, value] of wanted) {
       const stored = former.get(formerIdKey(key));
-      if (stored === undefined || !equalBytes(stored, value)) continue;
+      if (stored === undefined || !saysTheSame(TABLE.id, value, stored)) continue;
       wanted.delete(key);
       right.set(formerIdKey(key), value);
     }
@@ -292,7 +292,7 @@ class Repair {
       const wrong = new Map<string, Uint8Array | null>(wanted);
       for await (const { key, value } of this.#reader.scan(table)) {
         const right = wanted.get(key);
-        if (right !== undefined && equalBytes(right, value)) wrong.delete(key);
+        if (right !== undefined && saysTheSame(table, right, value)) wrong.delete(key);
         if (right === undefined && !(await this.#mayStay(table, value))) wrong.set(key, null);
       }
       const rows: Row[] = [...wrong].map(([key, value]) => ({ table, key, value }));
@@ -342,4 +342,11 @@ class Repair {
   #count(table: string, count: number): void {
     this.#written[table] = (this.#written[table] ?? 0) + count;
   }
+}
+
+/** Rows of ids had another form in logs of before: those are right as they are. */
+function saysTheSame(table: string, right: Uint8Array, value: Uint8Array): boolean {
+  if (table !== TABLE.id) return equalBytes(right, value);
+  const [wanted, found] = [decodeKnownId(right), ifReadable(() => decodeKnownId(value))];
+  return found?.index === wanted.index && found.check === wanted.check;
 }
