@@ -23,6 +23,7 @@ export class TokenReport {
   /** By log: what it was told last. */
   readonly #told = new Map<string, string>();
   #telling: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(options: TokenReportOptions) {
     this.#options = options;
@@ -30,8 +31,9 @@ export class TokenReport {
     this.#look();
   }
 
-  /** Ends it; what is being told is waited for. */
+  /** Ends it; what is being told is waited for. What a log does not note any more, the next start tells it. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     clearInterval(this.#timer);
     await this.#telling;
   }
@@ -47,8 +49,8 @@ export class TokenReport {
       try {
         await this.#tell(hosted);
       } catch (error) {
-        // A log that does not run says so itself.
-        if (!(error instanceof LogError)) this.#options.onTrouble(error);
+        // A log that does not run says so itself, and one that is closing may have closed its storage before this.
+        if (!(error instanceof LogError || this.#isClosed)) this.#options.onTrouble(error);
       }
     }
   }

@@ -135,4 +135,25 @@ describe("a server", () => {
     const ended = { change: "token-revoked", credential: made.id };
     await vi.waitFor(async () => expect((await noted(served)).at(-1)).toMatchObject(ended), { timeout: 20_000 });
   });
+
+  test("is not told of a storage that was closed before its log, when it ends itself", async () => {
+    const dir = temporaryFolder();
+    await initServer({ dir, name: "app", origin: "log.example/app", port: 0 });
+    const served = await serve(dir);
+    await served.close();
+    const codes: unknown[] = [];
+    const tokens = await Tokens.read(layoutOf(dir).tokens);
+    const report = (): TokenReport =>
+      new TokenReport({
+        tokens,
+        logs: served.logs,
+        onTrouble: (error) => codes.push((error as { code?: unknown }).code),
+      });
+    const ending = report();
+    await ending.close();
+    expect(codes).toEqual([]);
+    const goingOn = report();
+    onTestFinished(async () => goingOn.close());
+    await vi.waitFor(() => expect(codes).toEqual(["storage-unavailable"]), { timeout: 20_000 });
+  });
 });
