@@ -14,16 +14,47 @@ const decoder = new TextDecoder();
 const VALUES = new Uint8Array(128).fill(NO_DIGIT);
 for (const [value, digit] of DIGITS.entries()) VALUES[digit] = value;
 
+/** Two digits by their twelve bits, the first one in the lower byte. */
+const PAIRS = Uint16Array.from(
+  { length: 4096 },
+  (_, bits) => Number(DIGITS[bits >> 6]) | (Number(DIGITS[bits & DIGIT_MAX]) << 8),
+);
+
 export function encodeBase64(bytes: Uint8Array): string {
-  const text = new Uint8Array(Math.ceil(bytes.length / 3) * 4).fill(PADDING);
-  for (let from = 0, to = 0; from < bytes.length; from += 3, to += 4) {
-    const group = (Number(bytes[from]) << 16) | ((bytes[from + 1] ?? 0) << 8) | (bytes[from + 2] ?? 0);
-    text[to] = Number(DIGITS[group >> 18]);
-    text[to + 1] = Number(DIGITS[(group >> 12) & DIGIT_MAX]);
-    if (from + 1 < bytes.length) text[to + 2] = Number(DIGITS[(group >> 6) & DIGIT_MAX]);
-    if (from + 2 < bytes.length) text[to + 3] = Number(DIGITS[group & DIGIT_MAX]);
-  }
+  const text = new Uint8Array(base64Length(bytes));
+  writeBase64(bytes, text, 0);
   return decoder.decode(text);
+}
+
+/** How many characters bytes take in base64. */
+export function base64Length({ length }: Uint8Array): number {
+  return Math.ceil(length / 3) * 4;
+}
+
+/**
+ * Writes what encodeBase64() gives into memory that is there already, and has room for {@link base64Length} from `start` on.
+ *
+ * @returns where it ends.
+ */
+export function writeBase64(bytes: Uint8Array, text: Uint8Array, start: number): number {
+  const rest = bytes.length % 3;
+  const whole = bytes.length - rest;
+  let at = start;
+  for (let from = 0; from < whole; from += 3, at += 4) {
+    const group = (Number(bytes[from]) << 16) | (Number(bytes[from + 1]) << 8) | Number(bytes[from + 2]);
+    const [first, second] = [Number(PAIRS[group >> 12]), Number(PAIRS[group & 4095])];
+    text[at] = first & 255;
+    text[at + 1] = first >> 8;
+    text[at + 2] = second & 255;
+    text[at + 3] = second >> 8;
+  }
+  if (rest === 0) return at;
+  const group = (Number(bytes[whole]) << 16) | ((bytes[whole + 1] ?? 0) << 8);
+  text[at] = Number(DIGITS[group >> 18]);
+  text[at + 1] = Number(DIGITS[(group >> 12) & DIGIT_MAX]);
+  text[at + 2] = rest === 1 ? PADDING : Number(DIGITS[(group >> 6) & DIGIT_MAX]);
+  text[at + 3] = PADDING;
+  return at + 4;
 }
 
 /**

@@ -17,7 +17,7 @@ export {
   quote,
 } from "./error.ts";
 export { UINT_MAX, type Uint, assertSafeUint, formatUint, parseUint, toBigInt, toUint } from "./uint.ts";
-export { decodeBase64, encodeBase64 } from "./base64.ts";
+export { base64Length, decodeBase64, encodeBase64, writeBase64 } from "./base64.ts";
 export {
   compareBytes,
   concatBytes,

@@ -17,11 +17,11 @@ export function valueReply(value: unknown, options: ValueOptions): Reply {
   return jsonReply(JSON.stringify(value), options);
 }
 
-/** As {@link valueReply}, of a value that is JSON already. */
-export function jsonReply(json: string, { format, status = 200 }: ValueOptions): Reply {
+/** As {@link valueReply}, of a value that is JSON already, as text or in UTF-8. */
+export function jsonReply(json: string | Buffer, { format, status = 200 }: ValueOptions): Reply {
   if (format === "json") return { status, headers: JSON_HEADERS, body: json };
   // By way of JSON, so that what is undefined is left out and both forms say the same.
-  return { status, headers: CBOR_HEADERS, body: cbor.encode(JSON.parse(json)) };
+  return { status, headers: CBOR_HEADERS, body: cbor.encode(JSON.parse(json.toString())) };
 }
 
 const JSON_HEADERS = { "cache-control": "no-store", vary: "accept", "content-type": "application/json" };

@@ -1,7 +1,7 @@
 /** The v1 API of a log: events in, receipts and proofs out. */
 import { eventToJson } from "@tallystick/events";
 import type { Acknowledgement, EntryState, Log, Preparation, PreparedAcknowledgement, TagKeys } from "@tallystick/log";
-import { formatAcknowledgement } from "./acknowledgement.ts";
+import { formatAcknowledgement, formatAcknowledgements } from "./acknowledgement.ts";
 import { base64Of, jsonReply, resourceReply, valueReply } from "./answers.ts";
 import { ServerError } from "./error.ts";
 import { readingOf } from "./reading.ts";
@@ -221,10 +221,8 @@ async function submit(call: SubmitCall): Promise<Reply> {
   const { isSingle, appended } = await append(call, { log, writer, mediaType, body: await call.body.read() });
   const { entries, tagKeys } = await appended;
   const answers = await reached(log, entries, wait);
-  const list = (await formatAll(log, answers)).join(",");
-  const others = isSingle ? list : `[${list}]`;
-  const json =
-    tagKeys === undefined ? others : `{"entries":[${list}],"tagKeys":${JSON.stringify(describeTagKeys(tagKeys))}}`;
+  const all = await formatAll(log, answers, { isSingle });
+  const json = tagKeys === undefined ? all : withTagKeys(all, tagKeys);
   return jsonReply(json, { format, status: statusFor(answers, wait.wait) });
 }
 
@@ -263,6 +261,11 @@ async function appendElsewhere(
   return { isSingle: single, appended: log.appendPrepared({ writer, prepared }) };
 }
 
+function withTagKeys(entries: string | Buffer, tagKeys: TagKeys): Buffer {
+  const behind = `,"tagKeys":${JSON.stringify(describeTagKeys(tagKeys))}}`;
+  return Buffer.concat([Buffer.from('{"entries":'), Buffer.from(entries), Buffer.from(behind)]);
+}
+
 function describeTagKeys({ personDays, tenants }: TagKeys): unknown {
   return {
     personDays: personDays.map(({ id, day, key }) => ({ id, day, key: base64Of(key) })),
@@ -298,11 +301,18 @@ function statusFor(answers: readonly Acknowledgement[], wait: EntryState): 200 |
   return answers.every(({ duplicate }) => duplicate === true) ? 200 : 201;
 }
 
-/** Each answer as JSON. */
-async function formatAll(log: Log, answers: readonly Acknowledgement[]): Promise<readonly string[]> {
+/** The answers as JSON: a list, or the only one. */
+async function formatAll(
+  log: Log,
+  answers: readonly Acknowledgement[],
+  { isSingle }: { readonly isSingle: boolean },
+): Promise<string | Buffer> {
   const isAnyPublished = answers.some(({ state }) => state !== "durable");
   const receipts = isAnyPublished ? await receiptsOf(log, answers) : undefined;
-  return answers.map((answer) => formatAcknowledgement(answer, receipts?.get(answer.index)));
+  const receiptOf = ({ index }: Acknowledgement): string | undefined => receipts?.get(index);
+  const [only] = answers;
+  if (isSingle && only !== undefined) return formatAcknowledgement(only, receiptOf(only));
+  return formatAcknowledgements(answers, receiptOf);
 }
 
 /** By index, for those that are published. */

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeBase64 } from "@tallystick/core";
 import type { Acknowledgement } from "@tallystick/log";
-import { formatAcknowledgement } from "../src/acknowledgement.ts";
+import { formatAcknowledgement, formatAcknowledgements } from "../src/acknowledgement.ts";
 import { acknowledgement } from "../src/schemas.ts";
 import { runs } from "./runs.ts";
 
@@ -42,6 +42,24 @@ describe("formatAcknowledgement", () => {
           expect(acknowledgement.safeParse(JSON.parse(text)).success).toBe(true);
         },
       ),
+      runs,
+    );
+  });
+});
+
+describe("formatAcknowledgements", () => {
+  test("gives a list of what formatAcknowledgement() gives of each, in UTF-8", () => {
+    const receipt = fc.option(fc.string({ unit: "grapheme", maxLength: 30 }), { nil: undefined });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(answer, receipt), { maxLength: 20 }), (all) => {
+        const receipts = new Map(all);
+        const list = formatAcknowledgements(
+          all.map(([given]) => given),
+          (given) => receipts.get(given),
+        );
+        const singly = all.map(([given, proof]) => formatAcknowledgement(given, proof));
+        expect(list.toString()).toBe(`[${singly.join(",")}]`);
+      }),
       runs,
     );
   });
