@@ -14,12 +14,12 @@ import { sharedKernel } from "./kernel.ts";
  */
 export function encryptAll(inputs: readonly AeadInput[]): Uint8Array[] {
   for (const [i, { key, nonce }] of inputs.entries()) {
-    assertLength(key, AEAD_KEY_BYTES, `inputs[${i}].key`);
-    assertLength(nonce, AEAD_NONCE_BYTES, `inputs[${i}].nonce`);
+    assertLength(key, AEAD_KEY_BYTES, i, "key");
+    assertLength(nonce, AEAD_NONCE_BYTES, i, "nonce");
   }
   return sharedKernel()?.encryptAll(inputs) ?? inputs.map(encryptPortably);
 }
 
-function assertLength(bytes: Uint8Array, expected: number, name: string): void {
-  if (bytes.length !== expected) throw new RangeError(`${name}: expected ${expected} bytes, got ${bytes.length}`);
+function assertLength({ length }: Uint8Array, expected: number, input: number, name: string): void {
+  if (length !== expected) throw new RangeError(`inputs[${input}].${name}: expected ${expected} bytes, got ${length}`);
 }

@@ -7,6 +7,7 @@ const CHARS_MAX = 256;
 /** Of a UTF-16 code unit in UTF-8. */
 const UTF8_UNIT_BYTES_MAX = 3;
 
+const BEFORE_LEAF = Buffer.from('","leaf":"');
 const [OPEN, CLOSE, COMMA] = [0x5b, 0x5d, 0x2c];
 
 /**
@@ -62,10 +63,10 @@ function write(input: {
   const known = `{"id":"${id}","index":${index},"loggedAt":"${isoTimeOf(loggedAt)}","leafHash":"`;
   let at = start + text.write(known, start, "latin1");
   at = writeBase64(leafHash, text, at);
-  at += text.write('","leaf":"', at, "latin1");
-  at = writeBase64(leaf, text, at);
-  at += text.write(`","state":"${state}"${duplicate === undefined ? "" : `,"duplicate":${duplicate}`}`, at, "latin1");
-  return at + text.write(`${proof}}`, at, "utf8");
+  text.set(BEFORE_LEAF, at);
+  at = writeBase64(leaf, text, at + BEFORE_LEAF.length);
+  const again = duplicate === undefined ? "" : `,"duplicate":${duplicate}`;
+  return at + text.write(`","state":"${state}"${again}${proof}}`, at, proof === "" ? "latin1" : "utf8");
 }
 
 /** The last time that was asked for: most entries are logged with others in one commit, and so at one time. */
