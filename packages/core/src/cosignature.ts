@@ -19,9 +19,11 @@ export function ed25519CosignatureMessage({
   noteText,
 }: {
   readonly timestamp: Uint;
-  readonly noteText: Uint8Array;
+  /** In UTF-8, or to be put into it, which is sooner done with all of it at once. */
+  readonly noteText: Uint8Array | string;
 }): Uint8Array {
-  return concatBytes(utf8(`cosignature/v1\ntime ${formatUint(timestamp)}\n`), noteText);
+  const before = `cosignature/v1\ntime ${formatUint(timestamp)}\n`;
+  return typeof noteText === "string" ? utf8(before + noteText) : concatBytes(utf8(before), noteText);
 }
 
 /** A range of leaves [start, end) and its hash, as a cosigner names them. */

@@ -1,9 +1,9 @@
 /** The primitives that a platform can speed up, on node:crypto. */
 import { type KeyObject, createPrivateKey, createPublicKey, hash, sign, verify } from "node:crypto";
 import { Buffer } from "node:buffer";
-import { concatBytes, decodeHex, encodeHex } from "./bytes.ts";
+import { concatBytes, decodeHex, encodeHex, equalBytes } from "./bytes.ts";
 import * as portable from "./crypto-portable.ts";
-import { isStrictEd25519 } from "./ed25519-strict.ts";
+import { isStrictEd25519Key, isStrictEd25519Signature } from "./ed25519-strict.ts";
 import { assertSeed } from "./seed.ts";
 
 const SHA256_BYTES = 32;
@@ -92,8 +92,22 @@ export function ed25519Sign(seed: Uint8Array, message: Uint8Array): Uint8Array {
  * order, the equation without cofactor.
  */
 export function ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  if (!isStrictEd25519(publicKey, signature)) return false;
-  return verify(null, message, keyOf("public", PREFIX.ed25519Public, publicKey), signature);
+  if (!isStrictEd25519Signature(signature)) return false;
+  const key = strictKeyOf(publicKey);
+  return key !== undefined && verify(null, message, key, signature);
+}
+
+/** Keys by the very bytes that they were asked for with, which a verifier holds on to; and a copy, since it may change them. */
+const strictKeys = new WeakMap<Uint8Array, { readonly bytes: Uint8Array; readonly key: KeyObject }>();
+
+/** `undefined` for one that is not strict. */
+function strictKeyOf(publicKey: Uint8Array): KeyObject | undefined {
+  const known = strictKeys.get(publicKey);
+  if (known !== undefined && equalBytes(known.bytes, publicKey)) return known.key;
+  if (!isStrictEd25519Key(publicKey)) return undefined;
+  const key = keyOf("public", PREFIX.ed25519Public, publicKey);
+  strictKeys.set(publicKey, { bytes: publicKey.slice(), key });
+  return key;
 }
 
 const MLDSA44_PUBLIC_KEY_BYTES = 1312;

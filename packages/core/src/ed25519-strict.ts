@@ -5,8 +5,6 @@
  * under Node refuses an R of small order, which its equation would allow), on S >= L. All of these are refused here. What
  * is left is the cofactorless equation, compared by encoding, in which they agree.
  */
-import { equalBytes } from "./bytes.ts";
-
 const KEY_BYTES = 32;
 const POINT_BYTES = 32;
 const SIGNATURE_BYTES = 64;
@@ -27,24 +25,39 @@ const SMALL_ORDER_Y: readonly Uint8Array[] = [
 
 /** Whether key and signature have the one encoding that RFC 8032 gives them, and neither A nor R is of small order. */
 export function isStrictEd25519(publicKey: Uint8Array, signature: Uint8Array): boolean {
-  if (publicKey.length !== KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false;
-  const [R, S] = [signature.subarray(0, POINT_BYTES), signature.subarray(POINT_BYTES)];
-  return isStrictPoint(publicKey) && isStrictPoint(R) && isBelow(S, L);
+  return isStrictEd25519Key(publicKey) && isStrictEd25519Signature(signature);
 }
 
-/** With x = 0 the sign bit would give a second encoding, but both such points are of small order. */
-function isStrictPoint(encoded: Uint8Array): boolean {
-  const y = encoded.with(POINT_BYTES - 1, Number(encoded[POINT_BYTES - 1]) % SIGN_BIT);
-  return isBelow(y, P) && !SMALL_ORDER_Y.some((smallOrderY) => equalBytes(y, smallOrderY));
+export function isStrictEd25519Key(publicKey: Uint8Array): boolean {
+  return publicKey.length === KEY_BYTES && isStrictPoint(publicKey);
+}
+
+export function isStrictEd25519Signature(signature: Uint8Array): boolean {
+  return signature.length === SIGNATURE_BYTES && isStrictPoint(signature) && isBelow(signature, POINT_BYTES, L);
+}
+
+/** Of the point at the start of the bytes. With x = 0 the sign bit would give a second encoding, but both such points are of small order. */
+function isStrictPoint(bytes: Uint8Array): boolean {
+  return isBelow(bytes, 0, P, SIGN_BIT) && !SMALL_ORDER_Y.some((smallOrderY) => isAtStart(smallOrderY, bytes));
 }
 
 /** The sign of x, in the last byte. */
 const SIGN_BIT = 128;
 
-function isBelow(value: Uint8Array, bound: Uint8Array): boolean {
+/** Whether bytes begin with a y coordinate, whatever the sign of x. */
+function isAtStart(y: Uint8Array, bytes: Uint8Array): boolean {
+  for (let at = 0; at < POINT_BYTES - 1; at += 1) if (bytes[at] !== y[at]) return false;
+  return Number(bytes[POINT_BYTES - 1]) % SIGN_BIT === y[POINT_BYTES - 1];
+}
+
+/** Whether the number at `from` is below a bound. `topLimit`: the last byte is taken modulo this. */
+function isBelow(bytes: Uint8Array, from: number, bound: Uint8Array, topLimit = 256): boolean {
   let at = bound.length - 1;
-  while (at > 0 && value[at] === bound[at]) at -= 1;
-  return Number(value[at]) < Number(bound[at]);
+  const top = Number(bytes[from + at]) % topLimit;
+  if (top !== bound[at]) return top < Number(bound[at]);
+  do at -= 1;
+  while (at > 0 && bytes[from + at] === bound[at]);
+  return Number(bytes[from + at]) < Number(bound[at]);
 }
 
 function encode(value: bigint): Uint8Array {

@@ -1,5 +1,6 @@
 /** Signed notes: a text, an empty line, and signature lines. c2sp.org/signed-note */
-import { decodeBase64, encodeBase64 } from "./base64.ts";
+import { codeUnitsOf } from "#crypto";
+import { decodeBase64, encodeBase64, readBase64 } from "./base64.ts";
 import { concatBytes, decodeUtf8, readU32, u32, utf8 } from "./bytes.ts";
 import { TlogError, quote } from "./error.ts";
 
@@ -9,7 +10,8 @@ export const NOTE_BYTES_MAX = 262_144;
 export const NOTE_SIGNATURES_MAX = 64;
 const KEY_ID_BYTES = 4;
 const DASH = "— ";
-const NEWLINE = 0x0a;
+/** Of a UTF-16 code unit in UTF-8. */
+const UTF8_UNIT_BYTES_MAX = 3;
 
 /** One signature line, taken apart but not verified. */
 export interface NoteSignature {
@@ -37,8 +39,7 @@ export interface Note {
  */
 export function parseNote(note: Uint8Array | string): Note {
   const whole = typeof note === "string" ? note : decodeNote(note);
-  const bytes = utf8(whole, "note-malformed");
-  assertNoteSize(bytes);
+  if (whole.length > NOTE_BYTES_MAX / UTF8_UNIT_BYTES_MAX) assertNoteSize(utf8(whole, "note-malformed"));
   const control = findControl(whole);
   if (control !== undefined)
     throw malformed(`control character U+${control.toString(16).padStart(4, "0").toUpperCase()}`);
@@ -52,14 +53,9 @@ export function parseNote(note: Uint8Array | string): Note {
   if (signatureLines.length > NOTE_SIGNATURES_MAX) {
     throw malformed(`expected at most ${NOTE_SIGNATURES_MAX} signatures, got ${signatureLines.length}`);
   }
-  return { text, textBytes: bytes.subarray(0, endOfText(bytes)), signatures: signatureLines.map(parseSignatureLine) };
-}
-
-/** Behind the newline before the last empty line, of which there is one. */
-function endOfText(note: Uint8Array): number {
-  let at = note.length - 1;
-  while (at > 1 && (note[at] !== NEWLINE || note[at - 1] !== NEWLINE)) at -= 1;
-  return at;
+  const bytes = new SignatureBytes(lines.length);
+  const signatures = signatureLines.map((line) => parseLine(line, bytes));
+  return { text, textBytes: utf8(text, "note-malformed"), signatures };
 }
 
 function decodeNote(bytes: Uint8Array): string {
@@ -77,12 +73,38 @@ function assertNoteSize({ length }: Uint8Array): void {
  * @throws {TlogError} `note-malformed`
  */
 export function parseSignatureLine(line: string): NoteSignature {
+  return parseLine(line, new SignatureBytes(line.length));
+}
+
+/** The signatures of a note, one behind the other: memory for each takes longer to get than a signature to read. */
+class SignatureBytes {
+  readonly #bytes: Uint8Array;
+  #size = 0;
+
+  /** @param chars - Of all lines. */
+  constructor(chars: number) {
+    this.#bytes = new Uint8Array(Math.ceil(chars / 4) * 3);
+  }
+
+  /** What base64 stands for, until here. @throws {TlogError} `note-malformed` */
+  add(encoded: string, what: () => string): Uint8Array {
+    const start = this.#size;
+    const size = readBase64({ units: codeUnitsOf(encoded), start: 0, end: encoded.length }, this.#bytes, start);
+    // Which says what is wrong.
+    if (size === -1) return decodeBase64(encoded, "note-malformed", what);
+    this.#size += size;
+    return this.#bytes.subarray(start, start + size);
+  }
+}
+
+function parseLine(line: string, signatures: SignatureBytes): NoteSignature {
   if (!line.startsWith(DASH)) throw malformed(`signature line: expected "— " at its start, got ${quote(line)}`);
-  const [name = "", encoded = "", ...more] = line.slice(DASH.length).split(" ");
-  if (more.length > 0 || encoded === "")
+  const space = line.indexOf(" ", DASH.length);
+  const [name, encoded] = space === -1 ? ["", ""] : [line.slice(DASH.length, space), line.slice(space + 1)];
+  if (encoded === "" || encoded.includes(" "))
     throw malformed(`signature line: expected a name and base64, got ${quote(line)}`);
   if (!isKeyName(name)) throw malformed(`signature line: not a key name: ${quote(name)}`);
-  const bytes = decodeBase64(encoded, "note-malformed", () => `signature of ${quote(name)}`);
+  const bytes = signatures.add(encoded, () => `signature of ${quote(name)}`);
   if (bytes.length <= KEY_ID_BYTES)
     throw malformed(`signature of ${quote(name)}: expected 5 bytes or more, got ${bytes.length}`);
   return { name, keyId: readU32(bytes), signature: bytes.subarray(KEY_ID_BYTES), line };

@@ -51,15 +51,24 @@ export function openSignatures(note: Note, verifiers: readonly Verifier[]): Open
   known.sort((a, b) => a.verifier.type - b.verifier.type);
   const byKey = new Map<Verifier, VerifiedSignature[]>();
   for (const { verifier, signature } of known) {
-    const before = byKey.get(verifier) ?? [];
+    const before = byKey.get(verifier);
+    if (before === undefined) {
+      byKey.set(verifier, [verifyLine(note, verifier, signature)]);
+      continue;
+    }
     if (before.some(({ line }) => line === signature.line)) continue;
     if (before.length === LINES_PER_KEY_MAX)
       throw invalid(signature, `more than ${LINES_PER_KEY_MAX} signatures of this key`);
-    byKey.set(verifier, [...before, verifyLine(note, verifier, signature)]);
+    before.push(verifyLine(note, verifier, signature));
   }
-  const newestFirst = [...byKey.values()].map((signatures) => signatures.toSorted(compareAge));
-  const verified = newestFirst.flatMap((signatures) => signatures.slice(0, 1));
-  return { ...note, verified, older: newestFirst.flatMap((signatures) => signatures.slice(1)), unknown };
+  const verified: VerifiedSignature[] = [];
+  const older: VerifiedSignature[] = [];
+  for (const signatures of byKey.values()) {
+    const [newest, ...others] = signatures.sort(compareAge);
+    if (newest !== undefined) verified.push(newest);
+    older.push(...others);
+  }
+  return { ...note, verified, older, unknown };
 }
 
 function compareAge({ timestamp: a = 0n }: VerifiedSignature, { timestamp: b = 0n }: VerifiedSignature): number {

@@ -116,7 +116,7 @@ export function signatureLine({
 const SIGN: Readonly<Record<SignerType, (signer: Signer, noteText: string, timestamp: Uint) => Uint8Array>> = {
   ed25519: ({ seed }, noteText) => ed25519Sign(seed, utf8(noteText)),
   "ed25519-cosigner": ({ seed }, noteText, timestamp) => {
-    const message = ed25519CosignatureMessage({ timestamp, noteText: utf8(noteText) });
+    const message = ed25519CosignatureMessage({ timestamp, noteText });
     return encodeTimestamped({ timestamp, signature: ed25519Sign(seed, message) });
   },
   mldsa44: ({ name, seed }, noteText, timestamp) => {

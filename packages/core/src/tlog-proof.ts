@@ -1,5 +1,6 @@
 /** Proofs that an entry is in a log, as one text that can be checked offline. c2sp.org/tlog-proof */
 import { decodeBase64, encodeBase64 } from "./base64.ts";
+import { Base64Reader, HASH_LINE_CHARS } from "./base64-reader.ts";
 import { decodeUtf8 } from "./bytes.ts";
 import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
 import { TlogError, quote } from "./error.ts";
@@ -52,12 +53,13 @@ export function openTlogProof(proof: Uint8Array | string): OpenedTlogProof {
   const text = typeof proof === "string" ? proof : decodeUtf8(proof, "proof-malformed");
   const end = text.indexOf("\n\n");
   if (end === -1) throw malformed("no empty line before the checkpoint");
-  const [header, ...lines] = text.slice(0, end).split("\n");
-  if (header !== HEADER) throw malformed(`line 1: expected ${HEADER}, got ${quote(header ?? "")}`);
-  const extra = lines[0]?.startsWith("extra ") === true ? parseExtra(lines.shift() ?? "") : undefined;
-  const index = parseIndex(lines.shift());
-  if (lines.length > HASHES_MAX) throw malformed(`expected at most ${HASHES_MAX} hashes, got ${lines.length}`);
-  const hashes = lines.map(parseHash);
+  const head = new Lines(text.slice(0, end));
+  const header = head.next() ?? "";
+  if (header !== HEADER) throw malformed(`line 1: expected ${HEADER}, got ${quote(header)}`);
+  const line = head.next();
+  const extra = line?.startsWith("extra ") === true ? parseExtra(line) : undefined;
+  const index = parseIndex(extra === undefined ? line : head.next());
+  const hashes = parseHashes(head.rest());
   const signed = text.slice(end + 2);
   const note = parseNote(signed);
   const checkpoint = parseCheckpoint(note.text);
@@ -74,6 +76,52 @@ function parseExtra(line: string): Uint8Array {
 function parseIndex(line: string | undefined): bigint {
   if (line?.startsWith("index ") !== true) throw malformed(`expected an index line, got ${quote(line ?? "")}`);
   return parseUint(line.slice("index ".length), "proof-malformed", "proof index");
+}
+
+/** The lines of a text, one by one. */
+class Lines {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  next(): string | undefined {
+    if (this.#at > this.#text.length) return undefined;
+    const end = this.#text.indexOf("\n", this.#at);
+    const line = this.#text.slice(this.#at, end === -1 ? undefined : end);
+    this.#at += line.length + 1;
+    return line;
+  }
+
+  /** What is left of them; `undefined` for nothing. */
+  rest(): string | undefined {
+    return this.#at > this.#text.length ? undefined : this.#text.slice(this.#at);
+  }
+}
+
+const reader = new Base64Reader("none");
+
+/** Lines of a hash each. */
+function parseHashes(text: string | undefined): Hash[] {
+  if (text === undefined) return [];
+  const count = (text.length + 1) / HASH_LINE_CHARS;
+  if (Number.isInteger(count) && count <= HASHES_MAX) {
+    reader.take(`${text}\n`);
+    const words = reader.readHashes(0, count);
+    if (words !== undefined) return hashesIn(words, count);
+  }
+  const lines = text.split("\n");
+  if (lines.length > HASHES_MAX) throw malformed(`expected at most ${HASHES_MAX} hashes, got ${lines.length}`);
+  return lines.map(parseHash);
+}
+
+function hashesIn(words: Uint32Array, count: number): Hash[] {
+  const bytes = new Uint8Array(words.buffer, words.byteOffset, count * HASH_BYTES);
+  const hashes: Hash[] = [];
+  for (let at = 0; at < bytes.length; at += HASH_BYTES) hashes.push(bytes.slice(at, at + HASH_BYTES));
+  return hashes;
 }
 
 function parseHash(line: string, at: number): Hash {

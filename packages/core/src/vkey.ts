@@ -131,10 +131,10 @@ type Verify = (key: Key, note: Pick<Note, "text" | "textBytes">, signature: Uint
 
 const VERIFY: Readonly<Record<KeyType, Verify>> = {
   1: ({ publicKey }, { textBytes }, signature) => (ed25519Verify(publicKey, textBytes, signature) ? {} : undefined),
-  4: ({ publicKey }, { textBytes }, blob) =>
+  4: ({ publicKey }, { text }, blob) =>
     claim(() => {
       const { timestamp, signature } = decodeTimestamped(blob, ED25519_BYTES);
-      const message = ed25519CosignatureMessage({ timestamp, noteText: textBytes });
+      const message = ed25519CosignatureMessage({ timestamp, noteText: text });
       return ed25519Verify(publicKey, message, signature) ? { timestamp } : undefined;
     }),
   6: ({ name, publicKey }, { text }, blob) =>
