@@ -279,6 +279,20 @@ describe("keys and signatures", () => {
     }
   });
 
+  test("a key is what its bytes are when it is used, whatever they were before", () => {
+    const [first, second, message] = [sha256(utf8("first")), sha256(utf8("second")), utf8("text")];
+    for (const { ed25519PublicKey, ed25519Sign, ed25519Verify } of implementations) {
+      const [bySecond, key] = [ed25519Sign(second, message), new Uint8Array(ed25519PublicKey(first))];
+      expect(ed25519Verify(key, message, ed25519Sign(first, message))).toBe(true);
+      expect(ed25519Verify(key, message, bySecond)).toBe(false);
+      key.set(ed25519PublicKey(second));
+      expect(ed25519Verify(key, message, bySecond)).toBe(true);
+      // The point of order 1, under which a signature of anything by S = 0 would hold.
+      key.fill(0).set([1]);
+      expect(ed25519Verify(key, message, bySecond)).toBe(false);
+    }
+  });
+
   test.each([0, 31, 33, 64])("refuses a seed of %i bytes without showing it", (length) => {
     const seed = new Uint8Array(length).fill(0xab);
     for (const { ed25519PublicKey, ed25519Sign, mldsa44PublicKey, mldsa44Sign } of implementations) {
