@@ -18,7 +18,7 @@ export interface RunStore {
   entries(range: ScanRange): AsyncIterable<readonly [key: string, value: Uint8Array]>;
   keys(range: ScanRange): AsyncIterable<string>;
   /** @throws {StorageError} `storage-corrupt` */
-  value(key: string): Uint8Array | undefined;
+  value(key: string): Promise<Uint8Array | undefined>;
 }
 
 /** A value to write under a key of the database's own. */
@@ -96,21 +96,21 @@ export class LevelRuns {
 
   /** The row, or `undefined` where no run has it. */
   async get(table: string, key: string): Promise<Uint8Array | undefined> {
-    return this.#fromKnownPiece(table, key) ?? (await this.#pieceWith(table, key))?.valueOf(key);
+    return (await this.#fromKnownPiece(table, key)) ?? (await this.#pieceWith(table, key))?.valueOf(key);
   }
 
   /**
    * From the piece in which it should be by what is known: a single look-up in place of a search. No row is in two
    * pieces; what is not found there, or is damaged, is left to the search.
    */
-  #fromKnownPiece(table: string, key: string): Uint8Array | undefined {
+  async #fromKnownPiece(table: string, key: string): Promise<Uint8Array | undefined> {
     let start: string | undefined;
     for (const known of this.#starts.get(windowOf(table, key)) ?? [])
       if (known <= key && (start === undefined || known > start)) start = known;
     if (start === undefined) return undefined;
     try {
       const piece = this.#order.pieceKey(table, start);
-      const value = this.#store.value(piece);
+      const value = await this.#store.value(piece);
       return value === undefined ? undefined : new OpenPiece(piece, value).valueOf(key);
     } catch {
       return undefined;

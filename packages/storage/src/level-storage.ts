@@ -13,6 +13,7 @@ import { StorageError } from "./error.ts";
 import { closedFailure, errorCodeOf, laterFailure, storageFailure } from "./failure.ts";
 import { type FileSystem, nodeFileSystem } from "./file-system.ts";
 import { type FolderLock, lockFolder } from "./folder-lock.ts";
+import { Handover } from "./handover.ts";
 import { headConflict } from "./head-conflict.ts";
 import { copyMark, type HeadMark, slotMark } from "./head-mark.ts";
 import { assertNothingDropped } from "./level-log.ts";
@@ -44,6 +45,11 @@ export interface LevelStorageOptions {
   readonly logger?: StorageLogger;
   /** By what the mark files are written. Default: the machine's. LevelDB writes its own files itself. */
   readonly fileSystem?: FileSystem;
+  /**
+   * Large values are read on this thread as long as that takes no more than so many ms, else by others: tiles and runs of
+   * rows, most of which are on disk alone. 0.5 by default.
+   */
+  readonly quickReadMs?: number;
 }
 
 /** So many values are read at once, as one is: three microseconds each, where a hop to another thread takes a busy one's turn. */
@@ -100,7 +106,7 @@ const LEVEL_OPTIONS = {
  * @throws {StorageError} `storage-unavailable`, `storage-full`: a file could not be read or written.
  */
 export async function openLevelStorage(options: LevelStorageOptions): Promise<LogStorage> {
-  const { path, logger, fileSystem = nodeFileSystem } = options;
+  const { path, logger, fileSystem = nodeFileSystem, quickReadMs } = options;
   const undo: (() => Promise<void>)[] = [];
   try {
     await fileSystem.makeFolder(path, 0o700);
@@ -115,8 +121,9 @@ export async function openLevelStorage(options: LevelStorageOptions): Promise<Lo
     const order = orderOf(database);
     for (const name of HEAD_NAMES)
       await reconcile({ head: order.headKey(name), name, database, mark: marks[name], logger });
-    const runs = await LevelRuns.open(runStoreOf(database), order);
-    return new LevelStorage({ database, order, marks, lock, runs });
+    const largeReads = new LargeReads(database, new Handover(quickReadMs));
+    const runs = await LevelRuns.open(runStoreOf(database, largeReads), order);
+    return new LevelStorage({ database, order, marks, lock, runs, largeReads });
   } catch (cause) {
     for (const step of undo.reverse()) await step().catch(() => undefined);
     throw storageFailure(`could not open ${path}`, cause);
@@ -240,6 +247,7 @@ interface Parts {
   readonly marks: Marks;
   readonly lock: FolderLock;
   readonly runs: LevelRuns;
+  readonly largeReads: LargeReads;
 }
 
 class LevelStorage implements LogStorage {
@@ -248,17 +256,19 @@ class LevelStorage implements LogStorage {
   readonly #marks: Marks;
   readonly #lock: FolderLock;
   readonly #runs: LevelRuns;
+  readonly #largeReads: LargeReads;
   readonly #writes = new SerialQueue();
   /** Set by the first write whose outcome is unknown; nothing is answered after it. */
   #failure: StorageError | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor({ database, order, marks, lock, runs }: Parts) {
+  constructor({ database, order, marks, lock, runs, largeReads }: Parts) {
     this.#database = database;
     this.#order = order;
     this.#marks = marks;
     this.#lock = lock;
     this.#runs = runs;
+    this.#largeReads = largeReads;
   }
 
   async readHead(name: HeadName): Promise<VersionedHead | undefined> {
@@ -318,7 +328,7 @@ class LevelStorage implements LogStorage {
     }
     const snapshot = this.#database.snapshot();
     try {
-      const runs = this.#runs.scan(table, range, runStoreOf(this.#database, { snapshot }));
+      const runs = this.#runs.scan(table, range, runStoreOf(this.#database, this.#largeReads, { snapshot }));
       yield* mergeRows(this.#scanOwn(table, range, { snapshot }), runs, range);
     } catch (cause) {
       throw readFailure(cause);
@@ -371,7 +381,7 @@ class LevelStorage implements LogStorage {
   async getBlob(key: string): Promise<Uint8Array | undefined> {
     this.#assertUsable();
     assertBlobKey(key);
-    return this.#get(this.#order.blobKey(key));
+    return this.#readAsync(() => this.#largeReads.get(this.#order.blobKey(key)));
   }
 
   async *listBlobs(prefix: string): AsyncGenerator<string> {
@@ -585,8 +595,26 @@ interface Moment {
   readonly snapshot?: ReturnType<Database["snapshot"]>;
 }
 
+/** Reads values of kilobytes, which are not in memory as those are that each commit asks for. */
+class LargeReads {
+  readonly #database: Database;
+  readonly #handover: Handover;
+
+  constructor(database: Database, handover: Handover) {
+    this.#database = database;
+    this.#handover = handover;
+  }
+
+  async get(key: string, moment: Moment = {}): Promise<Uint8Array | undefined> {
+    const sealed = this.#handover.isDue()
+      ? await this.#database.get(key, moment)
+      : this.#handover.time(() => this.#database.getSync(key, moment));
+    return open(key, sealed);
+  }
+}
+
 /** The database as runs use it. */
-function runStoreOf(database: Database, moment: Moment = {}): RunStore {
+function runStoreOf(database: Database, largeReads: LargeReads, moment: Moment = {}): RunStore {
   return {
     async *entries(range) {
       for await (const [key, sealed] of database.iterator({ ...moment, ...range, highWaterMarkBytes: MIB })) {
@@ -595,7 +623,7 @@ function runStoreOf(database: Database, moment: Moment = {}): RunStore {
       }
     },
     keys: (range) => database.keys({ ...moment, ...range }),
-    value: (key) => open(key, database.getSync(key, moment)),
+    value: async (key) => largeReads.get(key, moment),
   };
 }
 

@@ -5,8 +5,7 @@
  * with O_DSYNC: no rename, no sync of a folder, one disk write. If we die in the midst of it, the other slot still
  * holds what was there before.
  *
- * Where the disk is quick the write is done at once: to hand it to another thread, and to be woken by that one, would take as
- * long as it does. After a slow one others go by another thread, the more the slower it was, so that little else waits.
+ * Where the disk is quick the write is done at once.
  *
  * Slot: magic (8) | number u64 | digest (32) | first 16 bytes of the SHA-256 of these 48.
  */
@@ -16,17 +15,13 @@ import { StorageError } from "./error.ts";
 import { storageFailure } from "./failure.ts";
 import type { FileSystem } from "./file-system.ts";
 import { readFileIfThere, writeFileDurably } from "./files.ts";
+import { Handover } from "./handover.ts";
 
 export interface Slot {
   readonly number: number;
   /** 32 bytes. */
   readonly digest: Uint8Array;
 }
-
-/** So long a write may take on this thread. */
-const QUICK_MS = 0.5;
-/** Writes that go by another thread after slow ones, at most. */
-const HANDED_OVER_MAX = 512;
 
 const SLOT_BYTES = 64;
 const SLOT_OFFSETS = [0, 4096] as const;
@@ -39,10 +34,7 @@ export class SlotFile {
   readonly #file: number;
   #newest: Slot;
   #newestAt: number;
-  /** Writes that another thread still does. */
-  #handingOver = 0;
-  /** How often it was slow of late: doubled each time, and halved by a quick one. */
-  #slowness = 1;
+  readonly #handover = new Handover();
 
   private constructor(path: string, fileSystem: FileSystem, file: number, found: FoundSlot) {
     this.path = path;
@@ -94,18 +86,8 @@ export class SlotFile {
 
   #put(bytes: Uint8Array, position: number): Promise<void> | undefined {
     const { write, writeNow } = this.#fileSystem;
-    if (writeNow === undefined) return write(this.#file, bytes, position);
-    if (this.#handingOver > 0) {
-      this.#handingOver -= 1;
-      return write(this.#file, bytes, position);
-    }
-    const began = performance.now();
-    writeNow(this.#file, bytes, position);
-    const tookMs = performance.now() - began;
-    if (tookMs > QUICK_MS) {
-      this.#handingOver = Math.min(HANDED_OVER_MAX, Math.ceil((this.#slowness * tookMs) / QUICK_MS));
-      this.#slowness = Math.min(HANDED_OVER_MAX, 2 * this.#slowness);
-    } else this.#slowness = Math.max(1, this.#slowness / 2);
+    if (writeNow === undefined || this.#handover.isDue()) return write(this.#file, bytes, position);
+    this.#handover.time(() => writeNow(this.#file, bytes, position));
     return undefined;
   }
 

@@ -9,6 +9,8 @@ import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 const drivers: Readonly<Record<string, () => Promise<LogStorage>>> = {
   memory: async () => createMemoryStorage(),
   level: () => openLevelStorage({ path: join(temporaryFolder(), "log") }),
+  "level, with large reads by other threads,": () =>
+    openLevelStorage({ path: join(temporaryFolder(), "log"), quickReadMs: 0 }),
 };
 
 describe.each(Object.entries(drivers))("%s storage", (_, openEmpty) => {
