@@ -45,10 +45,7 @@ export interface LevelStorageOptions {
   readonly logger?: StorageLogger;
   /** By what the mark files are written. Default: the machine's. LevelDB writes its own files itself. */
   readonly fileSystem?: FileSystem;
-  /**
-   * Large values are read on this thread as long as that takes no more than so many ms, else by others: tiles and runs of
-   * rows, most of which are on disk alone. 0.5 by default.
-   */
+  /** Values are read on this thread as long as that takes no more than so many ms, else by others; 0.5 by default. */
   readonly quickReadMs?: number;
 }
 
@@ -121,9 +118,10 @@ export async function openLevelStorage(options: LevelStorageOptions): Promise<Lo
     const order = orderOf(database);
     for (const name of HEAD_NAMES)
       await reconcile({ head: order.headKey(name), name, database, mark: marks[name], logger });
-    const largeReads = new LargeReads(database, new Handover(quickReadMs));
+    // Each by itself: old tiles may be on disk alone while the rows of each commit are in memory.
+    const [rowReads, largeReads] = [new Reads(database, quickReadMs), new Reads(database, quickReadMs)];
     const runs = await LevelRuns.open(runStoreOf(database, largeReads), order);
-    return new LevelStorage({ database, order, marks, lock, runs, largeReads });
+    return new LevelStorage({ database, order, marks, lock, runs, rowReads, largeReads });
   } catch (cause) {
     for (const step of undo.reverse()) await step().catch(() => undefined);
     throw storageFailure(`could not open ${path}`, cause);
@@ -247,7 +245,10 @@ interface Parts {
   readonly marks: Marks;
   readonly lock: FolderLock;
   readonly runs: LevelRuns;
-  readonly largeReads: LargeReads;
+  /** Of rows that were written by themselves. */
+  readonly rowReads: Reads;
+  /** Of blobs and runs. */
+  readonly largeReads: Reads;
 }
 
 class LevelStorage implements LogStorage {
@@ -256,18 +257,20 @@ class LevelStorage implements LogStorage {
   readonly #marks: Marks;
   readonly #lock: FolderLock;
   readonly #runs: LevelRuns;
-  readonly #largeReads: LargeReads;
+  readonly #rowReads: Reads;
+  readonly #largeReads: Reads;
   readonly #writes = new SerialQueue();
   /** Set by the first write whose outcome is unknown; nothing is answered after it. */
   #failure: StorageError | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor({ database, order, marks, lock, runs, largeReads }: Parts) {
+  constructor({ database, order, marks, lock, runs, rowReads, largeReads }: Parts) {
     this.#database = database;
     this.#order = order;
     this.#marks = marks;
     this.#lock = lock;
     this.#runs = runs;
+    this.#rowReads = rowReads;
     this.#largeReads = largeReads;
   }
 
@@ -299,7 +302,7 @@ class LevelStorage implements LogStorage {
     this.#assertUsable();
     assertTable(table);
     assertKey(key);
-    const row = this.#get(this.#order.rowKey(table, key));
+    const row = await this.#readAsync(() => this.#rowReads.get(this.#order.rowKey(table, key)));
     return row !== undefined || !this.#runs.has(table) ? row : this.#readAsync(() => this.#runs.get(table, key));
   }
 
@@ -307,16 +310,11 @@ class LevelStorage implements LogStorage {
     this.#assertUsable();
     assertTable(table);
     keys.forEach(assertKey);
-    const rows = await this.#getRows(keys.map((key) => this.#order.rowKey(table, key)));
+    const stored = keys.map((key) => this.#order.rowKey(table, key));
+    const rows = await this.#readAsync(() => this.#rowReads.getMany(stored));
     if (!this.#runs.has(table) || !rows.includes(undefined)) return rows;
     const inRuns = await this.#readAsync(() => this.#runs.getMany(table, keys));
     return rows.map((row, at) => row ?? inRuns[at]);
-  }
-
-  async #getRows(stored: readonly string[]): Promise<(Uint8Array | undefined)[]> {
-    if (stored.length <= SYNC_KEYS_MAX) return stored.map((key) => this.#get(key));
-    const sealed = await this.#readAsync(() => this.#database.getMany([...stored]));
-    return stored.map((key, at) => open(key, sealed[at]));
   }
 
   async *scanRows(table: string, range: ScanRange = {}): AsyncGenerator<StoredRow> {
@@ -472,11 +470,6 @@ class LevelStorage implements LogStorage {
     return this.#failure;
   }
 
-  /** A hit costs about a microsecond, a hop to another thread twenty. */
-  #get(key: string): Uint8Array | undefined {
-    return this.#read(() => open(key, this.#database.getSync(key)));
-  }
-
   #read<T>(read: () => T): T {
     try {
       return read();
@@ -595,14 +588,14 @@ interface Moment {
   readonly snapshot?: ReturnType<Database["snapshot"]>;
 }
 
-/** Reads values of kilobytes, which are not in memory as those are that each commit asks for. */
-class LargeReads {
+/** Reads values: on this thread, where a hit costs about a microsecond and a hop to another twenty, as long as none is slow. */
+class Reads {
   readonly #database: Database;
   readonly #handover: Handover;
 
-  constructor(database: Database, handover: Handover) {
+  constructor(database: Database, quickMs: number | undefined) {
     this.#database = database;
-    this.#handover = handover;
+    this.#handover = new Handover(quickMs);
   }
 
   async get(key: string, moment: Moment = {}): Promise<Uint8Array | undefined> {
@@ -611,10 +604,18 @@ class LargeReads {
       : this.#handover.time(() => this.#database.getSync(key, moment));
     return open(key, sealed);
   }
+
+  async getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
+    const sealed =
+      keys.length > SYNC_KEYS_MAX || this.#handover.isDue()
+        ? await this.#database.getMany([...keys])
+        : this.#handover.time(() => keys.map((key) => this.#database.getSync(key)));
+    return keys.map((key, at) => open(key, sealed[at]));
+  }
 }
 
 /** The database as runs use it. */
-function runStoreOf(database: Database, largeReads: LargeReads, moment: Moment = {}): RunStore {
+function runStoreOf(database: Database, largeReads: Reads, moment: Moment = {}): RunStore {
   return {
     async *entries(range) {
       for await (const [key, sealed] of database.iterator({ ...moment, ...range, highWaterMarkBytes: MIB })) {
