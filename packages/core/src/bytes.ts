@@ -34,6 +34,9 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
+/** Of a UTF-16 code unit in UTF-8. */
+export const UTF8_UNIT_BYTES_MAX = 3;
+
 const encoder = new TextEncoder();
 // A byte order mark is text like any other: dropping it would give two byte strings one text.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -19,6 +19,7 @@ export {
 export { UINT_MAX, type Uint, assertSafeUint, formatUint, parseUint, toBigInt, toUint } from "./uint.ts";
 export { base64Length, decodeBase64, encodeBase64, writeBase64 } from "./base64.ts";
 export {
+  UTF8_UNIT_BYTES_MAX,
   compareBytes,
   concatBytes,
   decodeHex,

@@ -1,7 +1,7 @@
 /** Signed notes: a text, an empty line, and signature lines. c2sp.org/signed-note */
 import { codeUnitsOf } from "#crypto";
 import { decodeBase64, encodeBase64, readBase64 } from "./base64.ts";
-import { concatBytes, decodeUtf8, readU32, u32, utf8 } from "./bytes.ts";
+import { UTF8_UNIT_BYTES_MAX, concatBytes, decodeUtf8, readU32, u32, utf8 } from "./bytes.ts";
 import { TlogError, quote } from "./error.ts";
 
 /** 64 signature lines of near 5 kB each are not expected; 16 post-quantum ones, which must be taken, are 80 kB. */
@@ -10,8 +10,6 @@ export const NOTE_BYTES_MAX = 262_144;
 export const NOTE_SIGNATURES_MAX = 64;
 const KEY_ID_BYTES = 4;
 const DASH = "— ";
-/** Of a UTF-16 code unit in UTF-8. */
-const UTF8_UNIT_BYTES_MAX = 3;
 
 /** One signature line, taken apart but not verified. */
 export interface NoteSignature {

@@ -51,15 +51,12 @@ export function openSignatures(note: Note, verifiers: readonly Verifier[]): Open
   known.sort((a, b) => a.verifier.type - b.verifier.type);
   const byKey = new Map<Verifier, VerifiedSignature[]>();
   for (const { verifier, signature } of known) {
-    const before = byKey.get(verifier);
-    if (before === undefined) {
-      byKey.set(verifier, [verifyLine(note, verifier, signature)]);
-      continue;
-    }
+    const before = byKey.get(verifier) ?? [];
     if (before.some(({ line }) => line === signature.line)) continue;
     if (before.length === LINES_PER_KEY_MAX)
       throw invalid(signature, `more than ${LINES_PER_KEY_MAX} signatures of this key`);
     before.push(verifyLine(note, verifier, signature));
+    byKey.set(verifier, before);
   }
   const verified: VerifiedSignature[] = [];
   const older: VerifiedSignature[] = [];

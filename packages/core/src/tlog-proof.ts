@@ -1,6 +1,6 @@
 /** Proofs that an entry is in a log, as one text that can be checked offline. c2sp.org/tlog-proof */
 import { decodeBase64, encodeBase64 } from "./base64.ts";
-import { Base64Reader, HASH_LINE_CHARS } from "./base64-reader.ts";
+import { Base64Reader, HASH_LINES_MAX, HASH_LINE_CHARS } from "./base64-reader.ts";
 import { decodeUtf8 } from "./bytes.ts";
 import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
 import { TlogError, quote } from "./error.ts";
@@ -22,8 +22,6 @@ export interface TlogProof {
 }
 
 const HEADER = "c2sp.org/tlog-proof@v1";
-/** A tree of 2^63 leaves is this high. */
-const HASHES_MAX = 63;
 /** A note, 63 hashes, and an extra of an entry's largest size in base64. */
 const PROOF_BYTES_MAX = NOTE_BYTES_MAX + 131_072;
 
@@ -53,13 +51,11 @@ export function openTlogProof(proof: Uint8Array | string): OpenedTlogProof {
   const text = typeof proof === "string" ? proof : decodeUtf8(proof, "proof-malformed");
   const end = text.indexOf("\n\n");
   if (end === -1) throw malformed("no empty line before the checkpoint");
-  const head = new Lines(text.slice(0, end));
-  const header = head.next() ?? "";
-  if (header !== HEADER) throw malformed(`line 1: expected ${HEADER}, got ${quote(header)}`);
-  const line = head.next();
-  const extra = line?.startsWith("extra ") === true ? parseExtra(line) : undefined;
-  const index = parseIndex(extra === undefined ? line : head.next());
-  const hashes = parseHashes(head.rest());
+  const [header, ...lines] = text.slice(0, end).split("\n");
+  if (header !== HEADER) throw malformed(`line 1: expected ${HEADER}, got ${quote(header ?? "")}`);
+  const extra = lines[0]?.startsWith("extra ") === true ? parseExtra(lines.shift() ?? "") : undefined;
+  const index = parseIndex(lines.shift());
+  const hashes = parseHashes(lines);
   const signed = text.slice(end + 2);
   const note = parseNote(signed);
   const checkpoint = parseCheckpoint(note.text);
@@ -78,50 +74,19 @@ function parseIndex(line: string | undefined): bigint {
   return parseUint(line.slice("index ".length), "proof-malformed", "proof index");
 }
 
-/** The lines of a text, one by one. */
-class Lines {
-  readonly #text: string;
-  #at = 0;
-
-  constructor(text: string) {
-    this.#text = text;
-  }
-
-  next(): string | undefined {
-    if (this.#at > this.#text.length) return undefined;
-    const end = this.#text.indexOf("\n", this.#at);
-    const line = this.#text.slice(this.#at, end === -1 ? undefined : end);
-    this.#at += line.length + 1;
-    return line;
-  }
-
-  /** What is left of them; `undefined` for nothing. */
-  rest(): string | undefined {
-    return this.#at > this.#text.length ? undefined : this.#text.slice(this.#at);
-  }
-}
-
 const reader = new Base64Reader("none");
 
-/** Lines of a hash each. */
-function parseHashes(text: string | undefined): Hash[] {
-  if (text === undefined) return [];
-  const count = (text.length + 1) / HASH_LINE_CHARS;
-  if (Number.isInteger(count) && count <= HASHES_MAX) {
-    reader.take(`${text}\n`);
-    const words = reader.readHashes(0, count);
-    if (words !== undefined) return hashesIn(words, count);
-  }
-  const lines = text.split("\n");
-  if (lines.length > HASHES_MAX) throw malformed(`expected at most ${HASHES_MAX} hashes, got ${lines.length}`);
-  return lines.map(parseHash);
-}
-
-function hashesIn(words: Uint32Array, count: number): Hash[] {
-  const bytes = new Uint8Array(words.buffer, words.byteOffset, count * HASH_BYTES);
-  const hashes: Hash[] = [];
-  for (let at = 0; at < bytes.length; at += HASH_BYTES) hashes.push(bytes.slice(at, at + HASH_BYTES));
-  return hashes;
+/** All at once where each is in its one form; else one by one, which tells the one that is not. */
+function parseHashes(lines: readonly string[]): Hash[] {
+  const { length } = lines;
+  if (length > HASH_LINES_MAX) throw malformed(`expected at most ${HASH_LINES_MAX} hashes, got ${length}`);
+  const text = `${lines.join("\n")}\n`;
+  if (text.length !== length * HASH_LINE_CHARS) return lines.map(parseHash);
+  reader.take(text);
+  const words = reader.readHashes(0, length);
+  if (words === undefined) return lines.map(parseHash);
+  const bytes = new Uint8Array(words.buffer, words.byteOffset);
+  return lines.map((_, at) => bytes.slice(at * HASH_BYTES, (at + 1) * HASH_BYTES));
 }
 
 function parseHash(line: string, at: number): Hash {
@@ -154,7 +119,8 @@ export function tlogProofFormatter(checkpoint: string): (proof: Omit<TlogProof, 
     if (extra !== undefined) lines.push(`extra ${encodeBase64(extra)}`);
     lines.push(`index ${formatUint(index)}`);
     if (index >= size) throw malformed(`index ${index} is not below the tree size ${size}`);
-    if (hashes.length > HASHES_MAX) throw malformed(`expected at most ${HASHES_MAX} hashes, got ${hashes.length}`);
+    if (hashes.length > HASH_LINES_MAX)
+      throw malformed(`expected at most ${HASH_LINES_MAX} hashes, got ${hashes.length}`);
     for (const [at, hash] of hashes.entries()) {
       if (hash.length !== HASH_BYTES) throw malformed(`hash ${at}: expected ${HASH_BYTES} bytes, got ${hash.length}`);
       lines.push(encodeBase64(hash));

@@ -1,11 +1,9 @@
 /** What a writer is told of an entry: `acknowledgement` in the schemas. */
-import { base64Length, writeBase64 } from "@tallystick/core";
+import { UTF8_UNIT_BYTES_MAX, base64Length, writeBase64 } from "@tallystick/core";
 import type { Acknowledgement } from "@tallystick/log";
 
 /** All but leaf and receipt: 216 where the index has 16 digits. */
 const CHARS_MAX = 256;
-/** Of a UTF-16 code unit in UTF-8. */
-const UTF8_UNIT_BYTES_MAX = 3;
 
 const BEFORE_LEAF = Buffer.from('","leaf":"');
 const [OPEN, CLOSE, COMMA] = [0x5b, 0x5d, 0x2c];

@@ -263,7 +263,8 @@ async function appendElsewhere(
 
 function withTagKeys(entries: string | Buffer, tagKeys: TagKeys): Buffer {
   const behind = `,"tagKeys":${JSON.stringify(describeTagKeys(tagKeys))}}`;
-  return Buffer.concat([Buffer.from('{"entries":'), Buffer.from(entries), Buffer.from(behind)]);
+  const parts = ['{"entries":', entries, behind];
+  return Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)));
 }
 
 function describeTagKeys({ personDays, tenants }: TagKeys): unknown {

@@ -8,15 +8,13 @@
  * before small ones too in what was written in former times, and such are read.
  */
 import { hash } from "node:crypto";
-import { HASH_BYTES, sha256All } from "@tallystick/core";
+import { HASH_BYTES, UTF8_UNIT_BYTES_MAX, sha256All } from "@tallystick/core";
 
 const DIGEST_BYTES = 16;
 const SMALL_DIGEST_BYTES = 8;
 /** Of a value that has the smaller digest: nearly each entry has a row as small, for its id. */
 const SMALL_VALUE_BYTES_MAX = 16;
 const KEY_LENGTH_BYTES = 2;
-/** Of a UTF-16 code unit in UTF-8. */
-const UTF8_UNIT_BYTES_MAX = 3;
 
 /** Grows to the largest value seen, up to this; larger ones get memory of their own. */
 const SCRATCH_BYTES_MAX = 131_072;

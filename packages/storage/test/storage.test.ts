@@ -9,7 +9,7 @@ import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 const drivers: Readonly<Record<string, () => Promise<LogStorage>>> = {
   memory: async () => createMemoryStorage(),
   level: () => openLevelStorage({ path: join(temporaryFolder(), "log") }),
-  "level, with large reads by other threads,": () =>
+  "level, with reads by other threads,": () =>
     openLevelStorage({ path: join(temporaryFolder(), "log"), quickReadMs: 0 }),
 };
 
