@@ -329,6 +329,18 @@ class KillSite {
     if (response.ok) this.#receipts.push({ index, proof: await response.text() });
   }
 
+  /** An audit reads as far as a head was published, and acknowledged is what is durable before that. */
+  async #untilPublished(): Promise<void> {
+    const headers = { authorization: `Bearer ${this.#made.tokens.operator}` };
+    const status = async (): Promise<{ size: number; publishedSize: number }> =>
+      (await (await fetch(`${this.#url}/v1/status`, { headers })).json()) as { size: number; publishedSize: number };
+    const { size } = await status();
+    for (const end = performance.now() + FLUSH_MS; (await status()).publishedSize < size;) {
+      assert.ok(performance.now() < end, `no head of ${size} entries was published`);
+      await sleep(20);
+    }
+  }
+
   /** Everything that was said, against the log as it is now; gives its size. */
   async #check(): Promise<number> {
     const { tokens, policyPath } = this.#made;
@@ -338,6 +350,7 @@ class KillSite {
     const places = await Promise.all(this.#recorded.map(async (id) => (await tally.receipts.get(id)).index));
     assert.equal(new Set(places).size, this.#recorded.length, "two recorded events have one index");
     await tally.close();
+    await this.#untilPublished();
     const reader = createHttpLogReader({ url: this.#url, token: tokens.auditor });
     const { verdict, findings, size } = await auditLog({ reader, policy: this.#policy });
     assert.deepEqual({ verdict, findings }, { verdict: "VERIFIED", findings: [] });
