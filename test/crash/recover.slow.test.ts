@@ -213,10 +213,12 @@ async function openAt(nowMs: number): Promise<readonly (string | undefined)[]> {
 describe("C-256 what is damaged", () => {
   test("tiles that are gone are rebuilt", async () => {
     const storage = await openLevelStorage({ path: logLayoutOf(dir, "app").data });
-    await storage.deleteRows("edge", ["0"]);
+    const rows: string[] = [];
+    for await (const { key } of storage.scanRows("edge")) rows.push(key);
+    await storage.deleteRows("edge", rows);
     await storage.close();
     await expectRefused("log-corrupt", "Something is damaged");
-    expect(await follow("Something is damaged", 1)).toMatch(/^rebuilt: 1 edge\nWHOLE /);
+    expect(await follow("Something is damaged", 1)).toMatch(/^rebuilt: \d+ edge\nWHOLE /);
     await expectGoesOn();
   }, 30_000);
 

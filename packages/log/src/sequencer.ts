@@ -5,16 +5,16 @@
  * wrong while a commit is under way leaves its outcome unknown: the loop stops for good, and the next start finds out.
  */
 import { type CompactRange, invariant } from "@tallystick/core";
-import { type Blob, type LogStorage, type Row, StorageError } from "@tallystick/storage";
+import { type Blob, type LogStorage, StorageError } from "@tallystick/storage";
 import type { OwnEvent } from "./candidate.ts";
 import type { LogClock } from "./clock.ts";
 import { type Built, Draft, type DraftContext } from "./draft.ts";
+import { edgeOf, edgeRows } from "./edge.ts";
 import { LogError, messageOf } from "./error.ts";
 import { type OwnStream, encodeIntegratedHead } from "./heads.ts";
 import type { Acknowledgement } from "./log-api.ts";
 import { type RowsBeside, type Submission, SubmissionQueue } from "./queue.ts";
-import { edgeRow } from "./tiles.ts";
-import { type Tree, hashesAtLevel, integrate, tileKey } from "./tree.ts";
+import { type Tree, integrate, tileKey } from "./tree.ts";
 
 /** The sequencer's memory: what is durable. */
 export interface SequencerState {
@@ -62,6 +62,8 @@ export class Sequencer {
   #held = true;
   /** In the last commit. */
   #lastEntries = 0;
+  /** The levels whose edge this process has written: what earlier ones wrote may have an earlier version's form. */
+  readonly #edgesWritten = new Set<number>();
   /** Work that is done between two commits, in order. */
   readonly #turns: { take(): Promise<void>; reject(error: LogError): void }[] = [];
   readonly counters = { entries: 0, commits: 0 };
@@ -261,9 +263,9 @@ export class Sequencer {
     const { version, headDue } = this.#state;
     const { tree, tiles, changed } = integrate(this.#state.tree, built.leafHashes);
     const blobs: Blob[] = tiles.map(({ level, index, bytes }) => ({ key: tileKey(level, index), bytes }));
-    const edges: Row[] = changed.map((level) => {
-      const hashes = tree.edge[level] ?? new Uint8Array();
-      return edgeRow(level, hashesAtLevel(tree.range.size, level + 1), hashes);
+    const edges = changed.flatMap((level) => {
+      const before = this.#edgesWritten.has(level) ? edgeOf(this.#state.tree, level) : undefined;
+      return edgeRows(level, edgeOf(tree, level), before);
     });
     const next = {
       tree,
@@ -289,6 +291,7 @@ export class Sequencer {
       blobs,
     });
     this.#state = { ...next, version: version + 1 };
+    for (const level of changed) this.#edgesWritten.add(level);
     this.counters.entries += built.leaves.length;
     this.counters.commits += 1;
     this.#lastEntries = built.leaves.length;

@@ -14,10 +14,9 @@ import {
   tileOfNode,
   tilePath,
 } from "@tallystick/core";
-import { decodeCbor, encodeCbor } from "@tallystick/events";
-import type { LogStorage, Row } from "@tallystick/storage";
+import type { LogStorage } from "@tallystick/storage";
+import { edgeFrom, edgeKeys } from "./edge.ts";
 import { LogError } from "./error.ts";
-import { bytesOf, listOf, numberOf } from "./heads.ts";
 import { Lru } from "./lru.ts";
 import { TABLE } from "./rows.ts";
 import { TileNodes } from "./tile-nodes.ts";
@@ -28,11 +27,6 @@ const TILES_MAX = 256;
 
 /** Of trees, each with at most 53 hashes: the newest heads, and what is asked for beside them. */
 const ENDS_MAX = 16;
-
-/** The row of the partial tile at the right edge of a level. */
-export function edgeRow(level: number, index: number, hashes: Uint8Array): Row {
-  return { table: TABLE.edge, key: String(level), value: encodeCbor([index, hashes]) };
-}
 
 /** A tile as it was read, and where it is on its level. */
 interface Held {
@@ -182,10 +176,9 @@ export class StoredTiles {
   }
 
   async #readEdge(level: number): Promise<Held | undefined> {
-    const row = await this.#storage.getRow(TABLE.edge, String(level));
-    if (row === undefined) return undefined;
-    const [at, hashes] = listOf(decodeCbor(row), "edge");
-    const held = { index: numberOf(at, "edge index"), tile: new TileNodes(bytesOf(hashes, "edge hashes")) };
+    const edge = edgeFrom(await this.#storage.getRows(TABLE.edge, edgeKeys(level)));
+    if (edge === undefined) return undefined;
+    const held = { index: edge.index, tile: new TileNodes(edge.hashes) };
     this.#edges.set(level, held);
     return held;
   }

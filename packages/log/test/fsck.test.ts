@@ -33,7 +33,9 @@ import {
   writerSender,
 } from "../src/rows.ts";
 import { decodeLeaf, writerStreamId } from "@tallystick/events";
+import { edgeKeys } from "../src/edge.ts";
 import { tileKey } from "../src/tree.ts";
+import { toFormerEdges } from "./former-edges.ts";
 import { ORIGIN, type Site, createSite, ed25519Signer, event, login, published, seed } from "./site.ts";
 
 /** Two full tiles and a partial one; persons, sessions, tenants; a signed stream; events of the log's own. */
@@ -207,18 +209,49 @@ describe("entries and tree", () => {
   });
 
   test("names the hash of a partial tile that was altered, and believes the entry", async () => {
-    await put(TABLE.edge, "0", flipped(await row(TABLE.edge, "0")));
+    const last = `0/${Math.floor(((size % 256) - 1) / 16).toString(16)}`;
+    await put(TABLE.edge, last, flipped(await row(TABLE.edge, last)));
     expect(await findings()).toEqual([`tile-mismatch ${size - 1}`]);
   });
 
   test("names the entries below a hash of a higher tile that was altered", async () => {
-    await put(TABLE.edge, "1", flipped(await row(TABLE.edge, "1")));
+    await put(TABLE.edge, "1/0", flipped(await row(TABLE.edge, "1/0")));
     expect(await findings()).toEqual(["tile-mismatch 256"]);
   });
 
   test("names a partial tile that is missing", async () => {
-    await put(TABLE.edge, "0", null);
+    await site.storage.deleteRows(TABLE.edge, edgeKeys(0));
     expect(await findings()).toEqual(["tile-missing 512"]);
+  });
+
+  test("names a partial tile of which a piece is missing, is another's, or is too much", async () => {
+    const first = await row(TABLE.edge, "0/0");
+    const second = await row(TABLE.edge, "0/1");
+    for (const [key, value] of [
+      ["0/0", null],
+      ["0/1", null],
+      ["0/1", encodeCbor([1, new Uint8Array(512)])],
+      ["0/f", first],
+      ["0", first],
+      ["9/0", encodeCbor([0, new Uint8Array(32)])],
+    ] as const) {
+      await put(TABLE.edge, key, value);
+      expect((await findings())[0]).toBe("tile-mismatch");
+      await put(TABLE.edge, key, null);
+      await put(TABLE.edge, "0/0", first);
+      await put(TABLE.edge, "0/1", second);
+    }
+    await put(TABLE.edge, "0/00", first);
+    expect(await findings()).toEqual(["tile-mismatch"]);
+  });
+
+  test("finds partial tiles in the form of earlier versions whole, and names what is altered there", async () => {
+    await toFormerEdges(site.storage);
+    expect(await findings()).toEqual([]);
+    await put(TABLE.edge, "1", flipped(await row(TABLE.edge, "1")));
+    expect(await findings()).toEqual(["tile-mismatch 256"]);
+    await put(TABLE.edge, "1", encodeCbor([0, new Uint8Array(32)]));
+    expect(await findings()).toEqual(["tile-mismatch", "tile-missing 0"]);
   });
 
   test("has one finding for a storage whose end is gone", async () => {

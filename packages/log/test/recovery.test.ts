@@ -25,6 +25,7 @@ import {
   replay,
   until,
 } from "./site.ts";
+import { edgeKeysIn, toFormerEdges } from "./former-edges.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 
 async function append(log: Log, ...numbers: number[]): Promise<void> {
@@ -362,8 +363,29 @@ describe("tampering is noticed", () => {
   test("a changed hash at the right edge stops the start", async () => {
     const site = await closedLog();
     const { storage } = site;
-    await change(storage, "edge", "0");
+    await change(storage, "edge", "0/2");
     expect(await rejectionCode(site.open())).toBe("log-corrupt");
+  });
+
+  test("a partial tile in the form of earlier versions is read, and written anew when it grows", async () => {
+    const site = await closedLog();
+    await toFormerEdges(site.storage);
+    expect(await edgeKeysIn(site.storage)).toEqual(["0", "1"]);
+    const log = await started(await site.open());
+    for (const index of [3, 299]) expect(await log.receipt(index)).toContain("c2sp.org/tlog-proof");
+    expect((await log.readTile({ level: 0, index: 1, width: 44 }))?.length).toBe(44 * 32);
+    await append(log, 300);
+    await published(log);
+    expect(await log.receipt(300)).toContain("c2sp.org/tlog-proof");
+    await log.close();
+    expect(await edgeKeysIn(site.storage)).toEqual(["0/0", "0/1", "0/2", "1"]);
+    await expectWhole(site);
+    const again = await started(await site.open());
+    expect(again.status().state).toBe("ok");
+    await append(again, ...range(301, 600));
+    await again.close();
+    expect(await edgeKeysIn(site.storage)).toEqual(["0/0", "0/1", "0/2", "0/3", "0/4", "0/5", "1/0"]);
+    await expectWhole(site);
   });
 
   test("a full tile that is gone is noticed by each read below it", async () => {

@@ -77,8 +77,8 @@ describe("repairLog rebuilds", () => {
       head: { name: "integrated", expected: stored?.version ?? 0, bytes: stored?.bytes ?? new Uint8Array() },
       blobs: [{ key: tileKey(0, 1), bytes: altered }],
     });
-    await put(TABLE.edge, "1", null);
-    await put(TABLE.edge, "5", encodeCbor([0, new Uint8Array(32)]));
+    await put(TABLE.edge, "1/0", null);
+    await put(TABLE.edge, "5/0", encodeCbor([0, new Uint8Array(32)]));
     const { before, written, after } = await repair();
     expect([before.ok, written, after.findings]).toEqual([false, { tile: 2, edge: 2 }, []]);
     await expectGoesOn();
@@ -157,11 +157,11 @@ describe("repairLog rebuilds", () => {
 describe("repairLog cannot rebuild", () => {
   test("an entry, and writes nothing then", async () => {
     await put(TABLE.leaf, indexKey(300), null);
-    await put(TABLE.edge, "1", null);
+    await put(TABLE.edge, "1/0", null);
     const { written, refusal, after } = await repair();
     expect([written, refusal]).toEqual([{}, "index 300: the entry is not stored"]);
     expect(after.findings.map(({ code }) => code)).toContain("leaf-missing");
-    expect(await site.storage.getRow(TABLE.edge, "1")).toBeUndefined();
+    expect(await site.storage.getRow(TABLE.edge, "1/0")).toBeUndefined();
   });
 
   test("an entry that was altered with its tile: the head's root tells", async () => {
@@ -173,7 +173,7 @@ describe("repairLog cannot rebuild", () => {
 
   test("a sealed event, and says so when the rest is rebuilt", async () => {
     await put(TABLE.sealed, indexKey(20), null);
-    await put(TABLE.edge, "1", null);
+    await put(TABLE.edge, "1/0", null);
     const { written, after } = await repair();
     expect([written, after.findings.map(({ code, index }) => `${code} ${index}`)]).toEqual([
       { edge: 1 },

@@ -50,7 +50,7 @@ test.each([0, 63, 64, 300, 599])("names index %i, whose entry or sealed event wa
 
 test("notices a tile that does not lead to the one above it, and one that is missing", async () => {
   const site = await filled();
-  await flip(site, TABLE.edge, "1");
+  await flip(site, TABLE.edge, "1/0");
   expect(await walk(site)).toMatchObject({ code: "log-corrupt", details: { index: 511 } });
   await site.storage.deleteBlobs([tileKey(0, 0)]);
   expect(await walk(site)).toMatchObject({ code: "log-corrupt", message: expect.stringContaining("tile/0/000") });

@@ -14,9 +14,9 @@ import {
   verifyInclusion,
 } from "@tallystick/core";
 import { type LogStorage, createMemoryStorage } from "@tallystick/storage";
-import { TABLE } from "../src/rows.ts";
-import { StoredTiles, edgeRow } from "../src/tiles.ts";
-import { type Tree, emptyTree, hashesAtLevel, integrate, tileKey } from "../src/tree.ts";
+import { edgeOf, edgeRows } from "../src/edge.ts";
+import { StoredTiles } from "../src/tiles.ts";
+import { type Tree, emptyTree, integrate, tileKey } from "../src/tree.ts";
 import { referenceTile } from "./tree-tiles.ts";
 
 const leafHashes: readonly Hash[] = Array.from({ length: 66_000 }, (_, n) => hashLeaf(u32(n)));
@@ -44,10 +44,10 @@ class GrowingTree {
             reads.push(key);
             return target.getBlob(key);
           };
-        if (name === "getRow")
-          return async (table: string, key: string) => {
-            reads.push(`${table}/${key}`);
-            return target.getRow(table, key);
+        if (name === "getRows")
+          return async (table: string, keys: readonly string[]) => {
+            reads.push(`${table}/${keys[0]}`);
+            return target.getRows(table, keys);
           };
         const value: unknown = Reflect.get(target, name);
         return typeof value === "function" ? value.bind(target) : value;
@@ -65,9 +65,7 @@ class GrowingTree {
     await this.storage.commit({
       head: { name: "integrated", expected: this.#version, bytes: u32(size) },
       blobs: tiles.map(({ level, index, bytes }) => ({ key: tileKey(level, index), bytes })),
-      rows: changed.map((level) =>
-        edgeRow(level, hashesAtLevel(size, level + 1), tree.edge[level] ?? new Uint8Array()),
-      ),
+      rows: changed.flatMap((level) => edgeRows(level, edgeOf(tree, level), edgeOf(this.#tree, level))),
     });
     this.#tree = tree;
     this.#version += 1;
@@ -204,7 +202,6 @@ describe("StoredTiles", () => {
     const tiles = new StoredTiles(storage);
     const full = { level: 0, index: 1, width: 256 };
     const whole = await storage.getBlob(tileKey(0, 1));
-    const edge = await storage.getRow(TABLE.edge, "0");
     await storage.deleteBlobs([tileKey(0, 1)]);
     const refusals = Array.from({ length: 3 }, async () => tiles.read(full));
     for (const refusal of await Promise.allSettled(refusals))
@@ -224,16 +221,16 @@ describe("StoredTiles", () => {
     expect(await tiles.read(full)).toEqual(whole);
 
     const partial = { level: 0, index: 2, width: 88 };
-    const cut = edgeRow(0, 2, (await tiles.read(partial)).subarray(0, 32 * 87));
+    const hashes = await tiles.read(partial);
     const fresh = new StoredTiles(storage);
-    await storage.putRows([cut]);
+    await storage.putRows(edgeRows(0, { index: 2, hashes: hashes.subarray(0, 32 * 87) }));
     await expect(fresh.read(partial)).rejects.toMatchObject({ code: "log-corrupt" });
     await expect(fresh.node({ level: 0, index: 599 }, 600)).rejects.toMatchObject({ code: "log-corrupt" });
     for (const index of [0, 511, 512, 599])
       await expect(fresh.proveInclusion({ index, size: 600 })).rejects.toMatchObject({ code: "log-corrupt" });
     await assertInclusion(fresh, 598, 599);
-    await storage.putRows([{ ...cut, value: edge ?? new Uint8Array() }]);
-    expect(await fresh.read(partial)).toEqual(await tiles.read(partial));
+    await storage.putRows(edgeRows(0, { index: 2, hashes }));
+    expect(await fresh.read(partial)).toEqual(hashes);
   });
 
   test("what cannot be read fails for all who wait for it, and is asked for again afterwards", async () => {

@@ -9,6 +9,7 @@ import { TILE_WIDTH, TallystickError, encodeHex, equalBytes, hashLeaves } from "
 import { type Leaf, type TallyEvent, decodeEvent, decodeLeaf, decodeOpening, streamId } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import { CHAIN_KINDS, decodeLaggingFrom, laggingFromRow } from "../chain-ends.ts";
+import { edgeOf, edgeRows } from "../edge.ts";
 import { FORMER_IDS_KEY, NO_FORMER_IDS, hasFormerIds } from "../known-ids.ts";
 import { LogError } from "../error.ts";
 import { type FsckOptions, fsckLog } from "../fsck.ts";
@@ -31,7 +32,6 @@ import {
   keySender,
   writerSender,
 } from "../rows.ts";
-import { edgeRow } from "../tiles.ts";
 import { type FullTile, type Tree, emptyTree, hashesAtLevel, integrate, tileKey } from "../tree.ts";
 import { DispositionFacts } from "./disposition-facts.ts";
 import { type Difference, DispositionRows } from "./disposition.ts";
@@ -277,8 +277,8 @@ class Repair {
   #wantEdges(): void {
     const { head, tree } = this.#entries;
     for (let level = 0; hashesAtLevel(head.size, level) > 0; level += 1) {
-      const { key, value } = edgeRow(level, hashesAtLevel(head.size, level + 1), tree.edge[level] ?? new Uint8Array());
-      if (value !== null) this.#want(TABLE.edge, key, value);
+      for (const { key, value } of edgeRows(level, edgeOf(tree, level)))
+        if (value !== null) this.#want(TABLE.edge, key, value);
     }
   }
 

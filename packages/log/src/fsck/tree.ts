@@ -14,9 +14,7 @@ import {
   splitHashes,
   tilePath,
 } from "@tallystick/core";
-import { decodeCbor } from "@tallystick/events";
-import { LogError } from "../error.ts";
-import { bytesOf, listOf, numberOf } from "../heads.ts";
+import { type Edge, edgeFrom, edgeKeys, isStoredAs, levelOfKey } from "../edge.ts";
 import { TABLE } from "../rows.ts";
 import { hashesAtLevel, tileKey } from "../tree.ts";
 import type { DamagedReader } from "./reader.ts";
@@ -28,12 +26,6 @@ export interface RootClaim {
   readonly rootHash: Uint8Array;
 }
 
-/** The partial tile at the right edge of a level. */
-interface Edge {
-  readonly index: number;
-  readonly hashes: readonly Hash[];
-}
-
 const LEVELS_MAX = 7;
 
 export class TreeReplay {
@@ -43,7 +35,7 @@ export class TreeReplay {
   readonly #range: CompactRange = CompactRange.empty();
   /** By tile level, from 1: the hashes of the tile that is not complete yet. */
   readonly #pending: Hash[][] = [];
-  readonly #edges = new Map<number, Edge>();
+  readonly #edges = new Map<number, { readonly index: number; readonly hashes: readonly Hash[] }>();
   /** A hash could not be known: what depends on it is not judged. */
   #isBroken = false;
   tiles = 0;
@@ -70,26 +62,41 @@ export class TreeReplay {
 
   /** Reads the partial tiles at the right edge. Call first. */
   async readEdges(): Promise<void> {
+    const levels = new Map<number, Map<string, Uint8Array>>();
     for await (const { key, value } of this.#reader.scan(TABLE.edge)) {
-      const place = { code: "tile-mismatch", what: `the partial tile of level ${key}` } as const;
-      const edge = this.#findings.decode(place, () => decodeEdge(value));
-      if (edge !== undefined) this.#takeEdge(key, edge);
+      const level = levelOfKey(key);
+      if (level === undefined) {
+        this.#findings.add(
+          "tile-mismatch",
+          undefined,
+          `the partial tiles have a row ${JSON.stringify(key)} of no level`,
+        );
+        continue;
+      }
+      const rows = levels.get(level) ?? new Map<string, Uint8Array>();
+      levels.set(level, rows.set(key, value));
     }
+    for (const [level, rows] of levels) this.#takeEdge(level, rows);
   }
 
-  #takeEdge(key: string, edge: Edge): void {
-    const level = Number(key);
+  #takeEdge(level: number, rows: ReadonlyMap<string, Uint8Array>): void {
+    const keys = edgeKeys(level);
+    // What is left of it says nothing, and that some of it is damaged was told.
+    if (keys.some((key) => this.#reader.isDamaged(TABLE.edge, key))) return;
+    const what = `the partial tile of level ${level}`;
+    const read = (): { edge: Edge | undefined } => ({ edge: edgeFrom(keys.map((key) => rows.get(key))) });
+    const decoded = this.#findings.decode({ code: "tile-mismatch", what }, read);
+    if (decoded === undefined) return;
+    const { index = NaN, hashes = new Uint8Array() } = decoded.edge ?? {};
     const count = hashesAtLevel(this.#head.size, level);
-    const { index, hashes } = edge;
-    if (
-      Number.isSafeInteger(level) &&
-      index === Math.floor(count / TILE_WIDTH) &&
-      hashes.length === count % TILE_WIDTH
-    ) {
-      this.#edges.set(level, edge);
+    const width = hashes.length / HASH_BYTES;
+    const isOfTree = index === Math.floor(count / TILE_WIDTH) && width === count % TILE_WIDTH;
+    if (isOfTree && isStoredAs(level, { index, hashes }, rows)) {
+      this.#edges.set(level, { index, hashes: splitHashes(hashes) });
       return;
     }
-    const text = `the partial tile of level ${key} has index ${index} and ${hashes.length} hashes, which no tree of size ${this.#head.size} has`;
+    const found = decoded.edge === undefined ? "no beginning" : `index ${index} and ${width} hashes`;
+    const text = `${what} has ${found}, in ${rows.size} rows, as no tree of size ${this.#head.size} has it`;
     this.#findings.add("tile-mismatch", undefined, text);
   }
 
@@ -199,11 +206,4 @@ export class TreeReplay {
     const [start, end] = [HASH_BYTES * at, HASH_BYTES * (at + 1)];
     return typeof bytes === "string" || bytes.length < end ? undefined : bytes.subarray(start, end);
   }
-}
-
-function decodeEdge(value: Uint8Array): Edge {
-  const [index, hashes] = listOf(decodeCbor(value), "edge");
-  const bytes = bytesOf(hashes, "edge hashes");
-  if (bytes.length % HASH_BYTES !== 0) throw new LogError("log-corrupt", `stored edge: ${bytes.length} bytes`);
-  return { index: numberOf(index, "edge index"), hashes: splitHashes(bytes) };
 }
