@@ -42,9 +42,14 @@ const HEADS_MAX = 8;
 /** A receipt has about 2 kB. What is longer is verified by itself. */
 const PROOF_BYTES_MAX = 65_536;
 
+/** Of a note: in the last signature, which no other note has. */
+const END_CHARS = 32;
+
 /** A head whose signatures hold, whether or not it has its quorum. */
 interface Head {
   readonly note: string;
+  /** The last of the note. */
+  readonly end: string;
   readonly verified: VerifiedHead;
   /** In ms since 1970. Before it, one of the cosignatures lies in the future. */
   readonly timelyFrom: number;
@@ -110,11 +115,11 @@ export class ReceiptVerifier {
     const [first] = pending;
     if (first === undefined) return;
     const entries = entriesOf(first.head, pending);
-    for (const [i, { at, input, head }] of pending.entries()) {
+    for (const [i, { at, input, text, head }] of pending.entries()) {
       const entry = entries[i];
       verdicts[at] =
         entry === undefined
-          ? this.#verifySingly(input, head)
+          ? this.#verifySingly(input, noteOf(text) === head.note ? head : undefined)
           : verdictOf(() => weighProven(input, this.#trust, { entry, head: head.verified }));
     }
   }
@@ -124,10 +129,13 @@ export class ReceiptVerifier {
     return verdictOf(() => verifyReceipt({ ...input, ...this.#trust, ...known }));
   }
 
-  /** The head of a receipt; `undefined` where its signatures do not hold, or not all of its times are in the past. */
+  /**
+   * The head of a receipt, or what looks like it: who reads the receipt compares all of its note, and to do that here too would
+   * have all of it read twice. `undefined` where its signatures do not hold, or not all of its times are in the past.
+   */
   #headOf(text: string, now: number | undefined): Head | undefined {
-    const note = text.slice(text.indexOf("\n\n") + 2);
-    const head = this.#heads[0]?.note === note ? this.#heads[0] : this.#lookUp(note);
+    const [last] = this.#heads;
+    const head = last !== undefined && text.endsWith(last.end) ? last : this.#lookUp(noteOf(text));
     if (head === undefined) return undefined;
     // What is no time is refused by what verifies it singly.
     const isTimely = now === undefined || (now >= head.timelyFrom && now <= Number.MAX_SAFE_INTEGER);
@@ -146,12 +154,17 @@ export class ReceiptVerifier {
   }
 }
 
+function noteOf(text: string): string {
+  return text.slice(text.indexOf("\n\n") + 2);
+}
+
 function headOf(note: string, policy: Policy): Head | undefined {
   try {
     const verified = verifyHead({ policy }, note);
     const newest = verified.cosignatures.reduce((most, { timestamp }) => Math.max(most, Number(timestamp)), 0);
     return {
       note,
+      end: note.slice(-END_CHARS),
       verified,
       timelyFrom: Math.max(0, newest * 1000 - CLOCK_TOLERANCE_MS),
       receipts: 0,
