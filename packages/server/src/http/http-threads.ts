@@ -1,4 +1,6 @@
 /** HTTP servers in threads of their own, and the application in this one. docs/decisions/0064-http-in-a-thread.md */
+import { once } from "node:events";
+import { createServer } from "node:net";
 import type { Worker } from "node:worker_threads";
 import { endProcess, startThread, threadModule } from "../thread.ts";
 import { Channel, bytesIn } from "./channel.ts";
@@ -33,6 +35,7 @@ export class HttpThreads implements HttpListener {
     const [first, ...others] = this.#threads;
     if (first === undefined) throw new RangeError("count: expected at least one thread");
     const isShared = others.length > 0;
+    if (isShared && port !== 0) await assertFree({ host, port });
     const at = await first.listen({ host, port, isShared });
     await Promise.all(others.map(async (thread) => thread.listen({ host, port: at.port, isShared })));
     return at;
@@ -45,6 +48,19 @@ export class HttpThreads implements HttpListener {
   async end(): Promise<void> {
     await Promise.all(this.#threads.map(async (thread) => thread.end()));
   }
+}
+
+/**
+ * What threads may share with each other the system would let them share with another process too, each with some of the
+ * clients. Two that start at the same moment may still both find it free.
+ *
+ * @throws {Error} As {@link HttpListener.listen}.
+ */
+async function assertFree(address: Pick<ListenOptions, "host" | "port">): Promise<void> {
+  const probe = createServer().listen(address);
+  await once(probe, "listening");
+  probe.close();
+  await once(probe, "close");
 }
 
 /** A request whose answer is not out yet. */

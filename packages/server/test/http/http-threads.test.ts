@@ -23,16 +23,23 @@ interface Started {
   readonly threads: HttpListener;
 }
 
+const OPTIONS = { limits: LIMITS, onTrouble: () => undefined };
+
 /** With so many threads; with none beside the application. */
 async function start(respond: Responder["respond"], count = 1): Promise<Started> {
-  const options = { limits: LIMITS, onTrouble: () => undefined };
   const threads =
     count === 0
-      ? new HttpServer({ respond }, { ...options, tls: undefined })
-      : new HttpThreads({ respond }, { ...options, count });
+      ? new HttpServer({ respond }, { ...OPTIONS, tls: undefined })
+      : new HttpThreads({ respond }, { ...OPTIONS, count });
   const { port } = await threads.listen({ host: "127.0.0.1", port: 0 });
   onTestFinished(async () => threads.end());
   return { port, threads };
+}
+
+async function expectTaken(count: number, port: number): Promise<void> {
+  const threads = new HttpThreads({ respond: async () => plain(200, "") }, { ...OPTIONS, count });
+  await expect(threads.listen({ host: "127.0.0.1", port })).rejects.toMatchObject({ code: "EADDRINUSE" });
+  await threads.end();
 }
 
 interface Ask {
@@ -237,17 +244,22 @@ describe("HttpThreads", () => {
     await expect(ask(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
   });
 
-  test("an address that is taken is an error with its code", async () => {
+  test.each([1, 3])("an address that is taken is an error with its code, for %i threads", async (count) => {
     const other = createServer().listen(0, "127.0.0.1");
     onTestFinished(() => void other.close());
     await once(other, "listening");
-    const { port } = other.address() as AddressInfo;
-    const threads = new HttpThreads(
-      { respond: async () => plain(200, "") },
-      { count: 1, limits: LIMITS, onTrouble: () => undefined },
-    );
-    await expect(threads.listen({ host: "127.0.0.1", port })).rejects.toMatchObject({ code: "EADDRINUSE" });
+    await expectTaken(count, (other.address() as AddressInfo).port);
+  });
+
+  test("an address that threads of another server share is taken too, and free when they have ended", async () => {
+    const { port, threads } = await start(async ({ path }) => plain(200, path), 2);
+    await expectTaken(1, port);
+    await expectTaken(2, port);
     await threads.end();
+    const again = new HttpThreads({ respond: async () => plain(200, "again") }, { ...OPTIONS, count: 2 });
+    onTestFinished(async () => again.end());
+    expect(await again.listen({ host: "127.0.0.1", port })).toMatchObject({ port });
+    expect((await ask(port)).body.toString()).toBe("again");
   });
 
   test("at the end an answer that is ready gets out, and what goes on for ever is cut", async () => {
