@@ -3,9 +3,9 @@
  * writes the quarter kilobyte around it. The whole tile, 4 kB on average, was three quarters of all that such a commit
  * wrote. docs/decisions/0070-what-a-small-commit-writes.md
  */
-import { HASH_BYTES, TILE_WIDTH, concatBytes } from "@tallystick/core";
-import { decodeCbor, encodeCbor } from "@tallystick/events";
-import type { Row } from "@tallystick/storage";
+import { HASH_BYTES, TILE_WIDTH, concatBytes, equalBytes } from "@tallystick/core";
+import { type CborValue, EventError, decodeCbor, encodeCbor } from "@tallystick/events";
+import type { LogStorage, Row } from "@tallystick/storage";
 import { bytesOf, corrupt, listOf, numberOf } from "./heads.ts";
 import { TABLE } from "./rows.ts";
 import { type Tree, hashesAtLevel } from "./tree.ts";
@@ -13,6 +13,9 @@ import { type Tree, hashesAtLevel } from "./tree.ts";
 const PIECE_HASHES = 16;
 const PIECE_BYTES = PIECE_HASHES * HASH_BYTES;
 const PIECES = TILE_WIDTH / PIECE_HASHES;
+/** The tile levels of a tree of 2^53 leaves. */
+const LEVELS = "[0-6]";
+const KEY = new RegExp(`^(${LEVELS})(?:/[0-9a-f])?$`);
 
 /** A tile that is not full yet. */
 export interface Edge {
@@ -26,41 +29,58 @@ export function edgeOf({ range, edge }: Tree, level: number): Edge {
   return { index: hashesAtLevel(range.size, level + 1), hashes: edge[level] ?? new Uint8Array() };
 }
 
+/** A row that is there. */
+export interface EdgeRow extends Row {
+  readonly value: Uint8Array;
+}
+
 /**
  * What to write where a level has this edge from now on.
  *
  * @param before - The edge that its rows have. Without it all of them are written, or taken away: whatever is there.
  */
-export function edgeRows(level: number, { index, hashes }: Edge, before?: Edge): Row[] {
-  const isSame = before?.index === index;
-  const count = piecesOf(hashes);
-  const rows: Row[] = [];
-  for (let at = isSame ? Math.floor(before.hashes.length / PIECE_BYTES) : 0; at < count; at += 1) {
-    const piece = hashes.subarray(at * PIECE_BYTES, (at + 1) * PIECE_BYTES);
-    rows.push({ table: TABLE.edge, key: pieceKey(level, at), value: encodeCbor([index, piece]) });
-  }
-  const countBefore = before === undefined ? PIECES : piecesOf(before.hashes);
-  for (let at = count; at < countBefore; at += 1)
+export function edgeRows(level: number, edge: Edge, before?: Edge): Row[] {
+  const isSame = before?.index === edge.index;
+  const rows: Row[] = piecesFrom(level, edge, isSame ? Math.floor(before.hashes.length / PIECE_BYTES) : 0);
+  const countBefore = before === undefined ? PIECES : pieceCount(before);
+  for (let at = pieceCount(edge); at < countBefore; at += 1)
     rows.push({ table: TABLE.edge, key: pieceKey(level, at), value: null });
-  if (before === undefined) rows.push({ table: TABLE.edge, key: wholeKey(level), value: null });
+  if (before === undefined) rows.push({ table: TABLE.edge, key: formerKey(level), value: null });
   return rows;
+}
+
+/** All rows of an edge. */
+export function wholeEdgeRows(level: number, edge: Edge): EdgeRow[] {
+  return piecesFrom(level, edge, 0);
+}
+
+/** The one row that an edge has in earlier versions, though it be empty. */
+export function formerEdgeRow(level: number, { index, hashes }: Edge): EdgeRow {
+  return { table: TABLE.edge, key: formerKey(level), value: encodeCbor([index, hashes]) };
 }
 
 /** Under which keys {@link edgeFrom} finds an edge. */
 export function edgeKeys(level: number): string[] {
-  return [wholeKey(level), ...Array.from({ length: PIECES }, (_, at) => pieceKey(level, at))];
+  return [formerKey(level), ...Array.from({ length: PIECES }, (_, at) => pieceKey(level, at))];
+}
+
+/** @throws {LogError} `log-corrupt` */
+export async function readEdge(storage: LogStorage, level: number): Promise<Edge | undefined> {
+  return edgeFrom(await storage.getRows(TABLE.edge, edgeKeys(level)));
 }
 
 /**
  * The edge of a level from what is stored under {@link edgeKeys}, or as much of it as fits together: of rows that are read one
  * by one while the log goes on, those behind are newer.
  *
- * @throws {LogError | EventError} `log-corrupt`, `cbor-malformed`
+ * @throws {LogError} `log-corrupt`
  */
 export function edgeFrom(rows: readonly (Uint8Array | undefined)[]): Edge | undefined {
-  const [whole, ...pieces] = rows.map((row) => (row === undefined ? undefined : decodeRow(row)));
+  const [former, ...pieces] = rows.map((row, at) =>
+    row === undefined ? undefined : decodeRow(row, at === 0 ? TILE_WIDTH - 1 : PIECE_HASHES),
+  );
   const [first] = pieces;
-  if (first === undefined) return whole;
+  if (first === undefined) return former;
   const parts: Uint8Array[] = [];
   for (const piece of pieces) {
     if (piece?.index !== first.index) break;
@@ -70,20 +90,33 @@ export function edgeFrom(rows: readonly (Uint8Array | undefined)[]): Edge | unde
   return { index: first.index, hashes: concatBytes(...parts) };
 }
 
-/** Whether these are the rows of an edge, and all of them: in pieces, or as earlier versions have it. By key. */
+/** Whether a level has the rows of an edge and no other, by their keys: in pieces, or as earlier versions have it. */
 export function isStoredAs(level: number, edge: Edge, stored: ReadonlyMap<string, Uint8Array>): boolean {
-  if (stored.size === 1 && stored.has(wholeKey(level))) return true;
-  const pieces = edgeRows(level, edge).filter(({ value }) => value !== null);
-  return stored.size === pieces.length && pieces.every(({ key }) => stored.has(key));
+  return [wholeEdgeRows(level, edge), [formerEdgeRow(level, edge)]].some(
+    (rows) => rows.length === stored.size && rows.every(({ key, value }) => isThere(stored.get(key), value)),
+  );
+}
+
+function isThere(stored: Uint8Array | undefined, value: Uint8Array): boolean {
+  return stored !== undefined && equalBytes(stored, value);
 }
 
 /** To which level a row of the table belongs; `undefined` for a key that is none. */
 export function levelOfKey(key: string): number | undefined {
-  const [, level] = /^(0|[1-9]\d?)(?:\/[\da-f])?$/.exec(key) ?? [];
+  const [, level] = KEY.exec(key) ?? [];
   return level === undefined ? undefined : Number(level);
 }
 
-function piecesOf(hashes: Uint8Array): number {
+function piecesFrom(level: number, { index, hashes }: Edge, first: number): EdgeRow[] {
+  const rows: EdgeRow[] = [];
+  for (let at = first; at * PIECE_BYTES < hashes.length; at += 1) {
+    const piece = hashes.subarray(at * PIECE_BYTES, (at + 1) * PIECE_BYTES);
+    rows.push({ table: TABLE.edge, key: pieceKey(level, at), value: encodeCbor([index, piece]) });
+  }
+  return rows;
+}
+
+function pieceCount({ hashes }: Edge): number {
   return Math.ceil(hashes.length / PIECE_BYTES);
 }
 
@@ -91,14 +124,23 @@ function pieceKey(level: number, at: number): string {
   return `${level}/${at.toString(16)}`;
 }
 
-/** Where earlier versions have the whole of it. */
-function wholeKey(level: number): string {
+function formerKey(level: number): string {
   return String(level);
 }
 
-function decodeRow(row: Uint8Array): Edge {
-  const [index, hashes] = listOf(decodeCbor(row), "edge");
+function decodeRow(row: Uint8Array, hashesMax: number): Edge {
+  const [index, hashes] = listOf(decoded(row), "edge");
   const bytes = bytesOf(hashes, "edge hashes");
-  if (bytes.length % HASH_BYTES !== 0) throw corrupt(`edge: ${bytes.length} bytes`);
+  if (bytes.length % HASH_BYTES !== 0 || bytes.length > hashesMax * HASH_BYTES)
+    throw corrupt(`edge: ${bytes.length} bytes, which are no hashes of a row`);
   return { index: numberOf(index, "edge index"), hashes: bytes };
+}
+
+function decoded(row: Uint8Array): CborValue {
+  try {
+    return decodeCbor(row);
+  } catch (error) {
+    if (!(error instanceof EventError)) throw error;
+    throw corrupt(`edge: ${error.message}`);
+  }
 }

@@ -15,10 +15,9 @@ import {
   tilePath,
 } from "@tallystick/core";
 import type { LogStorage } from "@tallystick/storage";
-import { edgeFrom, edgeKeys } from "./edge.ts";
+import { readEdge } from "./edge.ts";
 import { LogError } from "./error.ts";
 import { Lru } from "./lru.ts";
-import { TABLE } from "./rows.ts";
 import { TileNodes } from "./tile-nodes.ts";
 import { tileKey } from "./tree.ts";
 
@@ -176,7 +175,7 @@ export class StoredTiles {
   }
 
   async #readEdge(level: number): Promise<Held | undefined> {
-    const edge = edgeFrom(await this.#storage.getRows(TABLE.edge, edgeKeys(level)));
+    const edge = await readEdge(this.#storage, level);
     if (edge === undefined) return undefined;
     const held = { index: edge.index, tile: new TileNodes(edge.hashes) };
     this.#edges.set(level, held);

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeCbor } from "@tallystick/events";
-import { type Edge, edgeFrom, edgeKeys, edgeRows, isStoredAs, levelOfKey } from "../src/edge.ts";
+import { type Edge, edgeFrom, edgeKeys, edgeRows, isStoredAs, levelOfKey, wholeEdgeRows } from "../src/edge.ts";
 
 /** The edge of a level that has so many hashes: each names its place. */
 function edgeAt(count: number): Edge {
@@ -61,6 +61,14 @@ describe("the edge of a level, in rows", () => {
     }
   });
 
+  test("is taken for the rows that it has, and no others", () => {
+    for (const count of [0, 1, 15, 16, 17, 254]) {
+      const stored = new Map(wholeEdgeRows(0, edgeAt(count)).map(({ key, value }) => [key, value] as const));
+      const taken = Array.from({ length: 255 }, (_, at) => at).filter((at) => isStoredAs(0, edgeAt(at), stored));
+      expect(taken).toEqual([count]);
+    }
+  });
+
   test("is the beginning of one that there was, where rows are read while the log goes on", () => {
     for (const [from, to] of [
       [10, 12],
@@ -91,7 +99,8 @@ describe("the edge of a level, in rows", () => {
     const rows = new Rows();
     rows.stored.set("2", encodeCbor([3, edgeAt(100).hashes]));
     expect(rows.read(2)).toEqual({ index: 3, hashes: edgeAt(100).hashes });
-    expect(isStoredAs(2, edgeAt(100), rows.stored)).toBe(true);
+    expect(isStoredAs(2, edgeAt(256 * 3 + 100), rows.stored)).toBe(false);
+    expect(isStoredAs(2, { index: 3, hashes: edgeAt(100).hashes }, rows.stored)).toBe(true);
     rows.write(2, edgeAt(256 * 3 + 101));
     expect(rows.read(2)).toEqual(edgeAt(256 * 3 + 101));
     expect([...rows.stored.keys()].sort()).toEqual(["2/0", "2/1", "2/2", "2/3", "2/4", "2/5", "2/6"]);
@@ -108,15 +117,24 @@ describe("the edge of a level, in rows", () => {
   });
 
   test("refuses rows that are none", () => {
-    for (const row of [[0], [0, "x"], ["0", new Uint8Array(32)], [0, new Uint8Array(33)], 7]) {
+    for (const row of [
+      [0],
+      [0, "x"],
+      ["0", new Uint8Array(32)],
+      [0, new Uint8Array(33)],
+      7,
+      [0, new Uint8Array(8192)],
+    ]) {
       expect(() => edgeFrom([encodeCbor(row)])).toThrow(/^stored edge/);
       expect(() => edgeFrom([undefined, encodeCbor(row)])).toThrow(/^stored edge/);
     }
+    expect(() => edgeFrom([undefined, encodeCbor([0, new Uint8Array(17 * 32)])])).toThrow(/^stored edge/);
+    expect(() => edgeFrom([Uint8Array.of(0xff)])).toThrow(/^stored edge/);
   });
 
   test("knows its level by the key", () => {
     for (let level = 0; level < 7; level += 1) for (const key of edgeKeys(level)) expect(levelOfKey(key)).toBe(level);
-    for (const key of ["", "x", "-1", "01", "0/", "0/10", "0/g", "0/A", "1/0/0", "100"])
+    for (const key of ["", "x", "-1", "7", "01", "0/", "0/10", "0/g", "0/A", "1/0/0", "100"])
       expect(levelOfKey(key)).toBeUndefined();
   });
 });

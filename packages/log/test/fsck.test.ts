@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { ed25519PublicKey, encodeHex, formatCheckpoint, signNote } from "@tallystick/core";
-import { encodeCbor, encodeEvent, signBatch, streamId } from "@tallystick/events";
+import { decodeCbor, encodeCbor, encodeEvent, signBatch, streamId } from "@tallystick/events";
 import {
   type HeadName,
   type KeyStore,
@@ -245,8 +245,24 @@ describe("entries and tree", () => {
     expect(await findings()).toEqual(["tile-mismatch"]);
   });
 
+  test("names a partial tile that is divided in another way, and one of a level that there is not", async () => {
+    const [first, second] = await Promise.all(
+      ["0/0", "0/1"].map(async (key) => decodeCbor(await row(TABLE.edge, key))),
+    );
+    const [index, hashes, more] = [2, (first as Uint8Array[])[1], (second as Uint8Array[])[1]] as const;
+    const both = Buffer.concat([hashes ?? new Uint8Array(), more ?? new Uint8Array()]);
+    await put(TABLE.edge, "0/0", encodeCbor([index, new Uint8Array(both.subarray(0, 17 * 32))]));
+    await put(TABLE.edge, "0/1", encodeCbor([index, new Uint8Array(both.subarray(17 * 32))]));
+    expect((await findings())[0]).toBe("tile-mismatch");
+    await put(TABLE.edge, "0/0", encodeCbor(first ?? null));
+    await put(TABLE.edge, "0/1", encodeCbor(second ?? null));
+    expect(await findings()).toEqual([]);
+    await put(TABLE.edge, "3", encodeCbor([0, new Uint8Array()]));
+    expect(await findings()).toEqual(["tile-mismatch"]);
+  });
+
   test("finds partial tiles in the form of earlier versions whole, and names what is altered there", async () => {
-    await toFormerEdges(site.storage);
+    await toFormerEdges(site.storage, size);
     expect(await findings()).toEqual([]);
     await put(TABLE.edge, "1", flipped(await row(TABLE.edge, "1")));
     expect(await findings()).toEqual(["tile-mismatch 256"]);

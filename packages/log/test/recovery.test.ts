@@ -10,10 +10,12 @@ import {
   openLevelStorage,
 } from "@tallystick/storage";
 import { rejectionCode } from "../../../test/support/errors.ts";
-import type { Log, LogOptions } from "../src/index.ts";
+import { type Log, type LogOptions, repairLog } from "../src/index.ts";
+import { encodeCbor } from "@tallystick/events";
 import { encodeIntegratedHead, decodeIntegratedHead } from "../src/heads.ts";
 import { Sender } from "./sender.ts";
 import {
+  ORIGIN,
   type Site,
   createSite,
   ed25519Signer,
@@ -369,7 +371,7 @@ describe("tampering is noticed", () => {
 
   test("a partial tile in the form of earlier versions is read, and written anew when it grows", async () => {
     const site = await closedLog();
-    await toFormerEdges(site.storage);
+    await toFormerEdges(site.storage, 300);
     expect(await edgeKeysIn(site.storage)).toEqual(["0", "1"]);
     const log = await started(await site.open());
     for (const index of [3, 299]) expect(await log.receipt(index)).toContain("c2sp.org/tlog-proof");
@@ -385,6 +387,41 @@ describe("tampering is noticed", () => {
     await append(again, ...range(301, 600));
     await again.close();
     expect(await edgeKeysIn(site.storage)).toEqual(["0/0", "0/1", "0/2", "0/3", "0/4", "0/5", "1/0"]);
+    await expectWhole(site);
+  });
+
+  test.each([
+    ["a row behind the last", 304, "0/3", encodeCbor([1, new Uint8Array(512).fill(7)])],
+    ["hashes behind the last", 300, "0/2", encodeCbor([1, new Uint8Array(480).fill(7)])],
+    ["a row of another tile", 300, "0/1", encodeCbor([0, new Uint8Array(512).fill(7)])],
+    ["a row that is none", 300, "0/1", encodeCbor("none")],
+    ["a row that is no CBOR", 300, "0/1", Uint8Array.of(0xff)],
+    ["a level that is not full", 256, "0/0", encodeCbor([1, new Uint8Array(32).fill(7)])],
+  ])("%s of a partial tile stops the start, and is mended", async (_, size, key, value) => {
+    const site = await createSite();
+    const log = await started(await site.open());
+    await append(log, ...range(0, size));
+    await log.close();
+    await site.storage.putRows([{ table: "edge", key, value }]);
+    expect(await rejectionCode(site.open())).toBe("log-corrupt");
+    const { storage, keyStore } = site;
+    await repairLog({ storage, keyStore, origin: ORIGIN, verifiers: [] });
+    await expectWhole(site);
+    expect((await started(await site.open())).status().state).toBe("ok");
+  });
+
+  test("a partial tile in the form of earlier versions that ends with a full one is read too", async () => {
+    const site = await createSite();
+    const log = await started(await site.open());
+    await append(log, ...range(0, 512));
+    await log.close();
+    await toFormerEdges(site.storage, 512);
+    expect(await edgeKeysIn(site.storage)).toEqual(["0", "1"]);
+    await expectWhole(site);
+    const again = await started(await site.open());
+    await append(again, 512);
+    await again.close();
+    expect(await edgeKeysIn(site.storage)).toEqual(["0/0", "1"]);
     await expectWhole(site);
   });
 

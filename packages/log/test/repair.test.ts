@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { decodeLeaf, encodeCbor } from "@tallystick/events";
-import { indexKey } from "@tallystick/storage";
+import { type LogStorage, type Row, type ScanRange, StorageError, type StoredRow, indexKey } from "@tallystick/storage";
 import { decodeIntegratedHead } from "../src/heads.ts";
 import { type RepairReport, repairLog } from "../src/index.ts";
 import {
@@ -14,7 +14,9 @@ import {
   formerIdKey,
 } from "../src/rows.ts";
 import { tileKey } from "../src/tree.ts";
+import { edgeKeysIn, toFormerEdges } from "./former-edges.ts";
 import { Sender } from "./sender.ts";
+import { WatchedStorage } from "./watched-storage.ts";
 import { ORIGIN, type Site, createSite, event, expectWhole, login, published } from "./site.ts";
 
 const UNSIGNED = 600;
@@ -46,6 +48,51 @@ async function firstKey(table: string): Promise<string> {
 
 async function put(table: string, key: string, value: Uint8Array | null): Promise<void> {
   await site.storage.putRows([{ table, key, value }]);
+}
+
+async function sizeNow(): Promise<number> {
+  const head = await site.storage.readHead("integrated");
+  return decodeIntegratedHead(head?.bytes ?? new Uint8Array()).size;
+}
+
+/** A storage in which one row does not read until it is written anew or taken away. */
+class UnreadableRow extends WatchedStorage {
+  readonly #table: string;
+  readonly #key: string;
+  #isDamaged = true;
+
+  constructor(inner: LogStorage, table: string, key: string) {
+    super(inner);
+    this.#table = table;
+    this.#key = key;
+  }
+
+  override async getRow(table: string, key: string): Promise<Uint8Array | undefined> {
+    this.#read(table, [key]);
+    return super.getRow(table, key);
+  }
+
+  override async getRows(table: string, keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
+    this.#read(table, keys);
+    return super.getRows(table, keys);
+  }
+
+  override async *scanRows(table: string, range: ScanRange = {}): AsyncGenerator<StoredRow> {
+    if (table === this.#table && (range.gt === undefined || range.gt < this.#key)) this.#read(table, [this.#key]);
+    yield* super.scanRows(table, range);
+  }
+
+  override async putRows(rows: readonly Row[]): Promise<void> {
+    if (rows.some(({ table, key }) => table === this.#table && key === this.#key)) this.#isDamaged = false;
+    await super.putRows(rows);
+  }
+
+  #read(table: string, keys: readonly string[]): void {
+    if (!this.#isDamaged || table !== this.#table || !keys.includes(this.#key)) return;
+    throw new StorageError("storage-corrupt", "the row is not what was written", {
+      details: { table, key: this.#key },
+    });
+  }
 }
 
 /** What the log opens with after it: it takes the same events as the same, and new ones. */
@@ -81,6 +128,29 @@ describe("repairLog rebuilds", () => {
     await put(TABLE.edge, "5/0", encodeCbor([0, new Uint8Array(32)]));
     const { before, written, after } = await repair();
     expect([before.ok, written, after.findings]).toEqual([false, { tile: 2, edge: 2 }, []]);
+    await expectGoesOn();
+  });
+
+  test.each(["0", "0/0", "0/f", "1", "5/0"].flatMap((key) => [[key, "pieces"] as const, [key, "one row"] as const]))(
+    "a partial tile of which the row %s does not read, in a log that has them in %s",
+    async (key, form) => {
+      if (form === "one row") await toFormerEdges(site.storage, await sizeNow());
+      site = { ...site, storage: new UnreadableRow(site.storage, TABLE.edge, key) };
+      const { before, after } = await repair();
+      expect([before.findings[0]?.code, after.findings]).toEqual(["storage-corrupt", []]);
+      await expectGoesOn();
+    },
+  );
+
+  test("no partial tile in the form of earlier versions that is right, though something else is mended", async () => {
+    await toFormerEdges(site.storage, await sizeNow());
+    await put(TABLE.stream, "00".repeat(16), encodeStreamEnd({ next: 7, lastIndex: 3 }));
+    const { written, after } = await repair();
+    expect([written, after.findings]).toEqual([{ stream: 1 }, []]);
+    expect(await edgeKeysIn(site.storage)).toEqual(["0", "1"]);
+    await put(TABLE.edge, "1", null);
+    expect((await repair()).written).toEqual({ edge: 1 });
+    expect(await edgeKeysIn(site.storage)).toEqual(["0", "1/0"]);
     await expectGoesOn();
   });
 

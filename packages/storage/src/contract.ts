@@ -133,6 +133,26 @@ export const storageContract: readonly StorageContractCase[] = [
     assert.deepEqual(await storage.getRows("leaf", []), []);
   }),
 
+  contractCase(
+    "getRows reads no key as of before one in front of it, whatever is committed meanwhile",
+    async (storage) => {
+      const keys = Array.from({ length: 17 }, (_, at) => `k${at}`);
+      const reads: Promise<(Uint8Array | undefined)[]>[] = [];
+      for (let n = 0; n < 40; n += 1) {
+        const committing = storage.commit(commitOf(n, Object.fromEntries(keys.map((key) => [key, String(1000 + n)]))));
+        for (let read = 0; read < 4; read += 1) {
+          reads.push(storage.getRows("leaf", keys));
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        await committing;
+      }
+      for (const values of await Promise.all(reads)) {
+        const seen = values.map((value) => (value === undefined ? "" : Buffer.from(value).toString()));
+        assert.deepEqual(seen, seen.toSorted());
+      }
+    },
+  ),
+
   contractCase("a scan follows the bytes of the keys and keeps to its range", async (storage) => {
     const keys = ["\u{1f600}", "\uffee", "é", "z", "a/b", "a", "A", " ", "~"];
     await storage.putRows(keys.map((key) => ({ table: "t", key, value: utf8(key) })));

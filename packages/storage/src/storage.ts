@@ -92,7 +92,8 @@ export interface StoredRow {
  * The data of one log.
  *
  * **Consistency.** A read sees every write that resolved before it began. A commit is seen whole or not at all, and
- * reads that begin together may fall on both sides of it; a scan sees one moment of its table.
+ * reads that begin together may fall on both sides of it; a scan sees one moment of its table. So may the keys of one
+ * `getRows`, but in their order: none is read as of before one that stands in front of it.
  *
  * **Durability.** What resolved is on disk and synced; it survives a kill and a loss of power at any moment after. What
  * rejected with `head-conflict` was not applied. What rejected with `storage-unavailable` or `storage-full`, or did not

@@ -67,6 +67,14 @@ export class DamagedReader {
     }
   }
 
+  /** The keys of a table under which a value did not read. */
+  damagedIn(table: string): string[] {
+    const prefix = `${table}/`;
+    return [...this.#damaged].flatMap((place) =>
+      place.startsWith(prefix) && place !== prefix ? [place.slice(prefix.length)] : [],
+    );
+  }
+
   /** Whether a value there did not read. */
   isDamaged(table: string, key: string): boolean {
     return this.#damaged.has(`${table}/${key}`);

@@ -9,7 +9,7 @@ import { TILE_WIDTH, TallystickError, encodeHex, equalBytes, hashLeaves } from "
 import { type Leaf, type TallyEvent, decodeEvent, decodeLeaf, decodeOpening, streamId } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import { CHAIN_KINDS, decodeLaggingFrom, laggingFromRow } from "../chain-ends.ts";
-import { edgeOf, edgeRows } from "../edge.ts";
+import { edgeOf, formerEdgeRow, wholeEdgeRows } from "../edge.ts";
 import { FORMER_IDS_KEY, NO_FORMER_IDS, hasFormerIds } from "../known-ids.ts";
 import { LogError } from "../error.ts";
 import { type FsckOptions, fsckLog } from "../fsck.ts";
@@ -158,7 +158,7 @@ class Repair {
       for (const [at, bytes] of leaves.entries()) this.#take(from + at, decodeLeaf(bytes), sealed[at] ?? "missing");
     }
     await this.#writeTiles(tiles);
-    this.#wantEdges();
+    await this.#wantEdges();
     await this.#keepFormerIds();
     await this.#writeRows();
     await this.#writeDisposition();
@@ -274,11 +274,14 @@ class Repair {
     return ifReadable(() => decodeEvent(decodeOpening(contents.opening).event));
   }
 
-  #wantEdges(): void {
+  async #wantEdges(): Promise<void> {
     const { head, tree } = this.#entries;
     for (let level = 0; hashesAtLevel(head.size, level) > 0; level += 1) {
-      for (const { key, value } of edgeRows(level, edgeOf(tree, level)))
-        if (value !== null) this.#want(TABLE.edge, key, value);
+      const edge = edgeOf(tree, level);
+      const former = formerEdgeRow(level, edge);
+      const stored = await this.#reader.row(TABLE.edge, former.key);
+      const isFormer = typeof stored !== "string" && equalBytes(stored, former.value);
+      for (const { key, value } of isFormer ? [former] : wholeEdgeRows(level, edge)) this.#want(TABLE.edge, key, value);
     }
   }
 
@@ -295,6 +298,9 @@ class Repair {
         if (right !== undefined && saysTheSame(table, right, value)) wrong.delete(key);
         if (right === undefined && !(await this.#mayStay(table, value))) wrong.set(key, null);
       }
+      // A scan passes over what does not read. Of an id nobody knows whether an entry asks for it.
+      const unread = table === TABLE.id ? [] : this.#reader.damagedIn(table);
+      for (const key of unread) if (!wanted.has(key)) wrong.set(key, null);
       const rows: Row[] = [...wrong].map(([key, value]) => ({ table, key, value }));
       for (let at = 0; at < rows.length; at += ROWS_PER_WRITE)
         await this.#options.storage.putRows(rows.slice(at, at + ROWS_PER_WRITE));

@@ -90,13 +90,13 @@ export class TreeReplay {
     const { index = NaN, hashes = new Uint8Array() } = decoded.edge ?? {};
     const count = hashesAtLevel(this.#head.size, level);
     const width = hashes.length / HASH_BYTES;
-    const isOfTree = index === Math.floor(count / TILE_WIDTH) && width === count % TILE_WIDTH;
+    const isOfTree = count > 0 && index === Math.floor(count / TILE_WIDTH) && width === count % TILE_WIDTH;
     if (isOfTree && isStoredAs(level, { index, hashes }, rows)) {
       this.#edges.set(level, { index, hashes: splitHashes(hashes) });
       return;
     }
     const found = decoded.edge === undefined ? "no beginning" : `index ${index} and ${width} hashes`;
-    const text = `${what} has ${found}, in ${rows.size} rows, as no tree of size ${this.#head.size} has it`;
+    const text = `${what} has ${found} in ${rows.size} rows, not as a log of size ${this.#head.size} has it`;
     this.#findings.add("tile-mismatch", undefined, text);
   }
 
