@@ -218,7 +218,10 @@ describe("C-256 what is damaged", () => {
     await storage.deleteRows("edge", rows);
     await storage.close();
     await expectRefused("log-corrupt", "Something is damaged");
-    expect(await follow("Something is damaged", 1)).toMatch(/^rebuilt: \d+ edge\nWHOLE /);
+    expect(rows.length).toBeGreaterThan(0);
+    const rebuilt = await follow("Something is damaged", 1);
+    expect(rebuilt.split("\n")[0]).toBe(`rebuilt: ${rows.length} edge`);
+    expect(rebuilt.split("\n")[1]).toMatch(/^WHOLE /);
     await expectGoesOn();
   }, 30_000);
 

@@ -13,9 +13,8 @@ import { type Tree, hashesAtLevel } from "./tree.ts";
 const PIECE_HASHES = 16;
 const PIECE_BYTES = PIECE_HASHES * HASH_BYTES;
 const PIECES = TILE_WIDTH / PIECE_HASHES;
-/** The tile levels of a tree of 2^53 leaves. */
-const LEVELS = "[0-6]";
-const KEY = new RegExp(`^(${LEVELS})(?:/[0-9a-f])?$`);
+/** A tree of 2^53 leaves has seven tile levels. */
+const KEY = /^([0-6])(?:\/[\da-f])?$/;
 
 /** A tile that is not full yet. */
 export interface Edge {
@@ -41,7 +40,7 @@ export interface EdgeRow extends Row {
  */
 export function edgeRows(level: number, edge: Edge, before?: Edge): Row[] {
   const isSame = before?.index === edge.index;
-  const rows: Row[] = piecesFrom(level, edge, isSame ? Math.floor(before.hashes.length / PIECE_BYTES) : 0);
+  const rows: Row[] = edgePieces(level, edge, isSame ? Math.floor(before.hashes.length / PIECE_BYTES) : 0);
   const countBefore = before === undefined ? PIECES : pieceCount(before);
   for (let at = pieceCount(edge); at < countBefore; at += 1)
     rows.push({ table: TABLE.edge, key: pieceKey(level, at), value: null });
@@ -49,9 +48,14 @@ export function edgeRows(level: number, edge: Edge, before?: Edge): Row[] {
   return rows;
 }
 
-/** All rows of an edge. */
-export function wholeEdgeRows(level: number, edge: Edge): EdgeRow[] {
-  return piecesFrom(level, edge, 0);
+/** All rows of an edge, or those from the `first` on. */
+export function edgePieces(level: number, { index, hashes }: Edge, first = 0): EdgeRow[] {
+  const rows: EdgeRow[] = [];
+  for (let at = first; at * PIECE_BYTES < hashes.length; at += 1) {
+    const piece = hashes.subarray(at * PIECE_BYTES, (at + 1) * PIECE_BYTES);
+    rows.push({ table: TABLE.edge, key: pieceKey(level, at), value: encodeCbor([index, piece]) });
+  }
+  return rows;
 }
 
 /** The one row that an edge has in earlier versions, though it be empty. */
@@ -90,9 +94,20 @@ export function edgeFrom(rows: readonly (Uint8Array | undefined)[]): Edge | unde
   return { index: first.index, hashes: concatBytes(...parts) };
 }
 
-/** Whether a level has the rows of an edge and no other, by their keys: in pieces, or as earlier versions have it. */
+/** Whether a log of that size has this edge at a level, with no hash less and none more. */
+export function isEdgeAt({ index, hashes }: Edge, level: number, size: number): boolean {
+  const count = hashesAtLevel(size, level);
+  const width = count % TILE_WIDTH;
+  return count > 0 && index === Math.floor(count / TILE_WIDTH) && hashes.length === width * HASH_BYTES;
+}
+
+/**
+ * Whether a level has the rows of an edge and no other: in pieces, or as earlier versions have it.
+ *
+ * @param stored - By their keys.
+ */
 export function isStoredAs(level: number, edge: Edge, stored: ReadonlyMap<string, Uint8Array>): boolean {
-  return [wholeEdgeRows(level, edge), [formerEdgeRow(level, edge)]].some(
+  return [edgePieces(level, edge), [formerEdgeRow(level, edge)]].some(
     (rows) => rows.length === stored.size && rows.every(({ key, value }) => isThere(stored.get(key), value)),
   );
 }
@@ -105,15 +120,6 @@ function isThere(stored: Uint8Array | undefined, value: Uint8Array): boolean {
 export function levelOfKey(key: string): number | undefined {
   const [, level] = KEY.exec(key) ?? [];
   return level === undefined ? undefined : Number(level);
-}
-
-function piecesFrom(level: number, { index, hashes }: Edge, first: number): EdgeRow[] {
-  const rows: EdgeRow[] = [];
-  for (let at = first; at * PIECE_BYTES < hashes.length; at += 1) {
-    const piece = hashes.subarray(at * PIECE_BYTES, (at + 1) * PIECE_BYTES);
-    rows.push({ table: TABLE.edge, key: pieceKey(level, at), value: encodeCbor([index, piece]) });
-  }
-  return rows;
 }
 
 function pieceCount({ hashes }: Edge): number {

@@ -6,7 +6,6 @@
  */
 import {
   CompactRange,
-  HASH_BYTES,
   type Policy,
   TILE_WIDTH,
   TallystickError,
@@ -24,7 +23,7 @@ import {
 } from "@tallystick/core";
 import { decodeLeaf, encodeCbor } from "@tallystick/events";
 import { type LogStorage, indexKey } from "@tallystick/storage";
-import { readEdge } from "./edge.ts";
+import { isEdgeAt, readEdge } from "./edge.ts";
 import { LogError } from "./error.ts";
 import { DamagedReader, type Stored } from "./fsck/reader.ts";
 import { Findings } from "./fsck/report.ts";
@@ -196,16 +195,16 @@ function wrongKeyStore(why: string, cause?: unknown): LogError {
 async function readTree(storage: LogStorage, range: CompactRange): Promise<Tree> {
   const edge: Uint8Array[] = [];
   for (let level = 0; hashesAtLevel(range.size, level) > 0; level += 1) {
-    const count = hashesAtLevel(range.size, level);
-    const [wanted, width] = [Math.floor(count / TILE_WIDTH), count % TILE_WIDTH];
-    const { index, hashes } = (await readEdge(storage, level)) ?? { index: wanted, hashes: new Uint8Array() };
+    const index = hashesAtLevel(range.size, level + 1);
+    const stored = (await readEdge(storage, level)) ?? { index, hashes: new Uint8Array() };
     // Not more either: whoever reads tiles takes what is there for what the log has grown by.
-    if (index !== wanted || hashes.length !== width * HASH_BYTES) {
-      const path = tilePath({ level, index: wanted, width: Math.max(width, 1) });
+    if (!isEdgeAt(stored, level, range.size)) {
+      const width = hashesAtLevel(range.size, level) % TILE_WIDTH;
+      const path = tilePath({ level, index, width: Math.max(width, 1) });
       const text = `${path} is not stored as a log of size ${range.size} has it: run fsck`;
       throw new LogError("log-corrupt", text, { details: { tile: path } });
     }
-    edge.push(hashes.slice());
+    edge.push(stored.hashes);
   }
   return { range, edge };
 }

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeCbor } from "@tallystick/events";
-import { type Edge, edgeFrom, edgeKeys, edgeRows, isStoredAs, levelOfKey, wholeEdgeRows } from "../src/edge.ts";
+import { type Edge, edgeFrom, edgeKeys, edgePieces, edgeRows, isStoredAs, levelOfKey } from "../src/edge.ts";
 
 /** The edge of a level that has so many hashes: each names its place. */
 function edgeAt(count: number): Edge {
@@ -63,7 +63,7 @@ describe("the edge of a level, in rows", () => {
 
   test("is taken for the rows that it has, and no others", () => {
     for (const count of [0, 1, 15, 16, 17, 254]) {
-      const stored = new Map(wholeEdgeRows(0, edgeAt(count)).map(({ key, value }) => [key, value] as const));
+      const stored = new Map(edgePieces(0, edgeAt(count)).map(({ key, value }) => [key, value] as const));
       const taken = Array.from({ length: 255 }, (_, at) => at).filter((at) => isStoredAs(0, edgeAt(at), stored));
       expect(taken).toEqual([count]);
     }

@@ -9,7 +9,7 @@ import { TILE_WIDTH, TallystickError, encodeHex, equalBytes, hashLeaves } from "
 import { type Leaf, type TallyEvent, decodeEvent, decodeLeaf, decodeOpening, streamId } from "@tallystick/events";
 import { type LogStorage, type Row, indexKey } from "@tallystick/storage";
 import { CHAIN_KINDS, decodeLaggingFrom, laggingFromRow } from "../chain-ends.ts";
-import { edgeOf, formerEdgeRow, wholeEdgeRows } from "../edge.ts";
+import { edgeOf, edgePieces, formerEdgeRow } from "../edge.ts";
 import { FORMER_IDS_KEY, NO_FORMER_IDS, hasFormerIds } from "../known-ids.ts";
 import { LogError } from "../error.ts";
 import { type FsckOptions, fsckLog } from "../fsck.ts";
@@ -281,7 +281,7 @@ class Repair {
       const former = formerEdgeRow(level, edge);
       const stored = await this.#reader.row(TABLE.edge, former.key);
       const isFormer = typeof stored !== "string" && equalBytes(stored, former.value);
-      for (const { key, value } of isFormer ? [former] : wholeEdgeRows(level, edge)) this.#want(TABLE.edge, key, value);
+      for (const { key, value } of isFormer ? [former] : edgePieces(level, edge)) this.#want(TABLE.edge, key, value);
     }
   }
 

@@ -14,7 +14,7 @@ import {
   splitHashes,
   tilePath,
 } from "@tallystick/core";
-import { type Edge, edgeFrom, edgeKeys, isStoredAs, levelOfKey } from "../edge.ts";
+import { type Edge, edgeFrom, edgeKeys, isEdgeAt, isStoredAs, levelOfKey } from "../edge.ts";
 import { TABLE } from "../rows.ts";
 import { hashesAtLevel, tileKey } from "../tree.ts";
 import type { DamagedReader } from "./reader.ts";
@@ -87,16 +87,15 @@ export class TreeReplay {
     const read = (): { edge: Edge | undefined } => ({ edge: edgeFrom(keys.map((key) => rows.get(key))) });
     const decoded = this.#findings.decode({ code: "tile-mismatch", what }, read);
     if (decoded === undefined) return;
-    const { index = NaN, hashes = new Uint8Array() } = decoded.edge ?? {};
-    const count = hashesAtLevel(this.#head.size, level);
-    const width = hashes.length / HASH_BYTES;
-    const isOfTree = count > 0 && index === Math.floor(count / TILE_WIDTH) && width === count % TILE_WIDTH;
-    if (isOfTree && isStoredAs(level, { index, hashes }, rows)) {
-      this.#edges.set(level, { index, hashes: splitHashes(hashes) });
+    const { edge } = decoded;
+    const { size } = this.#head;
+    if (edge !== undefined && isEdgeAt(edge, level, size) && isStoredAs(level, edge, rows)) {
+      this.#edges.set(level, { index: edge.index, hashes: splitHashes(edge.hashes) });
       return;
     }
-    const found = decoded.edge === undefined ? "no beginning" : `index ${index} and ${width} hashes`;
-    const text = `${what} has ${found} in ${rows.size} rows, not as a log of size ${this.#head.size} has it`;
+    const found =
+      edge === undefined ? "no beginning" : `index ${edge.index} and ${edge.hashes.length / HASH_BYTES} hashes`;
+    const text = `${what} has ${found} in ${rows.size} rows, not as a log of size ${size} has it`;
     this.#findings.add("tile-mismatch", undefined, text);
   }
 
