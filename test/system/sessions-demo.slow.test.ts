@@ -21,6 +21,7 @@ const WITHOUT_NETWORK = ["-rn", "sh", "-c", "ip link set lo up && exec sh -s"];
 /** A log that comes back where nothing but the machine itself can be reached, and what an auditor asks it. */
 const AUDIT = `
   set -- "$NODE" --conditions=ws-source "$MAIN"
+  touch dev.out events.out
   "$@" dev --port 0 > dev.out 2>&1 & dev=$!
   until grep -q "Ctrl-C stops" dev.out; do sleep 0.1; done
   "$@" audit --contents --purpose "the demo" > contents.out; echo $? > contents.code
