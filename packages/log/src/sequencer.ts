@@ -1,8 +1,8 @@
 /**
  * The sequencer: one loop that owns the tree, takes what waits, makes it durable and answers.
  *
- * Order: compute in memory, make keys durable, commit (entries, indexes and head in one step), then answer. Whatever goes
- * wrong while a commit is under way leaves its outcome unknown: the loop stops for good, and the next start finds out.
+ * Order: compute in memory, make keys durable, commit (entries, indexes and head in one step), then answer. Where the disk is slow
+ * the next commit is computed and written while the last one's mark is; it is answered after it. Whatever goes wrong while a commit is under way leaves its outcome unknown: the loop stops for good, and the next start finds out.
  */
 import { type CompactRange, invariant } from "@tallystick/core";
 import { type Blob, type LogStorage, StorageError } from "@tallystick/storage";
@@ -28,6 +28,8 @@ export interface SequencerState {
 
 /** Up to so many entries are never divided among two commits. */
 const UNDIVIDED_MAX = 16;
+
+const NOTHING_LEFT = { rest: undefined };
 
 /** A while in which nobody else commits. */
 export interface Turn {
@@ -56,6 +58,8 @@ export class Sequencer {
   readonly #queue: SubmissionQueue;
   #state: SequencerState;
   #running: Promise<void> | undefined;
+  /** Of the last commit that could not be answered at once. Never rejects. */
+  #answering: Promise<void> | undefined;
   #stopped: LogError | undefined;
   #suspended: LogError | undefined;
   #closed = false;
@@ -184,6 +188,7 @@ export class Sequencer {
     this.#rejectWaiting(new LogError("log-closed", "the log was closed before it took this: send it again later"));
     // A commit that is under way is never abandoned: its outcome must be known.
     await this.#running;
+    await this.#answering;
     await this.#flush();
   }
 
@@ -201,6 +206,7 @@ export class Sequencer {
 
   async #drained(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
+    await this.#answering;
   }
 
   #kick(): void {
@@ -251,15 +257,33 @@ export class Sequencer {
         if (admitted !== undefined) await admitted;
       }
       const built = await draft.build();
-      if (draft.size > 0) await this.#commit(built);
-      draft.settle(built);
+      const { rest } = draft.size > 0 ? await this.#commit(built) : NOTHING_LEFT;
+      const answer = (): void => {
+        if (draft.size > 0) this.#options.onCommit();
+        draft.settle(built);
+      };
+      // After those before it: what was sent again may be among theirs.
+      const left = [this.#answering, rest].filter((each) => each !== undefined);
+      if (left.length === 0) answer();
+      else this.#answerLater(left, answer, submissions);
     } catch (cause) {
       this.#fail(cause, submissions);
     }
   }
 
-  async #commit(built: Built): Promise<void> {
-    const { storage, draft, onCommit } = this.#options;
+  #answerLater(left: readonly Promise<void>[], answer: () => void, submissions: readonly Submission[]): void {
+    const answering = Promise.all(left)
+      .then(answer)
+      .catch((cause: unknown) => this.#fail(cause, submissions))
+      .finally(() => {
+        if (this.#answering === answering) this.#answering = undefined;
+      });
+    this.#answering = answering;
+  }
+
+  /** Resolves when the next one may begin; with what is left until this one may be told of. */
+  async #commit(built: Built): Promise<{ readonly rest: Promise<void> | undefined }> {
+    const { storage, draft } = this.#options;
     const { version, headDue } = this.#state;
     const { tree, tiles, changed } = integrate(this.#state.tree, built.leafHashes);
     const blobs: Blob[] = tiles.map(({ level, index, bytes }) => ({ key: tileKey(level, index), bytes }));
@@ -284,18 +308,20 @@ export class Sequencer {
     // New keys first: an entry whose key died with the process could never be read.
     await draft.secrets.sync();
     // Dying within this call leaves all of it or nothing; dying after it leaves entries that nobody was told of.
-    await storage.commit({
-      head: { name: "integrated", expected: version, bytes },
-      rows: [...built.rows, ...edges],
-      runs: built.runs,
-      blobs,
-    });
+    const head = { name: "integrated", expected: version, bytes } as const;
+    const { promise: written, resolve: onWritten } = Promise.withResolvers<void>();
+    let rest: Promise<void> | undefined = storage
+      .commit({ head, rows: [...built.rows, ...edges], runs: built.runs, blobs }, onWritten)
+      .then(() => {
+        rest = undefined;
+      });
+    await Promise.race([rest, written]);
     this.#state = { ...next, version: version + 1 };
     for (const level of changed) this.#edgesWritten.add(level);
     this.counters.entries += built.leaves.length;
     this.counters.commits += 1;
     this.#lastEntries = built.leaves.length;
-    onCommit();
+    return { rest };
   }
 
   #fail(cause: unknown, submissions: readonly Submission[]): void {

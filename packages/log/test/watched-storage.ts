@@ -1,4 +1,4 @@
-/** A storage whose commits can be held up, watched, and made to fail before or after they landed. */
+/** A storage whose commits can be held up, watched, and made to fail before they landed, after that, or while the rest is done. */
 import {
   type Commit,
   type DamageOptions,
@@ -20,6 +20,10 @@ export class WatchedStorage implements LogStorage {
   readonly heads: HeadName[] = [];
   /** Commits that are held up. */
   held = 0;
+  /** Whether commits of the integrated head that have landed wait for the test before they are whole. */
+  holdsRests = false;
+  /** What these wait for; rejected, it fails them. */
+  readonly rests: PromiseWithResolvers<void>[] = [];
   #gate: Promise<void> | undefined;
   #heldHead: HeadName = "integrated";
   #faults: { readonly head: HeadName; after: number; readonly fault: Fault } | undefined;
@@ -49,7 +53,7 @@ export class WatchedStorage implements LogStorage {
     return this.#dead;
   }
 
-  async commit(commit: Commit): Promise<void> {
+  async commit(commit: Commit, onWritten?: () => void): Promise<void> {
     this.#assertAlive();
     const { name } = commit.head;
     if (name === this.#heldHead && this.#gate !== undefined) {
@@ -64,6 +68,12 @@ export class WatchedStorage implements LogStorage {
     this.written.push(commit.head.bytes, ...(commit.blobs ?? []).map(({ bytes }) => bytes));
     for (const { key, value } of commit.rows ?? []) this.written.push(Buffer.from(key), value ?? new Uint8Array());
     for (const { values } of commit.runs ?? []) this.written.push(...values);
+    if (name !== "integrated" || !this.holdsRests) return;
+    const rest = Promise.withResolvers<void>();
+    this.rests.push(rest);
+    onWritten?.();
+    await rest.promise.catch(() => this.#die());
+    this.#assertAlive();
   }
 
   async readHead(name: HeadName): Promise<VersionedHead | undefined> {

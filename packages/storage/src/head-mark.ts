@@ -1,8 +1,9 @@
 /**
  * What a store says of its heads outside the database, so that a database which lost its newest writes is noticed.
  *
- * A mark is written after the database and before the commit is acknowledged. So after a crash the database is at most
- * one commit ahead of the mark, and never behind it: whatever else is found, one of the two is an older copy.
+ * A mark is written after the database and before the commit is acknowledged; of some heads the next commit may be written to the
+ * database meanwhile. So after a crash the database is one commit ahead of the mark, or two, and never behind it: whatever else is
+ * found, one of the two is an older copy.
  */
 import { sha256 } from "@tallystick/core";
 import { StorageError } from "./error.ts";
@@ -17,8 +18,8 @@ export interface HeadMark {
   readonly version: number;
   /** Whether these are the bytes of the head at `version`. */
   holds(bytes: Uint8Array): boolean;
-  /** Durable when it resolves. */
-  advance(head: VersionedHead): Promise<void>;
+  /** Durable when it resolves, or returns `undefined`. One call at a time. */
+  advance(head: VersionedHead): Promise<void> | undefined;
   close(): Promise<void>;
 }
 

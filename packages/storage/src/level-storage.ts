@@ -62,11 +62,14 @@ type Operation = PutOperation | { type: "del"; key: string };
 
 const HEAD_NAMES: readonly HeadName[] = ["integrated", "signed", "published"];
 
-/** Which file marks which head. */
+/**
+ * Which file marks which head, and by how many commits the database may be ahead of it: the next one is written while the mark of
+ * an integrated head is, since all that is sent waits for both.
+ */
 const MARKS = {
-  integrated: { file: "high-water", kind: slotMark },
-  signed: { file: "head", kind: copyMark },
-  published: { file: "published", kind: slotMark },
+  integrated: { file: "high-water", kind: slotMark, aheadMax: 2 },
+  signed: { file: "head", kind: copyMark, aheadMax: 1 },
+  published: { file: "published", kind: slotMark, aheadMax: 1 },
 } as const;
 
 /** Up to this length values are sealed together, four in the time of one; the platform's own hash is faster with longer ones. */
@@ -216,11 +219,12 @@ interface Reconciliation {
   readonly logger: StorageLogger | undefined;
 }
 
-/** Compares a head of the database with its mark, and completes the one commit that a crash may have left half marked. */
+/** Compares a head of the database with its mark, and completes the mark of commits that a crash may have left without. */
 async function reconcile({ head: key, name, database, mark, logger }: Reconciliation): Promise<void> {
   const head = readStoredHead(database, key) ?? { version: 0, bytes: new Uint8Array() };
   if (head.version === mark.version && mark.holds(head.bytes)) return;
-  if (head.version !== mark.version + 1) throw rolledBack({ name, version: head.version, mark });
+  const ahead = head.version - mark.version;
+  if (ahead < 1 || ahead > MARKS[name].aheadMax) throw rolledBack({ name, version: head.version, mark });
   await mark.advance(head);
   logger?.warn("storage: marked the commit that a crash had left unmarked", { head: name, version: head.version });
 }
@@ -260,6 +264,10 @@ class LevelStorage implements LogStorage {
   readonly #rowReads: Reads;
   readonly #largeReads: Reads;
   readonly #writes = new SerialQueue();
+  /** Of the heads in the database. */
+  readonly #versions: Record<HeadName, number>;
+  /** Of the last commit; `undefined` where it was marked at once. */
+  #marking: Promise<void> | undefined;
   /** Set by the first write whose outcome is unknown; nothing is answered after it. */
   #failure: StorageError | undefined;
   #closing: Promise<void> | undefined;
@@ -268,6 +276,8 @@ class LevelStorage implements LogStorage {
     this.#database = database;
     this.#order = order;
     this.#marks = marks;
+    const { integrated, signed, published } = marks;
+    this.#versions = { integrated: integrated.version, signed: signed.version, published: published.version };
     this.#lock = lock;
     this.#runs = runs;
     this.#rowReads = rowReads;
@@ -280,22 +290,28 @@ class LevelStorage implements LogStorage {
     return this.#read(() => readStoredHead(this.#database, this.#order.headKey(name)));
   }
 
-  async commit(commit: Commit): Promise<void> {
+  async commit(commit: Commit, onWritten?: () => void): Promise<void> {
     this.#assertUsable();
     assertCommit(commit);
     const { head, rows = [], runs = [] } = commit;
     const operations = commitOperations(commit, this.#order);
-    await this.#writes.run(async () => {
+    const { marking } = await this.#writes.run(async () => {
       this.#assertNotFailed();
-      const mark = this.#marks[head.name];
-      if (mark.version !== head.expected) throw headConflict(head, mark.version);
+      const version = this.#versions[head.name];
+      if (version !== head.expected) throw headConflict(head, version);
       operations.push(...(await this.#deletionsFromRuns(rows)));
       operations.push(...this.#runs.add(runs).map(({ key, value }) => operationOf(key, value)));
       // Dying before this line leaves nothing of the commit; dying within it leaves all or nothing of it.
       await this.#write(operations);
-      // Dying here leaves the mark one commit behind, which opening completes.
-      await this.#advance(mark, { version: head.expected + 1, bytes: head.bytes });
+      this.#versions[head.name] = head.expected + 1;
+      // Dying here leaves the mark two commits behind, or one: opening completes it.
+      await this.#marking;
+      this.#marking = this.#advance(this.#marks[head.name], { version: head.expected + 1, bytes: head.bytes });
+      if (MARKS[head.name].aheadMax === 1) await this.#marking;
+      else if (this.#marking !== undefined) onWritten?.();
+      return { marking: this.#marking };
     });
+    await marking;
   }
 
   async getRow(table: string, key: string): Promise<Uint8Array | undefined> {
@@ -431,6 +447,7 @@ class LevelStorage implements LogStorage {
 
   async #close(): Promise<void> {
     await this.#writes.idle();
+    await this.#marking?.catch(() => undefined);
     try {
       await this.#database.close();
     } catch (cause) {
@@ -457,11 +474,14 @@ class LevelStorage implements LogStorage {
     }
   }
 
-  async #advance(mark: HeadMark, head: VersionedHead): Promise<void> {
-    try {
-      await mark.advance(head);
-    } catch (cause) {
+  #advance(mark: HeadMark, head: VersionedHead): Promise<void> | undefined {
+    const failed = (cause: unknown): never => {
       throw this.#fail(`could not write ${mark.path}`, cause);
+    };
+    try {
+      return mark.advance(head)?.catch(failed);
+    } catch (cause) {
+      return failed(cause);
     }
   }
 

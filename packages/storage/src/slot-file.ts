@@ -72,16 +72,23 @@ export class SlotFile {
     return this.#newest;
   }
 
-  /** Durable when it resolves. One call at a time. */
-  async write(slot: Slot): Promise<void> {
+  /** Durable when it resolves, or returns `undefined`. One call at a time. */
+  write(slot: Slot): Promise<void> | undefined {
     const at = this.#newestAt === 0 ? 1 : 0;
-    try {
-      await this.#put(encodeSlot(slot), SLOT_OFFSETS[at]);
-    } catch (cause) {
+    const keep = (): void => {
+      this.#newest = slot;
+      this.#newestAt = at;
+    };
+    const failed = (cause: unknown): never => {
       throw storageFailure(`could not write ${this.path}`, cause);
+    };
+    try {
+      const writing = this.#put(encodeSlot(slot), SLOT_OFFSETS[at]);
+      if (writing === undefined) keep();
+      return writing?.then(keep, failed);
+    } catch (cause) {
+      return failed(cause);
     }
-    this.#newest = slot;
-    this.#newestAt = at;
   }
 
   #put(bytes: Uint8Array, position: number): Promise<void> | undefined {

@@ -119,9 +119,11 @@ export interface LogStorage {
    * Makes blobs durable, then, in one atomic step, rows and head, provided that the head's version is `expected`.
    * The head's new version is `expected + 1`.
    *
+   * @param onWritten - Told once reads see the commit and it would survive a crash, where the driver has to do more than that before it
+   *   resolves: the next commit may be asked for, and need not wait for the rest. Nobody is told of a commit until it resolves.
    * @throws {StorageError} `head-conflict`: the version is another one. No row was applied; blobs may have been.
    */
-  commit(commit: Commit): Promise<void>;
+  commit(commit: Commit, onWritten?: () => void): Promise<void>;
 
   /** The value, or `undefined` where there is none. */
   getRow(table: string, key: string): Promise<Uint8Array | undefined>;

@@ -3,12 +3,14 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
+  type FileSystem,
   type StorageError,
   createMemoryStorage,
   indexKey,
   type LevelStorageOptions,
+  nodeFileSystem,
   openLevelStorage,
   scrubTables,
 } from "../src/index.ts";
@@ -47,6 +49,49 @@ async function commitHead(storage: LogStorage, name: HeadName, text = name as st
     rows: name === "integrated" ? [{ table: "leaf", key: index, value: bytesOf(`leaf ${expected}`) }] : [],
     blobs: name === "integrated" ? [{ key: `tile/${index}`, bytes: bytesOf(`tile ${expected}`) }] : [],
   });
+}
+
+/** A store whose marks are written by another thread, as on a slow disk, and when the test says so. */
+async function openMarking(): Promise<{
+  readonly path: string;
+  readonly storage: LogStorage;
+  /** What the marks wait for that are under way, or were. */
+  readonly marks: readonly PromiseWithResolvers<void>[];
+  /** Commits whose mark need not be waited for by the next one. */
+  readonly written: readonly number[];
+  readonly commit: (expected: number) => Promise<void>;
+}> {
+  const path = temporaryFolder();
+  await fill(path, 0);
+  const [marks, written]: [PromiseWithResolvers<void>[], number[]] = [[], []];
+  const fileSystem: FileSystem = {
+    ...nodeFileSystem,
+    writeNow: undefined,
+    write: async (...call) => {
+      const mark = Promise.withResolvers<void>();
+      marks.push(mark);
+      await mark.promise;
+      await nodeFileSystem.write(...call);
+    },
+  };
+  const storage = await openLevelStorage({ path, fileSystem });
+  const commit = async (expected: number): Promise<void> => {
+    const head = { name: "integrated", expected, bytes: bytesOf(`head ${expected + 1}`) } as const;
+    await storage.commit({ head }, () => written.push(expected));
+  };
+  return { path, storage, marks, written, commit };
+}
+
+/** Of a copy of the folder, as a crash would leave it: that the database is ahead of its mark by so many commits, and is put right. */
+async function expectAhead(path: string, commits: number): Promise<void> {
+  const copy = join(temporaryFolder(), "copy");
+  const warnings: unknown[] = [];
+  const logger = { warn: (_: string, details: unknown) => void warnings.push(details) };
+  cpSync(path, copy, { recursive: true });
+  await withStorage(copy, async (storage) => expect((await storage.readHead("integrated"))?.version).toBe(commits), {
+    logger,
+  });
+  expect(warnings).toEqual([{ head: "integrated", version: commits }]);
 }
 
 async function fill(path: string, commits = ENTRIES): Promise<void> {
@@ -138,24 +183,31 @@ describe("rollback", () => {
   );
 
   test.each([
-    ["integrated", "high-water"],
-    ["signed", "head"],
-    ["published", "published"],
-  ] as const)("refuses an older file for %s that is behind by two commits, and repairs one", async (name, file) => {
-    const path = temporaryFolder();
-    await fill(path, 3);
-    copyFileSync(join(path, file), join(path, "older"));
-    const warnings: unknown[] = [];
-    const logger = { warn: (_: string, details: unknown) => void warnings.push(details) };
-    await withStorage(path, (storage) => commitHead(storage, name));
-    copyFileSync(join(path, "older"), join(path, file));
-    await withStorage(path, (storage) => commitHead(storage, name), { logger });
-    const version = name === "integrated" ? 4 : 2;
-    expect(warnings).toEqual([{ head: name, version }]);
-    copyFileSync(join(path, "older"), join(path, file));
-    const error = await expectCode("storage-rolled-back", () => openLevelStorage({ path }));
-    expect(error.message).toContain("is ahead of");
-  });
+    ["integrated", "high-water", 2],
+    ["signed", "head", 1],
+    ["published", "published", 1],
+  ] as const)(
+    "refuses an older file for %s, %s, that is behind by more than %i, and repairs one",
+    async (name, file, most) => {
+      const path = temporaryFolder();
+      await fill(path, 3);
+      copyFileSync(join(path, file), join(path, "older"));
+      const warnings: unknown[] = [];
+      const logger = { warn: (_: string, details: unknown) => void warnings.push(details) };
+      let version = name === "integrated" ? 3 : 1;
+      for (let behind = 1; behind <= most; behind += 1) {
+        await withStorage(path, (storage) => commitHead(storage, name));
+        version += 1;
+        copyFileSync(join(path, "older"), join(path, file));
+        await withStorage(path, async () => undefined, { logger });
+        expect(warnings.splice(0)).toEqual([{ head: name, version }]);
+      }
+      await withStorage(path, (storage) => commitHead(storage, name));
+      copyFileSync(join(path, "older"), join(path, file));
+      const error = await expectCode("storage-rolled-back", () => openLevelStorage({ path }));
+      expect(error.message).toContain("is ahead of");
+    },
+  );
 
   test("refuses a head of the same version and other contents", async () => {
     const path = temporaryFolder();
@@ -379,6 +431,47 @@ describe("failing writes", () => {
     ]);
     await storage.close();
     await withStorage(path, async (storage) => expect((await storage.readHead("integrated"))?.version).toBe(1));
+  });
+
+  test("a commit is written while the mark of the one before is, not of the one before that; each resolves with its own", async () => {
+    const { path, storage, marks, written, commit } = await openMarking();
+    const order: number[] = [];
+    const commits = [0, 1, 2].map(async (expected) => {
+      await commit(expected);
+      order.push(expected);
+    });
+    for (const at of commits.keys()) {
+      await vi.waitUntil(() => marks.length === at + 1);
+      // The one after it is in the database as soon as LevelDB has it, and the one after that is not.
+      const inDatabase = Math.min(3, at + 2);
+      await vi.waitUntil(async () => (await storage.readHead("integrated"))?.version === inDatabase);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      expect((await storage.readHead("integrated"))?.version).toBe(inDatabase);
+      await expectAhead(path, inDatabase);
+      expect(order).toEqual([0, 1, 2].slice(0, at));
+      expect(written).toEqual([0, 1, 2].slice(0, at + 1));
+      marks[at]?.resolve();
+    }
+    await Promise.all(commits);
+    expect(order).toEqual([0, 1, 2]);
+    await storage.close();
+    await withStorage(path, async (storage) => expect((await storage.readHead("integrated"))?.version).toBe(3));
+  });
+
+  test("C-258 a mark that fails beside the next commit stops the store, and reopening finds both", async () => {
+    const { path, storage, marks, commit } = await openMarking();
+    const commits = [0, 1, 2].map(async (expected) => commit(expected));
+    const settled = Promise.allSettled(commits);
+    await vi.waitUntil(async () => marks.length === 1 && (await storage.readHead("integrated"))?.version === 2);
+    await expectAhead(path, 2);
+    marks[0]?.reject(Object.assign(new Error("EIO"), { code: "EIO" }));
+    expect((await settled).map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+    await expectCode("storage-unavailable", () => storage.readHead("integrated"));
+    await storage.close();
+    await withStorage(path, async (storage) => {
+      expect((await storage.readHead("integrated"))?.version).toBe(2);
+      await commitHead(storage, "integrated");
+    });
   });
 
   test("an interrupted creation is made good by the next opening", async () => {

@@ -36,6 +36,8 @@ export class LogDisk {
   #underWay: Write[] = [];
   /** When the last of them lands. */
   #readyMs = 0;
+  /** When the last commit that has landed is whole: what marks it is written one after the other. */
+  #wholeMs = 0;
   /** A fault for the invariants to find: a commit resolves before it has landed. */
   isHasty = false;
 
@@ -69,11 +71,26 @@ export class LogDisk {
     return get();
   }
 
-  async commit(commit: Commit): Promise<void> {
+  async commit(commit: Commit, onWritten: () => void = () => undefined): Promise<void> {
     await this.#write(async () => {
       await this.#store.commit(commit);
       this.#tell(commit);
     });
+    if (this.isHasty || commit.head.name !== "integrated") return;
+    // It is there, and has to be marked. Before the one before it is, nobody goes on.
+    if (this.#wholeMs > this.#host.world.nowMs) this.#host.world.count("commit beside a mark");
+    await this.#until(this.#wholeMs, "written");
+    this.#wholeMs = Math.max(this.#wholeMs, this.#host.world.nowMs) + this.#random.wait(0.3) * this.#host.disk.slowness;
+    if (this.#random.chance(this.#host.disk.errorRate)) throw this.#failed();
+    onWritten();
+    await this.#until(this.#wholeMs, "marked");
+    if (this.#random.chance(this.#host.disk.errorRate)) throw this.#failed();
+  }
+
+  #failed(): StorageError {
+    this.#host.world.count("storage error");
+    this.#host.disk.errors += 1;
+    return unavailable();
   }
 
   #tell(commit: Commit): void {
@@ -98,12 +115,9 @@ export class LogDisk {
     const happen = (): void => {
       // Those before it have landed: each waits for the one before.
       this.#underWay = this.#underWay.filter((each) => each !== write);
-      if (fault !== "") {
-        world.count("storage error");
-        disk.errors += 1;
-      }
-      if (fault === "before") reject(unavailable());
-      else land().then(fault === "after" ? () => reject(unavailable()) : resolve, reject);
+      const error = fault === "" ? undefined : this.#failed();
+      if (fault === "before") reject(error);
+      else land().then(fault === "after" ? () => reject(error) : resolve, reject);
     };
     this.#readyMs = Math.max(this.#readyMs, world.nowMs) + this.#random.wait(0.5) * disk.slowness;
     world.schedule(this.#readyMs - world.nowMs, happen, { owner: life, what: "commit" });
@@ -112,10 +126,14 @@ export class LogDisk {
   }
 
   async #pause(typicalMs: number): Promise<void> {
+    await this.#until(this.#host.world.nowMs + this.#random.wait(typicalMs), "read");
+  }
+
+  /** What ends with the life that waits. */
+  async #until(timeMs: number, what: string): Promise<void> {
     const owner = currentLife();
-    await new Promise<void>((resolve) => {
-      this.#host.world.schedule(this.#random.wait(typicalMs), resolve, { owner, what: "read" });
-    });
+    const { world } = this.#host;
+    await new Promise<void>((resolve) => world.schedule(Math.max(0, timeMs - world.nowMs), resolve, { owner, what }));
   }
 }
 
@@ -133,7 +151,8 @@ class OpenStorage implements LogStorage {
   readonly getRows: LogStorage["getRows"] = async (table, keys) =>
     this.#read(async (store) => store.getRows(table, keys));
   readonly getBlob: LogStorage["getBlob"] = async (key) => this.#read(async (store) => store.getBlob(key));
-  readonly commit: LogStorage["commit"] = async (commit) => this.#write(async () => this.#disk.commit(commit));
+  readonly commit: LogStorage["commit"] = async (commit, onWritten) =>
+    this.#write(async () => this.#disk.commit(commit, onWritten));
   readonly putRows: LogStorage["putRows"] = async (rows) => this.#write(async () => this.#disk.putRows(rows));
   readonly deleteBlobs: LogStorage["deleteBlobs"] = async (keys) =>
     this.#write(async () => this.#disk.store.deleteBlobs(keys));

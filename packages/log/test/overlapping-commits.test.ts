@@ -1,0 +1,116 @@
+/** The next commit is written while the last one's mark is, on a disk that is slow. docs/decisions/0071-marks-beside-the-next-commit.md */
+import { expect, test } from "vitest";
+import { createMemoryStorage } from "@tallystick/storage";
+import { rejectionCode } from "../../../test/support/errors.ts";
+import type { Log } from "../src/index.ts";
+import { type Site, createSite, expectWhole, login, published, until } from "./site.ts";
+import { WatchedStorage } from "./watched-storage.ts";
+
+interface Slow {
+  readonly site: Site;
+  readonly storage: WatchedStorage;
+  readonly log: Log;
+}
+
+/** A log whose commits land, and are whole when the test says so. */
+async function openSlow(): Promise<Slow> {
+  const inner = createMemoryStorage();
+  const site = await createSite({ storage: inner });
+  const storage = new WatchedStorage(inner);
+  const log = await site.open({ storage });
+  await until(() => log.status().state === "ok");
+  storage.holdsRests = true;
+  return { site, storage, log };
+}
+
+async function send(log: Log, n: number): Promise<number | undefined> {
+  const [answer] = await log.appendEvents({ writer: "w", events: [login(n)] });
+  return answer?.index;
+}
+
+/** Notes in which order promises resolve. */
+function orderOf(promises: readonly Promise<number | undefined>[]): (number | undefined)[] {
+  const order: (number | undefined)[] = [];
+  for (const each of promises) void each.then((index) => order.push(index));
+  return order;
+}
+
+/** Long enough for all that could happen without the storage. */
+async function aWhile(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test("rule 4: what is written is answered once its commit is whole, in order, though the next one is written before", async () => {
+  const { site, storage, log } = await openSlow();
+  const sent = [send(log, 0)];
+  await until(() => storage.rests.length === 1);
+  sent.push(send(log, 1));
+  await until(() => storage.rests.length === 2);
+  const order = orderOf(sent);
+  storage.rests[1]?.resolve();
+  await aWhile();
+  expect(order).toEqual([]);
+  storage.rests[0]?.resolve();
+  await Promise.all(sent);
+  expect(order).toEqual([0, 1]);
+
+  storage.holdsRests = false;
+  expect(await send(log, 2)).toBe(2);
+  await published(log);
+  await log.close();
+  await expectWhole(site);
+});
+
+test("what is sent again is not called logged before it is whole", async () => {
+  const { storage, log } = await openSlow();
+  const first = send(log, 0);
+  await until(() => storage.rests.length === 1);
+  const again = log.appendEvents({ writer: "w", events: [login(0)] });
+  const order = orderOf([first, again.then(([answer]) => answer?.index)]);
+  await aWhile();
+  expect(order).toEqual([]);
+  storage.rests[0]?.resolve();
+  expect((await again)[0]).toMatchObject({ index: 0, duplicate: true });
+  await aWhile();
+  expect(order).toEqual([0, 0]);
+  await log.close();
+});
+
+test("C-258 where the rest of a commit fails, its outcome and that of the next are unknown, and the next start finds both", async () => {
+  const { site, storage, log } = await openSlow();
+  const first = rejectionCode(send(log, 0));
+  await until(() => storage.rests.length === 1);
+  const second = rejectionCode(send(log, 1));
+  await until(() => storage.rests.length === 2);
+  const third = rejectionCode(send(log, 2));
+  storage.rests[0]?.reject(new Error("the disk does not answer"));
+  storage.rests[1]?.resolve();
+  // Not tried, or tried in vain: that is a matter of time.
+  expect(await Promise.all([first, second])).toEqual(["outcome-unknown", "outcome-unknown"]);
+  expect(["outcome-unknown", "log-stopped"]).toContain(await third);
+  expect(log.status().state).toBe("stopped");
+  await log.close();
+
+  const reopened = await site.open();
+  for (const n of [0, 1]) {
+    const [known] = await reopened.appendEvents({ writer: "w", events: [login(n)] });
+    expect(known).toMatchObject({ index: n, duplicate: true });
+  }
+  expect(await send(reopened, 2)).toBe(2);
+  await published(reopened);
+  await reopened.close();
+  await expectWhole(site);
+});
+
+test("a log that closes waits for what is written and not whole, however short its grace", async () => {
+  const { storage, log } = await openSlow();
+  const sent = send(log, 0);
+  await until(() => storage.rests.length === 1);
+  let isClosed = false;
+  const closing = log.close({ graceMs: 0 }).then(() => (isClosed = true));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(isClosed).toBe(false);
+  storage.rests[0]?.resolve();
+  expect(await sent).toBe(0);
+  await closing;
+});
