@@ -1,8 +1,9 @@
 /**
  * The sequencer: one loop that owns the tree, takes what waits, makes it durable and answers.
  *
- * Order: compute in memory, make keys durable, commit (entries, indexes and head in one step), then answer. Where the disk is slow
- * the next commit is computed and written while the last one's mark is; it is answered after it. Whatever goes wrong while a commit is under way leaves its outcome unknown: the loop stops for good, and the next start finds out.
+ * Order: compute in memory, make keys durable, commit (entries, indexes and head in one step), then answer. Where the disk is
+ * slow the next commit is computed and written before the last one can be answered, and answered after it. Whatever goes
+ * wrong while a commit is under way leaves its outcome unknown: the loop stops for good, and the next start finds out.
  */
 import { type CompactRange, invariant } from "@tallystick/core";
 import { type Blob, type LogStorage, StorageError } from "@tallystick/storage";
@@ -29,7 +30,7 @@ export interface SequencerState {
 /** Up to so many entries are never divided among two commits. */
 const UNDIVIDED_MAX = 16;
 
-const NOTHING_LEFT = { rest: undefined };
+const NOTHING_COMMITTED = { rest: undefined };
 
 /** A while in which nobody else commits. */
 export interface Turn {
@@ -257,7 +258,7 @@ export class Sequencer {
         if (admitted !== undefined) await admitted;
       }
       const built = await draft.build();
-      const { rest } = draft.size > 0 ? await this.#commit(built) : NOTHING_LEFT;
+      const { rest } = draft.size > 0 ? await this.#commit(built) : NOTHING_COMMITTED;
       const answer = (): void => {
         if (draft.size > 0) this.#options.onCommit();
         draft.settle(built);

@@ -80,8 +80,9 @@ const MIB = 1_048_576;
 /**
  * Measured with 256 values of 300 bytes to a synced write: three times the throughput of LevelDB's defaults. Larger write
  * buffers, of which there are two, make it no faster: 64 MiB took in a million and a half entries as 16 do, with 77 MiB more
- * of memory. LevelDB holds at most 1000 table files open, 8 GB; with larger ones it rewrites more of what is there: of files of
- * 4, 8, 16 and 32 MiB it wrote 1.7, 1.7, 1.9 and 2.2 kB an event of 400 bytes.
+ * of memory. With larger table files LevelDB rewrites more of what is there: of files of 4, 8, 16 and
+ * 32 MiB it wrote 1.7, 1.7, 1.9 and 2.2 kB an event of 400 bytes. It holds 4,000 of them open, 32 GB: with 1,000, its default, a log of 11 GB
+ * gave a quarter fewer proofs a second.
  */
 const LEVEL_OPTIONS = {
   keyEncoding: "utf8",
@@ -90,6 +91,7 @@ const LEVEL_OPTIONS = {
   writeBufferSize: 16 * MIB,
   cacheSize: 32 * MIB,
   maxFileSize: 8 * MIB,
+  maxOpenFiles: 4000,
 } as const;
 
 /**
