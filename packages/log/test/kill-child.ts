@@ -1,16 +1,30 @@
 /**
- * A log under load, to be killed. Says after each answer what it was told; is told with which numbers to begin.
+ * A log under load, to be killed. Says after each answer what it was told; is told how quick its marks are written, and with which
+ * numbers to begin.
  *
  * Lines: `w0 <number> <index>`, `batch <number> <index>`, `head <size>`.
  */
 import { writeSync } from "node:fs";
 import { join } from "node:path";
-import { openKeyStore, openLevelStorage } from "@tallystick/storage";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type FileSystem, nodeFileSystem, openKeyStore, openLevelStorage } from "@tallystick/storage";
 import { openLog } from "../src/index.ts";
 import { KEYS, MASTER_KEY, ORIGIN, POLICY, WRITERS, requestSize, signedBatch, unsignedEvent } from "./kill-load.ts";
 
-const [folder = "", batchesBefore = "0", ...numbersBefore] = process.argv.slice(2);
-const storage = await openLevelStorage({ path: join(folder, "data") });
+/** Marks go by another thread, before and after some wait, while the next commit is written. */
+const slow: FileSystem = {
+  ...nodeFileSystem,
+  writeNow: undefined,
+  write: async (...call) => {
+    await sleep(Math.random() * 4);
+    await nodeFileSystem.write(...call);
+    await sleep(Math.random() * 4);
+  },
+};
+
+const [folder = "", disk = "quick", batchesBefore = "0", ...numbersBefore] = process.argv.slice(2);
+const fileSystem = disk === "slow" ? slow : nodeFileSystem;
+const storage = await openLevelStorage({ path: join(folder, "data"), fileSystem });
 const keyStore = await openKeyStore({ path: join(folder, "keys"), masterKey: MASTER_KEY });
 const log = await openLog({
   origin: ORIGIN,
