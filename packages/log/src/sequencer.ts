@@ -30,8 +30,6 @@ export interface SequencerState {
 /** Up to so many entries are never divided among two commits. */
 const UNDIVIDED_MAX = 16;
 
-const NOTHING_COMMITTED = { rest: undefined };
-
 /** A while in which nobody else commits. */
 export interface Turn {
   /** Entries that are durable. */
@@ -57,10 +55,14 @@ export interface SequencerOptions {
 export class Sequencer {
   readonly #options: SequencerOptions;
   readonly #queue: SubmissionQueue;
+  /** What the next commit goes on from. Nobody else is told of what is written and not whole. */
+  #written: SequencerState;
   #state: SequencerState;
   #running: Promise<void> | undefined;
-  /** Of the last commit that could not be answered at once. Never rejects. */
-  #answering: Promise<void> | undefined;
+  /** Of the last commit that could not be answered at once: whether it is answered, or its outcome is unknown. */
+  #answering: Promise<boolean> | undefined;
+  /** Whether the outcome of a commit is unknown. */
+  #hasFailed = false;
   #stopped: LogError | undefined;
   #suspended: LogError | undefined;
   #closed = false;
@@ -75,10 +77,12 @@ export class Sequencer {
 
   constructor(options: SequencerOptions) {
     this.#options = options;
+    this.#written = options.state;
     this.#state = options.state;
     this.#queue = new SubmissionQueue({ entriesMax: options.queueEntriesMax, bytesMax: options.queueBytesMax });
   }
 
+  /** Of all that is answered, or about to be. */
   get state(): SequencerState {
     return this.#state;
   }
@@ -227,8 +231,10 @@ export class Sequencer {
     await new Promise((resolve) => setImmediate(resolve));
     while (!this.#isIdle && this.#stopped === undefined) {
       const turn = this.#turns.shift();
-      if (turn !== undefined) await turn.take();
-      else await this.#commitNext(this.#queue.take(this.#entriesMax()));
+      if (turn !== undefined) {
+        await this.#answering;
+        await turn.take();
+      } else await this.#commitNext(this.#queue.take(this.#entriesMax()));
     }
   }
 
@@ -250,7 +256,7 @@ export class Sequencer {
       return;
     }
     try {
-      const { tree, loggedAt, own } = this.#state;
+      const { tree, loggedAt, own } = this.#written;
       const draft = new Draft(this.#options.draft, { size: tree.range.size, loggedAt, own, now: reading.now });
       await draft.prefetch(submissions);
       for (const submission of submissions) {
@@ -258,38 +264,61 @@ export class Sequencer {
         if (admitted !== undefined) await admitted;
       }
       const built = await draft.build();
-      const { rest } = draft.size > 0 ? await this.#commit(built) : NOTHING_COMMITTED;
+      if (draft.size === 0) {
+        // All of it was sent before, and may be of a commit that is not whole.
+        await this.#answering;
+        if (this.#hasFailed) throw earlierFailure();
+        draft.settle(built);
+        return;
+      }
+      const { rest } = await this.#commit(built);
+      const state = this.#written;
       const answer = (): void => {
-        if (draft.size > 0) this.#options.onCommit();
+        this.#state = state;
+        this.counters.entries += built.leaves.length;
+        this.counters.commits += 1;
+        this.#options.onCommit();
         draft.settle(built);
       };
-      // After those before it: what was sent again may be among theirs.
-      const left = [this.#answering, rest].filter((each) => each !== undefined);
-      if (left.length === 0) answer();
-      else this.#answerLater(left, answer, submissions);
+      if (rest === undefined && this.#answering === undefined) answer();
+      else this.#answerLater(rest, answer, submissions);
     } catch (cause) {
       this.#fail(cause, submissions);
     }
   }
 
-  #answerLater(left: readonly Promise<void>[], answer: () => void, submissions: readonly Submission[]): void {
-    const answering = Promise.all(left)
-      .then(answer)
-      .catch((cause: unknown) => this.#fail(cause, submissions))
-      .finally(() => {
-        if (this.#answering === answering) this.#answering = undefined;
-      });
+  /** Once the commit is whole, and after those before it. */
+  #answerLater(rest: Promise<void> | undefined, answer: () => void, submissions: readonly Submission[]): void {
+    const before = this.#answering;
+    const answering = this.#answerAfter(before, rest, answer).catch((cause: unknown) => {
+      this.#fail(cause, submissions);
+      return false;
+    });
     this.#answering = answering;
+    void answering.then(() => {
+      if (this.#answering === answering) this.#answering = undefined;
+    });
   }
 
-  /** Resolves when the next one may begin; with what is left until this one may be told of. */
+  async #answerAfter(
+    before: Promise<boolean> | undefined,
+    rest: Promise<void> | undefined,
+    answer: () => void,
+  ): Promise<boolean> {
+    if ((await before) === false) throw earlierFailure();
+    await rest;
+    answer();
+    return true;
+  }
+
+  /** Resolves when the next one may begin; with what is left until this one is whole. */
   async #commit(built: Built): Promise<{ readonly rest: Promise<void> | undefined }> {
     const { storage, draft } = this.#options;
-    const { version, headDue } = this.#state;
-    const { tree, tiles, changed } = integrate(this.#state.tree, built.leafHashes);
+    const { version, headDue, tree: treeBefore } = this.#written;
+    const { tree, tiles, changed } = integrate(treeBefore, built.leafHashes);
     const blobs: Blob[] = tiles.map(({ level, index, bytes }) => ({ key: tileKey(level, index), bytes }));
     const edges = changed.flatMap((level) => {
-      const before = this.#edgesWritten.has(level) ? edgeOf(this.#state.tree, level) : undefined;
+      const before = this.#edgesWritten.has(level) ? edgeOf(treeBefore, level) : undefined;
       return edgeRows(level, edgeOf(tree, level), before);
     });
     const next = {
@@ -317,15 +346,14 @@ export class Sequencer {
         rest = undefined;
       });
     await Promise.race([rest, written]);
-    this.#state = { ...next, version: version + 1 };
+    this.#written = { ...next, version: version + 1 };
     for (const level of changed) this.#edgesWritten.add(level);
-    this.counters.entries += built.leaves.length;
-    this.counters.commits += 1;
     this.#lastEntries = built.leaves.length;
     return { rest };
   }
 
   #fail(cause: unknown, submissions: readonly Submission[]): void {
+    this.#hasFailed = true;
     const message = messageOf(cause);
     const conflict = cause instanceof StorageError && cause.code === "head-conflict";
     const why = conflict ? "another process writes to this log's storage" : message;
@@ -345,4 +373,8 @@ export class Sequencer {
     while (!this.#queue.isEmpty) for (const { reject } of this.#queue.take(Infinity)) reject(error);
     for (const turn of this.#turns.splice(0)) turn.reject(error);
   }
+}
+
+function earlierFailure(): Error {
+  return new Error("a commit before it failed");
 }

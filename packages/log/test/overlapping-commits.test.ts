@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { createMemoryStorage } from "@tallystick/storage";
 import { rejectionCode } from "../../../test/support/errors.ts";
-import type { Log } from "../src/index.ts";
+import type { Log, LogOptions } from "../src/index.ts";
 import { type Site, createSite, expectWhole, login, published, until } from "./site.ts";
 import { WatchedStorage } from "./watched-storage.ts";
 
@@ -10,17 +10,23 @@ interface Slow {
   readonly site: Site;
   readonly storage: WatchedStorage;
   readonly log: Log;
+  /** Of the log. */
+  readonly base: number;
 }
 
 /** A log whose commits land, and are whole when the test says so. */
-async function openSlow(): Promise<Slow> {
+async function openSlow(options: Partial<LogOptions> = {}): Promise<Slow> {
   const inner = createMemoryStorage();
   const site = await createSite({ storage: inner });
   const storage = new WatchedStorage(inner);
-  const log = await site.open({ storage });
+  const log = await site.open({ ...options, storage });
   await until(() => log.status().state === "ok");
+  // What a log does by itself when it starts is over by then.
+  await send(log, 100);
+  await published(log);
+  await aWhile();
   storage.holdsRests = true;
-  return { site, storage, log };
+  return { site, storage, log, base: log.size() };
 }
 
 async function send(log: Log, n: number): Promise<number | undefined> {
@@ -41,28 +47,35 @@ async function aWhile(): Promise<void> {
 }
 
 test("rule 4: what is written is answered once its commit is whole, in order, though the next one is written before", async () => {
-  const { site, storage, log } = await openSlow();
+  const { site, storage, log, base } = await openSlow();
+  const { commits } = log.counters();
   const sent = [send(log, 0)];
   await until(() => storage.rests.length === 1);
   sent.push(send(log, 1));
   await until(() => storage.rests.length === 2);
   const order = orderOf(sent);
-  storage.rests[1]?.resolve();
   await aWhile();
   expect(order).toEqual([]);
-  storage.rests[0]?.resolve();
-  await Promise.all(sent);
-  expect(order).toEqual([0, 1]);
+  // Nor does anybody else hear of it.
+  expect([log.size(), log.counters().commits]).toEqual([base, commits]);
+  expect(await rejectionCode(log.readLeaf(base))).toBe("index-unknown");
+  for (const [at, { resolve }] of storage.rests.entries()) {
+    resolve();
+    await sent[at];
+    await aWhile();
+    expect(order).toEqual([base, base + 1].slice(0, at + 1));
+    expect(log.size()).toBe(base + at + 1);
+  }
 
   storage.holdsRests = false;
-  expect(await send(log, 2)).toBe(2);
+  expect(await send(log, 2)).toBe(base + 2);
   await published(log);
   await log.close();
   await expectWhole(site);
 });
 
 test("what is sent again is not called logged before it is whole", async () => {
-  const { storage, log } = await openSlow();
+  const { storage, log, base } = await openSlow();
   const first = send(log, 0);
   await until(() => storage.rests.length === 1);
   const again = log.appendEvents({ writer: "w", events: [login(0)] });
@@ -70,14 +83,44 @@ test("what is sent again is not called logged before it is whole", async () => {
   await aWhile();
   expect(order).toEqual([]);
   storage.rests[0]?.resolve();
-  expect((await again)[0]).toMatchObject({ index: 0, duplicate: true });
+  expect((await again)[0]).toMatchObject({ index: base, duplicate: true });
   await aWhile();
-  expect(order).toEqual([0, 0]);
+  expect(order).toEqual([base, base]);
+  await log.close();
+});
+
+test("C-258 what is sent again is not called logged where the rest of the first fails", async () => {
+  const { storage, log } = await openSlow();
+  const first = rejectionCode(send(log, 0));
+  await until(() => storage.rests.length === 1);
+  const again = rejectionCode(send(log, 0));
+  await aWhile();
+  storage.rests[0]?.reject(new Error("the disk does not answer"));
+  expect(await Promise.all([first, again])).toEqual(["outcome-unknown", "outcome-unknown"]);
+  await log.close();
+});
+
+test("C-259 what is sent again and again while a commit is not whole is refused once the queue is full", async () => {
+  const { storage, log } = await openSlow({ queueEntriesMax: 100 });
+  const first = send(log, 0);
+  await until(() => storage.rests.length === 1);
+  const codes: (string | undefined)[] = [];
+  const all: Promise<void>[] = [];
+  for (let n = 0; n < 1000; n += 1) {
+    all.push(rejectionCode(send(log, 0)).then((code) => void codes.push(code)));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  // All but a queue, and what was taken from it before.
+  expect(codes.length).toBeGreaterThan(1000 - 2 * 100);
+  expect(new Set(codes)).toEqual(new Set(["log-overloaded"]));
+  storage.rests[0]?.resolve();
+  await Promise.all([first, ...all]);
+  expect(codes.filter((code) => code === undefined).length).toBeGreaterThanOrEqual(100);
   await log.close();
 });
 
 test("C-258 where the rest of a commit fails, its outcome and that of the next are unknown, and the next start finds both", async () => {
-  const { site, storage, log } = await openSlow();
+  const { site, storage, log, base } = await openSlow();
   const first = rejectionCode(send(log, 0));
   await until(() => storage.rests.length === 1);
   const second = rejectionCode(send(log, 1));
@@ -94,16 +137,16 @@ test("C-258 where the rest of a commit fails, its outcome and that of the next a
   const reopened = await site.open();
   for (const n of [0, 1]) {
     const [known] = await reopened.appendEvents({ writer: "w", events: [login(n)] });
-    expect(known).toMatchObject({ index: n, duplicate: true });
+    expect(known).toMatchObject({ index: base + n, duplicate: true });
   }
-  expect(await send(reopened, 2)).toBe(2);
+  expect(await send(reopened, 2)).toBe(base + 2);
   await published(reopened);
   await reopened.close();
   await expectWhole(site);
 });
 
 test("a log that closes waits for what is written and not whole, however short its grace", async () => {
-  const { storage, log } = await openSlow();
+  const { storage, log, base } = await openSlow();
   const sent = send(log, 0);
   await until(() => storage.rests.length === 1);
   let isClosed = false;
@@ -111,6 +154,6 @@ test("a log that closes waits for what is written and not whole, however short i
   await new Promise((resolve) => setTimeout(resolve, 20));
   expect(isClosed).toBe(false);
   storage.rests[0]?.resolve();
-  expect(await sent).toBe(0);
+  expect(await sent).toBe(base);
   await closing;
 });

@@ -68,11 +68,12 @@ export class WatchedStorage implements LogStorage {
     this.written.push(commit.head.bytes, ...(commit.blobs ?? []).map(({ bytes }) => bytes));
     for (const { key, value } of commit.rows ?? []) this.written.push(Buffer.from(key), value ?? new Uint8Array());
     for (const { values } of commit.runs ?? []) this.written.push(...values);
-    if (name !== "integrated" || !this.holdsRests) return;
-    const rest = Promise.withResolvers<void>();
-    this.rests.push(rest);
-    onWritten?.();
-    await rest.promise.catch(() => this.#die());
+    if (name === "integrated" && this.holdsRests) {
+      this.rests.push(Promise.withResolvers());
+      onWritten?.();
+    }
+    // Those before it, of other heads too, come first.
+    for (const { promise } of this.rests.slice()) await promise.catch(() => this.#die());
     this.#assertAlive();
   }
 
