@@ -59,10 +59,8 @@ export class Sequencer {
   #written: SequencerState;
   #state: SequencerState;
   #running: Promise<void> | undefined;
-  /** Of the last commit that could not be answered at once: whether it is answered, or its outcome is unknown. */
+  /** Of the last commit that could not be answered at once: whether it is answered, or its outcome is unknown, which stays. */
   #answering: Promise<boolean> | undefined;
-  /** Whether the outcome of a commit is unknown. */
-  #hasFailed = false;
   #stopped: LogError | undefined;
   #suspended: LogError | undefined;
   #closed = false;
@@ -266,9 +264,7 @@ export class Sequencer {
       const built = await draft.build();
       if (draft.size === 0) {
         // All of it was sent before, and may be of a commit that is not whole.
-        await this.#answering;
-        if (this.#hasFailed) throw earlierFailure();
-        draft.settle(built);
+        await this.#answerAfter(this.#answering, undefined, () => draft.settle(built));
         return;
       }
       const { rest } = await this.#commit(built);
@@ -295,8 +291,8 @@ export class Sequencer {
       return false;
     });
     this.#answering = answering;
-    void answering.then(() => {
-      if (this.#answering === answering) this.#answering = undefined;
+    void answering.then((isAnswered) => {
+      if (isAnswered && this.#answering === answering) this.#answering = undefined;
     });
   }
 
@@ -305,7 +301,7 @@ export class Sequencer {
     rest: Promise<void> | undefined,
     answer: () => void,
   ): Promise<boolean> {
-    if ((await before) === false) throw earlierFailure();
+    if ((await before) === false) throw new Error("a commit before it failed");
     await rest;
     answer();
     return true;
@@ -353,7 +349,6 @@ export class Sequencer {
   }
 
   #fail(cause: unknown, submissions: readonly Submission[]): void {
-    this.#hasFailed = true;
     const message = messageOf(cause);
     const conflict = cause instanceof StorageError && cause.code === "head-conflict";
     const why = conflict ? "another process writes to this log's storage" : message;
@@ -373,8 +368,4 @@ export class Sequencer {
     while (!this.#queue.isEmpty) for (const { reject } of this.#queue.take(Infinity)) reject(error);
     for (const turn of this.#turns.splice(0)) turn.reject(error);
   }
-}
-
-function earlierFailure(): Error {
-  return new Error("a commit before it failed");
 }
