@@ -22,19 +22,28 @@ export function sha256(data: Uint8Array): Uint8Array {
 
 /** Longer texts get memory of their own. */
 const UNITS_MAX = 4096;
-const unitBytes = Buffer.alloc(2 * UNITS_MAX);
-const units = new Uint16Array(unitBytes.buffer, unitBytes.byteOffset, UNITS_MAX);
+const units = new Uint16Array(UNITS_MAX);
 const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+const writeUnits = unitsWriter(units);
+
+/** The UTF-16 code units of a text, from the start of an array that may be longer; until the next call. */
+export function codeUnitsOf(text: string): Uint16Array {
+  if (text.length > UNITS_MAX) return portable.codeUnitsOf(text);
+  writeUnits(text);
+  return units;
+}
 
 /**
- * The UTF-16 code units of a text, from the start of an array that may be longer; until the next call.
+ * What writes the UTF-16 code units of texts to the start of an array that has room for them.
  *
  * To look at 2,000 of them in the string itself takes 3 to 8 µs, as bytes of UTF-8 2 µs, and to copy them so 0.2 µs.
  */
-export function codeUnitsOf(text: string): Uint16Array {
-  if (text.length > UNITS_MAX || !IS_LITTLE_ENDIAN) return portable.codeUnitsOf(text);
-  unitBytes.write(text, "utf16le");
-  return units;
+export function unitsWriter(to: Uint16Array): (text: string) => void {
+  if (!IS_LITTLE_ENDIAN) return portable.unitsWriter(to);
+  const bytes = Buffer.from(to.buffer, to.byteOffset, to.byteLength);
+  return (text) => {
+    bytes.write(text, "utf16le");
+  };
 }
 
 /** What stands before the raw bytes of a key: PKCS #8 before a seed, SPKI before a public key. */

@@ -13,8 +13,15 @@ hashes.sha512 = sha512;
 /** The UTF-16 code units of a text, from the start of an array that may be longer; until the next call. */
 export function codeUnitsOf(text: string): Uint16Array {
   const units = new Uint16Array(text.length);
-  for (let at = 0; at < text.length; at += 1) units[at] = text.charCodeAt(at);
+  unitsWriter(units)(text);
   return units;
+}
+
+/** What writes the UTF-16 code units of texts to the start of an array that has room for them. */
+export function unitsWriter(units: Uint16Array): (text: string) => void {
+  return (text) => {
+    for (let at = 0; at < text.length; at += 1) units[at] = text.charCodeAt(at);
+  };
 }
 
 /** The public key, 32 bytes, of a 32-byte seed. RFC 8032 §5.1.5. @throws {RangeError} The seed is of another length. */

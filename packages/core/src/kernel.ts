@@ -55,6 +55,11 @@ const AEAD_HEADER_BYTES = 96;
 
 /** Everything here is synchronous: no two callers see one memory. */
 export class Kernel {
+  /** UTF-16 code units, for what reads base64 from them: until anything else is asked for. */
+  readonly units: Uint16Array;
+  /** What was read from base64: until anything else is asked for. The same as words. */
+  readonly read: Uint8Array;
+  readonly readWords: Uint32Array;
   readonly #exports: Exports;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -73,6 +78,10 @@ export class Kernel {
     this.#lengths = exports.LENGTHS.value;
     this.#output = exports.OUTPUT.value;
     this.#entriesMax = exports.ENTRIES_MAX.value;
+    const { buffer } = exports.memory;
+    this.units = new Uint16Array(buffer, this.#input, this.#inputBytes / 2);
+    this.read = this.#bytes.subarray(this.#output, this.#output + this.#entriesMax * HASH_BYTES);
+    this.readWords = new Uint32Array(buffer, this.#output, (this.#entriesMax * HASH_BYTES) / 4);
   }
 
   /** A kernel of its own, or undefined where the platform has no WebAssembly with vectors, or forbids it. */
@@ -181,22 +190,14 @@ export class Kernel {
     return { end, stepCount };
   }
 
-  /** Takes UTF-16 code units for the two below, which read base64 from them; until anything else is asked for. */
-  takeUnits(units: Uint16Array, count: number): void {
-    if (2 * count > this.#inputBytes) throw new RangeError(`count: expected at most ${this.#inputBytes / 2}`);
-    new Uint16Array(this.#bytes.buffer, this.#input).set(units.subarray(0, count));
+  /** Reads sixteen digits of {@link units} into twelve bytes so many times, unless one is no digit. */
+  readBase64(start: number, count: number): boolean {
+    return this.#exports.readBase64(start, count) === 1;
   }
 
-  /** Reads sixteen digits into twelve bytes so many times; `undefined` where one is no digit. A view. */
-  readBase64(start: number, count: number): Uint8Array | undefined {
-    if (this.#exports.readBase64(start, count) === 0) return undefined;
-    return this.#bytes.subarray(this.#output, this.#output + 12 * count);
-  }
-
-  /** Reads lines of 45, each the base64 of a hash and a newline; `undefined` where one is another. A view. */
-  readHashes(start: number, count: number): Uint32Array | undefined {
-    if (this.#exports.readHashes(start, count) === 0) return undefined;
-    return new Uint32Array(this.#bytes.buffer, this.#output, (count * HASH_BYTES) / 4);
+  /** Reads lines of 45 of {@link units}, each the base64 of a hash and a newline, unless one is another. */
+  readHashes(start: number, count: number): boolean {
+    return this.#exports.readHashes(start, count) === 1;
   }
 
   #give(hashes: Uint8Array, from: number, count: number): void {

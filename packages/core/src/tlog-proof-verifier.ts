@@ -102,18 +102,18 @@ export class TlogProofVerifier {
   #read(tree: VerifiedTree, proof: string, start: number): { index: number; start: number; end: number } | undefined {
     const headChars = proof.length - this.#note.length;
     if (headChars <= 0 || headChars > HEAD_CHARS_MAX || proof.slice(headChars) !== this.#note) return undefined;
-    const units = this.#reader.take(proof.slice(0, headChars));
-    if (!isAt(units, 0, BEFORE_EXTRA)) return undefined;
-    const extraEnd = units.indexOf(NEWLINE, BEFORE_EXTRA.length);
-    const indexStart = extraEnd + 1 + BEFORE_INDEX.length;
-    if (extraEnd === -1 || indexStart > headChars || !isAt(units, extraEnd + 1, BEFORE_INDEX)) return undefined;
-    const indexEnd = units.indexOf(NEWLINE, indexStart);
-    if (indexEnd === -1) return undefined;
-    const index = readIndex(units, indexStart, indexEnd);
+    this.#reader.take(proof.slice(0, headChars));
+    const { units } = this.#reader;
     // Behind the lines there is the newline of the empty one.
-    const hashCount = (headChars - 1 - (indexEnd + 1)) / HASH_LINE_CHARS;
-    if (index === undefined || index >= tree.size || units[headChars - 1] !== NEWLINE) return undefined;
-    if (!Number.isInteger(hashCount) || hashCount < 0 || hashCount > HASH_LINES_MAX) return undefined;
+    if (!isAt(units, 0, BEFORE_EXTRA) || units[headChars - 1] !== NEWLINE) return undefined;
+    const hashCount = countHashLines(units, headChars - 1);
+    const indexEnd = headChars - 1 - hashCount * HASH_LINE_CHARS - 1;
+    const indexStart = startOfDigits(units, indexEnd);
+    const extraEnd = indexStart - BEFORE_INDEX.length - 1;
+    if (extraEnd < BEFORE_EXTRA.length || units[indexEnd] !== NEWLINE) return undefined;
+    if (units[extraEnd] !== NEWLINE || !isAt(units, extraEnd + 1, BEFORE_INDEX)) return undefined;
+    const index = readIndex(units, indexStart, indexEnd);
+    if (index === undefined || index >= tree.size) return undefined;
     if (((extraEnd - BEFORE_EXTRA.length) / 4) * 3 > ENTRY_BYTES_MAX + 2) return undefined;
     const size = this.#reader.readBytes(BEFORE_EXTRA.length, extraEnd, this.#entries, start);
     if (size <= 0 || size > ENTRY_BYTES_MAX) return undefined;
@@ -128,15 +128,29 @@ function isAt(units: Uint16Array, at: number, text: Uint8Array): boolean {
   return true;
 }
 
+/** How many lines before `end` are as long as a hash's, newline included. */
+function countHashLines(units: Uint16Array, end: number): number {
+  let count = 0;
+  while (count < HASH_LINES_MAX && units[end - (count + 1) * HASH_LINE_CHARS - 1] === NEWLINE) count += 1;
+  return count;
+}
+
+/** Where the digits before `end` begin, if they are not more than a number has. */
+function startOfDigits(units: Uint16Array, end: number): number {
+  let start = end;
+  while (end - start < DIGITS_MAX && isDigit(Number(units[start - 1]))) start -= 1;
+  return start;
+}
+
+function isDigit(unit: number): boolean {
+  return unit >= DIGIT_0 && unit <= DIGIT_9;
+}
+
 /** A decimal without leading zeros that a number holds exactly. */
 function readIndex(units: Uint16Array, start: number, end: number): number | undefined {
-  if (end === start || end - start > DIGITS_MAX) return undefined;
+  if (end === start) return undefined;
   if (units[start] === DIGIT_0 && end - start > 1) return undefined;
   let index = 0;
-  for (let at = start; at < end; at += 1) {
-    const unit = Number(units[at]);
-    if (unit < DIGIT_0 || unit > DIGIT_9) return undefined;
-    index = index * 10 + (unit - DIGIT_0);
-  }
+  for (let at = start; at < end; at += 1) index = index * 10 + (Number(units[at]) - DIGIT_0);
   return Number.isSafeInteger(index) ? index : undefined;
 }
