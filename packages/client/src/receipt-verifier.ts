@@ -59,12 +59,12 @@ interface Head {
   proofs: TlogProofVerifier | undefined;
 }
 
-/** A receipt on its way to its verdict. */
-interface Pending {
-  readonly at: number;
-  readonly input: ReceiptToVerify;
-  readonly text: string;
+/** Receipts one after the other that have, or seem to have, one head. */
+interface Run {
   readonly head: Head;
+  /** The place of the first among all. */
+  readonly start: number;
+  readonly texts: string[];
 }
 
 /** Verifies receipts under a policy. What it keeps of them is bounded, and only makes others quicker. */
@@ -92,35 +92,35 @@ export class ReceiptVerifier {
   /** The verdict on each, in their order. Quickest where those under one head come together. */
   verifyAll(inputs: readonly ReceiptToVerify[]): ReceiptVerdict[] {
     const verdicts: ReceiptVerdict[] = [];
-    let pending: Pending[] = [];
+    let run: Run | undefined;
     for (const [at, input] of inputs.entries()) {
       const text = textOf(input.proof);
       const head = text === undefined ? undefined : this.#headOf(text, input.now);
+      if (run !== undefined && run.head !== head) {
+        this.#settle(run, inputs, verdicts);
+        run = undefined;
+      }
       if (text === undefined || head === undefined) {
-        verdicts[at] = this.#verifySingly(input, undefined);
-        continue;
+        verdicts.push(this.#verifySingly(input, undefined));
+      } else {
+        run ??= { head, start: at, texts: [] };
+        run.texts.push(text);
       }
-      if (pending[0] !== undefined && pending[0].head !== head) {
-        this.#settle(pending, verdicts);
-        pending = [];
-      }
-      pending.push({ at, input, text, head });
     }
-    this.#settle(pending, verdicts);
+    if (run !== undefined) this.#settle(run, inputs, verdicts);
     return verdicts;
   }
 
-  /** All under one head. */
-  #settle(pending: readonly Pending[], verdicts: ReceiptVerdict[]): void {
-    const [first] = pending;
-    if (first === undefined) return;
-    const entries = entriesOf(first.head, pending);
-    for (const [i, { at, input, text, head }] of pending.entries()) {
-      const entry = entries[i];
-      verdicts[at] =
+  #settle({ head, start, texts }: Run, inputs: readonly ReceiptToVerify[], verdicts: ReceiptVerdict[]): void {
+    const entries = entriesOf(head, texts);
+    for (const [i, text] of texts.entries()) {
+      const [input, entry] = [inputs[start + i], entries[i]];
+      invariant(input !== undefined, "what is in a run was asked for");
+      verdicts.push(
         entry === undefined
           ? this.#verifySingly(input, noteOf(text) === head.note ? head : undefined)
-          : verdictOf(() => weighProven(input, this.#trust, { entry, head: head.verified }));
+          : verdictOf(() => weighProven(input, this.#trust, { entry, head: head.verified })),
+      );
     }
   }
 
@@ -177,11 +177,11 @@ function headOf(note: string, policy: Policy): Head | undefined {
 }
 
 /** A single receipt under a head that is new is verified by itself: it may well be the only one. */
-function entriesOf(head: Head, pending: readonly Pending[]): (VerifiedEntry | undefined)[] {
-  head.receipts += pending.length;
+function entriesOf(head: Head, texts: readonly string[]): (VerifiedEntry | undefined)[] {
+  head.receipts += texts.length;
   if (head.receipts === 1) return [undefined];
   head.proofs ??= new TlogProofVerifier(head.note);
-  return head.proofs.verifyAll(pending.map(({ text }) => text));
+  return head.proofs.verifyAll(texts);
 }
 
 /** `undefined` for what is already parsed, is too long, or is no text. */
