@@ -353,25 +353,40 @@ const NO_TIMES: CosignatureTimes = { timely: [], untimely: [], consistent: true 
  * every entry: where the others are a quorum, theirs is the time that counts.
  */
 export function compareTimes(loggedAt: number, head: VerifiedHead, policy: Policy): CosignatureTimes {
-  const isTimely = ({ timestamp }: VerifiedCosignature): boolean =>
-    loggedAt - Number(timestamp) * 1000 <= CLOCK_TOLERANCE_MS;
-  if (head.cosignatures.every(isTimely)) {
-    return { timely: head.cosignatures, untimely: [], consistent: !head.quorumMet || isQuorumTogether(head, policy) };
-  }
+  const together = togetherOf(head, policy);
+  if (loggedAt <= together.timelyTo) return together.times;
+  const isTimely = ({ timestamp }: VerifiedCosignature): boolean => loggedAt <= timelyTo(timestamp);
   const timely = head.cosignatures.filter(isTimely);
   const untimely = head.cosignatures.filter((cosignature) => !isTimely(cosignature));
   return { timely, untimely, consistent: !head.quorumMet || isQuorum(timely, policy) };
 }
 
-/** Asked for each receipt under a head. */
-const together = new WeakMap<VerifiedHead, { readonly policy: Policy; readonly isQuorum: boolean }>();
+/** In ms since 1970: the latest entry for which a cosignature is not too early. */
+function timelyTo(timestamp: bigint): number {
+  return Number(timestamp) * 1000 + CLOCK_TOLERANCE_MS;
+}
 
-function isQuorumTogether(head: VerifiedHead, policy: Policy): boolean {
-  const known = together.get(head);
-  if (known?.policy === policy) return known.isQuorum;
-  const found = { policy, isQuorum: isQuorum(head.cosignatures, policy) };
-  together.set(head, found);
-  return found.isQuorum;
+/** What all cosignatures of a head say together of an entry that was logged early enough for each. */
+interface Together {
+  readonly policy: Policy;
+  readonly timelyTo: number;
+  readonly times: CosignatureTimes;
+}
+
+/** Asked for each receipt under a head. */
+const togetherByHead = new WeakMap<VerifiedHead, Together>();
+
+function togetherOf(head: VerifiedHead, policy: Policy): Together {
+  const known = togetherByHead.get(head);
+  if (known?.policy === policy) return known;
+  const { cosignatures, quorumMet } = head;
+  const found = {
+    policy,
+    timelyTo: cosignatures.reduce((least, { timestamp }) => Math.min(least, timelyTo(timestamp)), Infinity),
+    times: { timely: cosignatures, untimely: [], consistent: !quorumMet || isQuorum(cosignatures, policy) },
+  };
+  togetherByHead.set(head, found);
+  return found;
 }
 
 function isQuorum(cosignatures: readonly VerifiedCosignature[], policy: Policy): boolean {
