@@ -113,13 +113,16 @@ export class ReceiptVerifier {
 
   #settle({ head, start, texts }: Run, inputs: readonly ReceiptToVerify[], verdicts: ReceiptVerdict[]): void {
     const entries = entriesOf(head, texts);
+    // The head is kept for receipts to come.
+    const { checkpoint } = head.verified;
+    const handedOn = { ...head.verified, checkpoint: { ...checkpoint, rootHash: checkpoint.rootHash.slice() } };
     for (const [i, text] of texts.entries()) {
       const [input, entry] = [inputs[start + i], entries[i]];
       invariant(input !== undefined, "what is in a run was asked for");
       verdicts.push(
         entry === undefined
           ? this.#verifySingly(input, noteOf(text) === head.note ? head : undefined)
-          : verdictOf(() => weighProven(input, this.#trust, { entry, head: head.verified })),
+          : verdictOf(() => weighProven(input, this.#trust, { entry, head: handedOn })),
       );
     }
   }

@@ -149,6 +149,7 @@ interface Claim {
 /** An entry that the tree of a verified head was found to hold. */
 export interface ProvenEntry {
   readonly entry: VerifiedEntry;
+  /** Its root hash is handed on, and whoever gets that may change it. */
   readonly head: VerifiedHead;
 }
 
@@ -199,8 +200,7 @@ function weigh(
       origin,
       index,
       size,
-      // A copy: the head may be kept for receipts to come.
-      rootHash: rootHash.slice(),
+      rootHash,
       leaf,
       leafHash: claim.entry.leafHash,
       logKeyIds,
