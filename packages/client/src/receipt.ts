@@ -368,25 +368,25 @@ function timelyTo(timestamp: bigint): number {
 
 /** What all cosignatures of a head say together of an entry that was logged early enough for each. */
 interface Together {
+  readonly head: VerifiedHead;
   readonly policy: Policy;
   readonly timelyTo: number;
   readonly times: CosignatureTimes;
 }
 
-/** Asked for each receipt under a head. */
-const togetherByHead = new WeakMap<VerifiedHead, Together>();
+/** Receipts under one head come together mostly. */
+let lastTogether: Together | undefined;
 
 function togetherOf(head: VerifiedHead, policy: Policy): Together {
-  const known = togetherByHead.get(head);
-  if (known?.policy === policy) return known;
+  if (lastTogether?.head === head && lastTogether.policy === policy) return lastTogether;
   const { cosignatures, quorumMet } = head;
-  const found = {
+  lastTogether = {
+    head,
     policy,
     timelyTo: cosignatures.reduce((least, { timestamp }) => Math.min(least, timelyTo(timestamp)), Infinity),
     times: { timely: cosignatures, untimely: [], consistent: !quorumMet || isQuorum(cosignatures, policy) },
   };
-  togetherByHead.set(head, found);
-  return found;
+  return lastTogether;
 }
 
 function isQuorum(cosignatures: readonly VerifiedCosignature[], policy: Policy): boolean {
