@@ -48,8 +48,6 @@ export function faultyFileSystem(plan: FaultPlan): FileSystem {
   const { write, sync, truncate, link, rename, unlink } = nodeFileSystem;
   return {
     ...nodeFileSystem,
-    // So every write comes by here.
-    writeNow: undefined,
     write: async (file, bytes, position) =>
       plan.run(
         async () => write(file, bytes, position),

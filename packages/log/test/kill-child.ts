@@ -14,7 +14,6 @@ import { KEYS, MASTER_KEY, ORIGIN, POLICY, WRITERS, requestSize, signedBatch, un
 /** Marks go by another thread, before and after some wait, while the next commit is written. */
 const slow: FileSystem = {
   ...nodeFileSystem,
-  writeNow: undefined,
   write: async (...call) => {
     await sleep(Math.random() * 4);
     await nodeFileSystem.write(...call);

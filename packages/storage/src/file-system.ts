@@ -1,5 +1,5 @@
 /** The few calls by which files of ours are written, so that tests can make each of them fail. */
-import { close, fsync, ftruncate, link, mkdir, open, rename, unlink, write, writeSync } from "node:fs";
+import { close, fsync, ftruncate, link, mkdir, open, rename, unlink, write } from "node:fs";
 import { promisify } from "node:util";
 
 /** Writing calls on files. All paths are local; `file` is a descriptor that `open` gave. */
@@ -7,8 +7,6 @@ export interface FileSystem {
   readonly open: (path: string, flags: string | number, mode?: number) => Promise<number>;
   /** Writes all of `bytes` at `position`. */
   readonly write: (file: number, bytes: Uint8Array, position: number) => Promise<void>;
-  /** As `write`, but everything else waits for it; only for what is small. Where it is missing, `write` is used. */
-  readonly writeNow?: ((file: number, bytes: Uint8Array, position: number) => void) | undefined;
   readonly truncate: (file: number, size: number) => Promise<void>;
   readonly sync: (file: number) => Promise<void>;
   readonly close: (file: number) => Promise<void>;
@@ -31,9 +29,6 @@ export const nodeFileSystem: FileSystem = {
       const { bytesWritten } = await writeSome(file, bytes, done, bytes.length - done, position + done);
       done += bytesWritten;
     }
-  },
-  writeNow(file, bytes, position) {
-    for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done, bytes.length - done, position + done);
   },
   truncate: promisify(ftruncate),
   sync: promisify(fsync),

@@ -18,8 +18,8 @@ export interface HeadMark {
   readonly version: number;
   /** Whether these are the bytes of the head at `version`. */
   holds(bytes: Uint8Array): boolean;
-  /** Durable when it resolves, or returns `undefined`. One call at a time. */
-  advance(head: VersionedHead): Promise<void> | undefined;
+  /** Durable when it resolves. One call at a time. */
+  advance(head: VersionedHead): Promise<void>;
   close(): Promise<void>;
 }
 

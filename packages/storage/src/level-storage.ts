@@ -268,8 +268,8 @@ class LevelStorage implements LogStorage {
   readonly #writes = new SerialQueue();
   /** Of the heads in the database. */
   readonly #versions: Record<HeadName, number>;
-  /** Of the last commit; `undefined` where it was marked at once. */
-  #marking: Promise<void> | undefined;
+  /** Of the last commit. */
+  #marking: Promise<void> = Promise.resolve();
   /** Set by the first write whose outcome is unknown; nothing is answered after it. */
   #failure: StorageError | undefined;
   #closing: Promise<void> | undefined;
@@ -310,7 +310,7 @@ class LevelStorage implements LogStorage {
       await this.#marking;
       this.#marking = this.#advance(this.#marks[head.name], { version: head.expected + 1, bytes: head.bytes });
       if (MARKS[head.name].aheadMax === 1) await this.#marking;
-      else if (this.#marking !== undefined) onWritten?.();
+      else onWritten?.();
       return { marking: this.#marking };
     });
     await marking;
@@ -449,7 +449,7 @@ class LevelStorage implements LogStorage {
 
   async #close(): Promise<void> {
     await this.#writes.idle();
-    await this.#marking?.catch(() => undefined);
+    await this.#marking.catch(() => undefined);
     try {
       await this.#database.close();
     } catch (cause) {
@@ -476,14 +476,11 @@ class LevelStorage implements LogStorage {
     }
   }
 
-  #advance(mark: HeadMark, head: VersionedHead): Promise<void> | undefined {
-    const failed = (cause: unknown): never => {
-      throw this.#fail(`could not write ${mark.path}`, cause);
-    };
+  async #advance(mark: HeadMark, head: VersionedHead): Promise<void> {
     try {
-      return mark.advance(head)?.catch(failed);
+      await mark.advance(head);
     } catch (cause) {
-      return failed(cause);
+      throw this.#fail(`could not write ${mark.path}`, cause);
     }
   }
 

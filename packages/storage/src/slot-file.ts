@@ -5,8 +5,6 @@
  * with O_DSYNC: no rename, no sync of a folder, one disk write. If we die in the midst of it, the other slot still
  * holds what was there before.
  *
- * Where the disk is quick the write is done at once.
- *
  * Slot: magic (8) | number u64 | digest (32) | first 16 bytes of the SHA-256 of these 48.
  */
 import { constants } from "node:fs";
@@ -15,7 +13,6 @@ import { StorageError } from "./error.ts";
 import { storageFailure } from "./failure.ts";
 import type { FileSystem } from "./file-system.ts";
 import { readFileIfThere, writeFileDurably } from "./files.ts";
-import { Handover } from "./handover.ts";
 
 export interface Slot {
   readonly number: number;
@@ -34,7 +31,6 @@ export class SlotFile {
   readonly #file: number;
   #newest: Slot;
   #newestAt: number;
-  readonly #handover = new Handover();
 
   private constructor(path: string, fileSystem: FileSystem, file: number, found: FoundSlot) {
     this.path = path;
@@ -72,30 +68,20 @@ export class SlotFile {
     return this.#newest;
   }
 
-  /** Durable when it resolves, or returns `undefined`. One call at a time. */
-  write(slot: Slot): Promise<void> | undefined {
+  /**
+   * Durable when it resolves. One call at a time.
+   *
+   * @throws {StorageError} `storage-unavailable`, `storage-full`
+   */
+  async write(slot: Slot): Promise<void> {
     const at = this.#newestAt === 0 ? 1 : 0;
-    const keep = (): void => {
-      this.#newest = slot;
-      this.#newestAt = at;
-    };
-    const failed = (cause: unknown): never => {
-      throw storageFailure(`could not write ${this.path}`, cause);
-    };
     try {
-      const writing = this.#put(encodeSlot(slot), SLOT_OFFSETS[at]);
-      if (writing === undefined) keep();
-      return writing?.then(keep, failed);
+      await this.#fileSystem.write(this.#file, encodeSlot(slot), SLOT_OFFSETS[at]);
     } catch (cause) {
-      return failed(cause);
+      throw storageFailure(`could not write ${this.path}`, cause);
     }
-  }
-
-  #put(bytes: Uint8Array, position: number): Promise<void> | undefined {
-    const { write, writeNow } = this.#fileSystem;
-    if (writeNow === undefined || this.#handover.isDue()) return write(this.#file, bytes, position);
-    this.#handover.time(() => writeNow(this.#file, bytes, position));
-    return undefined;
+    this.#newest = slot;
+    this.#newestAt = at;
   }
 
   async close(): Promise<void> {

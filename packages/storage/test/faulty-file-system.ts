@@ -50,12 +50,6 @@ export function createFaultyFileSystem(): FaultyFileSystem {
     },
     open: failing("open", nodeFileSystem.open),
     write: failing("write", nodeFileSystem.write),
-    // The same call to whoever makes one fail: which of the two is made is a matter of time.
-    writeNow: (...args) => {
-      const failure = failureOf("write");
-      if (failure === undefined || failure.isAfter) nodeFileSystem.writeNow?.(...args);
-      if (failure !== undefined) throw failure.error;
-    },
     truncate: failing("truncate", nodeFileSystem.truncate),
     sync: failing("sync", nodeFileSystem.sync),
     close: failing("close", nodeFileSystem.close),

@@ -66,7 +66,6 @@ async function openMarking(): Promise<{
   const [marks, written]: [PromiseWithResolvers<void>[], number[]] = [[], []];
   const fileSystem: FileSystem = {
     ...nodeFileSystem,
-    writeNow: undefined,
     write: async (...call) => {
       const mark = Promise.withResolvers<void>();
       marks.push(mark);

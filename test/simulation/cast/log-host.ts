@@ -3,10 +3,9 @@ import { encodeHex, parseVkey } from "@tallystick/core";
 import { LeafAudit, computeCommitment, decodeLeaf, decodeOpening } from "@tallystick/events";
 import { type Log, type WitnessTarget, fsckLog, openLog } from "@tallystick/log";
 import { Tokens, UNSCOPED_ROLES, createServerApp, createToken } from "@tallystick/server";
-import { type KeyStore, nodeFileSystem, openKeyStore } from "@tallystick/storage";
+import { type KeyStore, openKeyStore } from "@tallystick/storage";
 import type { Host, Life } from "../engine/host.ts";
 import { LogDisk } from "../engine/log-storage.ts";
-import type { Random } from "../engine/random.ts";
 import { Violation } from "../engine/world.ts";
 import { LOG_HOST, ORIGIN, type Site, restart, sleep, unlessDiskFails } from "./site.ts";
 
@@ -22,7 +21,6 @@ export class LogHost {
   readonly host: Host;
   readonly disk: LogDisk;
   readonly #site: Site;
-  readonly #random: Random;
   readonly #masterKey: Uint8Array;
   readonly #senderSeed: Uint8Array;
   #targets: readonly WitnessTarget[] = [];
@@ -32,7 +30,6 @@ export class LogHost {
 
   constructor(site: Site) {
     this.#site = site;
-    this.#random = site.world.random("log disk");
     const random = site.world.random("log secrets");
     this.#masterKey = random.bytes(32);
     this.#senderSeed = random.bytes(32);
@@ -59,9 +56,7 @@ export class LogHost {
 
   async #run(life: Life): Promise<void> {
     if (!this.#hasTokens) await this.#makeTokens();
-    // Time does not pass in a call that is waited for, so none is slow: some lives have no such calls.
-    const fileSystem = this.#random.chance(0.5) ? nodeFileSystem : { ...nodeFileSystem, writeNow: undefined };
-    const keyStore = await openKeyStore({ path: "/keys", masterKey: this.#masterKey, fileSystem });
+    const keyStore = await openKeyStore({ path: "/keys", masterKey: this.#masterKey });
     this.#keyStore = keyStore;
     const log = await openLog({
       origin: ORIGIN,
