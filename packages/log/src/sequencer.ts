@@ -1,8 +1,8 @@
 /**
  * The sequencer: one loop that owns the tree, takes what waits, makes it durable and answers.
  *
- * Order: compute in memory, make keys durable, commit (entries, indexes and head in one step), then answer. Where the disk is
- * slow the next commit is computed and written before the last one can be answered, and answered after it. Whatever goes
+ * Order: compute in memory, make keys durable, commit (entries, indexes and head in one step), then answer. Where the storage has
+ * more to do for a commit than to write it, the next one is computed and written meanwhile, and answered after it. Whatever goes
  * wrong while a commit is under way leaves its outcome unknown: the loop stops for good, and the next start finds out.
  */
 import { type CompactRange, invariant } from "@tallystick/core";

@@ -1,4 +1,4 @@
-/** The next commit is written while the last one's mark is, on a disk that is slow. docs/decisions/0071-marks-beside-the-next-commit.md */
+/** The next commit is written while the last one's mark is. docs/decisions/0071-marks-beside-the-next-commit.md */
 import { expect, test } from "vitest";
 import { createMemoryStorage } from "@tallystick/storage";
 import { rejectionCode } from "../../../test/support/errors.ts";
@@ -34,6 +34,15 @@ async function send(log: Log, n: number): Promise<number | undefined> {
   return answer?.index;
 }
 
+/** Sends an event, until its commit is written and not whole. */
+async function write({ log, storage }: Slow, n: number): Promise<{ readonly answer: Promise<number | undefined> }> {
+  const written = storage.rests.length;
+  const answer = send(log, n);
+  answer.catch(() => undefined);
+  await until(() => storage.rests.length > written);
+  return { answer };
+}
+
 /** Notes in which order promises resolve. */
 function orderOf(promises: readonly Promise<number | undefined>[]): (number | undefined)[] {
   const order: (number | undefined)[] = [];
@@ -47,12 +56,10 @@ async function aWhile(): Promise<void> {
 }
 
 test("rule 4: what is written is answered once its commit is whole, in order, though the next one is written before", async () => {
-  const { site, storage, log, base } = await openSlow();
+  const slow = await openSlow();
+  const { site, storage, log, base } = slow;
   const { commits } = log.counters();
-  const sent = [send(log, 0)];
-  await until(() => storage.rests.length === 1);
-  sent.push(send(log, 1));
-  await until(() => storage.rests.length === 2);
+  const sent = [(await write(slow, 0)).answer, (await write(slow, 1)).answer];
   const order = orderOf(sent);
   await aWhile();
   expect(order).toEqual([]);
@@ -75,9 +82,9 @@ test("rule 4: what is written is answered once its commit is whole, in order, th
 });
 
 test("what is sent again is not called logged before it is whole", async () => {
-  const { storage, log, base } = await openSlow();
-  const first = send(log, 0);
-  await until(() => storage.rests.length === 1);
+  const slow = await openSlow();
+  const { storage, log, base } = slow;
+  const first = (await write(slow, 0)).answer;
   const again = log.appendEvents({ writer: "w", events: [login(0)] });
   const order = orderOf([first, again.then(([answer]) => answer?.index)]);
   await aWhile();
@@ -90,9 +97,9 @@ test("what is sent again is not called logged before it is whole", async () => {
 });
 
 test("C-258 what is sent again is not called logged where the rest of the first fails", async () => {
-  const { storage, log } = await openSlow();
-  const first = rejectionCode(send(log, 0));
-  await until(() => storage.rests.length === 1);
+  const slow = await openSlow();
+  const { storage, log } = slow;
+  const first = rejectionCode((await write(slow, 0)).answer);
   const again = rejectionCode(send(log, 0));
   await aWhile();
   storage.rests[0]?.reject(new Error("the disk does not answer"));
@@ -101,9 +108,9 @@ test("C-258 what is sent again is not called logged where the rest of the first 
 });
 
 test("C-259 what is sent again and again while a commit is not whole is refused once the queue is full", async () => {
-  const { storage, log } = await openSlow({ queueEntriesMax: 100 });
-  const first = send(log, 0);
-  await until(() => storage.rests.length === 1);
+  const slow = await openSlow({ queueEntriesMax: 100 });
+  const { storage, log } = slow;
+  const first = (await write(slow, 0)).answer;
   const codes: (string | undefined)[] = [];
   const all: Promise<void>[] = [];
   for (let n = 0; n < 1000; n += 1) {
@@ -120,11 +127,10 @@ test("C-259 what is sent again and again while a commit is not whole is refused 
 });
 
 test("C-258 where the rest of a commit fails, its outcome and that of the next are unknown, and the next start finds both", async () => {
-  const { site, storage, log, base } = await openSlow();
-  const first = rejectionCode(send(log, 0));
-  await until(() => storage.rests.length === 1);
-  const second = rejectionCode(send(log, 1));
-  await until(() => storage.rests.length === 2);
+  const slow = await openSlow();
+  const { site, storage, log, base } = slow;
+  const first = rejectionCode((await write(slow, 0)).answer);
+  const second = rejectionCode((await write(slow, 1)).answer);
   const third = rejectionCode(send(log, 2));
   storage.rests[0]?.reject(new Error("the disk does not answer"));
   storage.rests[1]?.resolve();
@@ -146,14 +152,14 @@ test("C-258 where the rest of a commit fails, its outcome and that of the next a
 });
 
 test("a log that closes waits for what is written and not whole, however short its grace", async () => {
-  const { storage, log, base } = await openSlow();
-  const sent = send(log, 0);
-  await until(() => storage.rests.length === 1);
+  const slow = await openSlow();
+  const { storage, log, base } = slow;
+  const { answer } = await write(slow, 0);
   let isClosed = false;
   const closing = log.close({ graceMs: 0 }).then(() => (isClosed = true));
   await new Promise((resolve) => setTimeout(resolve, 20));
   expect(isClosed).toBe(false);
   storage.rests[0]?.resolve();
-  expect(await sent).toBe(base);
+  expect(await answer).toBe(base);
   await closing;
 });

@@ -95,6 +95,32 @@ export const storageContract: readonly StorageContractCase[] = [
     assert.equal((await collect(storage.scanRows("leaf", { lt: "l" }))).length, 50);
   }),
 
+  contractCase("what is said to be written is read, and resolves after what was written before it", async (storage) => {
+    const [written, resolved]: [number[], number[]] = [[], []];
+    const commits: Promise<unknown>[] = [];
+    for (let version = 1; version <= 50; version += 1) {
+      const { promise: next, resolve, reject } = Promise.withResolvers<void>();
+      const commit = storage.commit(commitOf(version - 1, { last: `${version}` }), () => {
+        assert.ok(!resolved.includes(version));
+        written.push(version);
+        resolve();
+      });
+      commits.push(commit.then(() => resolved.push(version)));
+      // A driver that has no more to do than to write only resolves.
+      commit.then(resolve, reject);
+      await next;
+      assert.equal((await storage.readHead("integrated"))?.version, version);
+      assert.deepEqual(await storage.getRow("leaf", "last"), utf8(`${version}`));
+    }
+    await Promise.all(commits);
+    assert.deepEqual(
+      resolved,
+      Array.from(commits, (_, at) => at + 1),
+    );
+    // Each once, if at all.
+    assert.equal(new Set(written).size, written.length);
+  }),
+
   contractCase("of two rows of one commit under one key the later one counts", async (storage) => {
     const row = (value: string | null) => ({ table: "leaf", key: "a", value: value === null ? null : utf8(value) });
     await storage.commit({ ...commitOf(0, {}), rows: [row("first"), row("second")] });

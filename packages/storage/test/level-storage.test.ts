@@ -51,7 +51,7 @@ async function commitHead(storage: LogStorage, name: HeadName, text = name as st
   });
 }
 
-/** A store whose marks are written by another thread, as on a slow disk, and when the test says so. */
+/** A store whose marks are written when the test says so. */
 async function openMarking(): Promise<{
   readonly path: string;
   readonly storage: LogStorage;

@@ -140,7 +140,8 @@ export class LogDisk {
 /** One life's view: after a failure it answers nothing any more, as the port says. */
 class OpenStorage implements LogStorage {
   readonly #disk: LogDisk;
-  #isDead = false;
+  #isClosed = false;
+  #hasFailed = false;
 
   constructor(disk: LogDisk) {
     this.#disk = disk;
@@ -175,7 +176,7 @@ class OpenStorage implements LogStorage {
   }
 
   async close(): Promise<void> {
-    this.#isDead = true;
+    this.#isClosed = true;
   }
 
   async #read<T>(get: (store: LogStorage) => Promise<T>): Promise<T> {
@@ -183,18 +184,21 @@ class OpenStorage implements LogStorage {
     return this.#disk.read(async () => get(this.#disk.store));
   }
 
-  async #write<T>(put: () => Promise<T>): Promise<T> {
+  async #write<T>(land: () => Promise<T>): Promise<T> {
     this.#assertAlive();
     try {
-      return await put();
+      const landed = await land();
+      // What was asked for before that is known no better.
+      if (this.#hasFailed) throw unavailable();
+      return landed;
     } catch (error) {
-      if (!(error instanceof StorageError) || error.code !== "head-conflict") this.#isDead = true;
+      if (!(error instanceof StorageError) || error.code !== "head-conflict") this.#hasFailed = true;
       throw error;
     }
   }
 
   #assertAlive(): void {
-    if (this.#isDead) throw unavailable();
+    if (this.#isClosed || this.#hasFailed) throw unavailable();
   }
 }
 
