@@ -63,8 +63,8 @@ type Operation = PutOperation | { type: "del"; key: string };
 const HEAD_NAMES: readonly HeadName[] = ["integrated", "signed", "published"];
 
 /**
- * Which file marks which head, and by how many commits the database may be ahead of it: the next one is written while the mark of
- * an integrated head is, since all that is sent waits for both.
+ * Which file marks which head, and by how many commits the database may be ahead of it: the next integrated head is written while the
+ * mark of the last one is, since all that is sent waits for both.
  */
 const MARKS = {
   integrated: { file: "high-water", kind: slotMark, aheadMax: 2 },
@@ -268,8 +268,12 @@ class LevelStorage implements LogStorage {
   readonly #writes = new SerialQueue();
   /** Of the heads in the database. */
   readonly #versions: Record<HeadName, number>;
-  /** Of the last commit. */
-  #marking: Promise<void> = Promise.resolve();
+  /** By head, of its last commit. */
+  readonly #marking: Record<HeadName, Promise<void>> = {
+    integrated: Promise.resolve(),
+    signed: Promise.resolve(),
+    published: Promise.resolve(),
+  };
   /** Set by the first write whose outcome is unknown; nothing is answered after it. */
   #failure: StorageError | undefined;
   #closing: Promise<void> | undefined;
@@ -303,15 +307,16 @@ class LevelStorage implements LogStorage {
       if (version !== head.expected) throw headConflict(head, version);
       operations.push(...(await this.#deletionsFromRuns(rows)));
       operations.push(...this.#runs.add(runs).map(({ key, value }) => operationOf(key, value)));
+      if (MARKS[head.name].aheadMax === 1) await this.#marking[head.name];
       // Dying before this line leaves nothing of the commit; dying within it leaves all or nothing of it.
       await this.#write(operations);
       this.#versions[head.name] = head.expected + 1;
       // Dying here leaves the mark two commits behind, or one: opening completes it.
-      await this.#marking;
-      this.#marking = this.#advance(this.#marks[head.name], { version: head.expected + 1, bytes: head.bytes });
-      if (MARKS[head.name].aheadMax === 1) await this.#marking;
-      else onWritten?.();
-      return { marking: this.#marking };
+      await this.#marking[head.name];
+      const marking = this.#advance(this.#marks[head.name], { version: head.expected + 1, bytes: head.bytes });
+      this.#marking[head.name] = marking;
+      onWritten?.();
+      return { marking };
     });
     await marking;
   }
@@ -449,7 +454,7 @@ class LevelStorage implements LogStorage {
 
   async #close(): Promise<void> {
     await this.#writes.idle();
-    await this.#marking.catch(() => undefined);
+    await Promise.allSettled(Object.values(this.#marking));
     try {
       await this.#database.close();
     } catch (cause) {

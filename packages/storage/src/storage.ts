@@ -120,8 +120,8 @@ export interface LogStorage {
    * The head's new version is `expected + 1`.
    *
    * @param onWritten - Told once reads see the commit and it would survive a crash, where the driver has to do more than that before it
-   *   resolves: the next commit may be asked for, and need not wait for the rest. Commits resolve in their order all the same, and where
-   *   one is rejected so are those after it. Whoever asks for commits tells nobody of one before it resolves.
+   *   resolves: the next commit may be asked for, and need not wait for the rest. Those of one head resolve in their order all the same, and
+   *   where one is rejected so are those after it. Whoever asks for commits tells nobody of one before it resolves.
    * @throws {StorageError} `head-conflict`: the version is another one. No row was applied; blobs may have been.
    */
   commit(commit: Commit, onWritten?: () => void): Promise<void>;

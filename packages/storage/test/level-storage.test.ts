@@ -457,6 +457,28 @@ describe("failing writes", () => {
     await withStorage(path, async (storage) => expect((await storage.readHead("integrated"))?.version).toBe(3));
   });
 
+  test("no commit waits for another head's mark, and no signed head is written before the last one's mark", async () => {
+    const { storage, marks, commit } = await openMarking();
+    const sign = async (version: number): Promise<void> =>
+      storage.commit({ head: { name: "signed", expected: version - 1, bytes: bytesOf(`signed ${version}`) } });
+    const second = sign(2);
+    await vi.waitUntil(() => marks.length === 1);
+    const entry = commit(0);
+    await vi.waitUntil(() => marks.length === 2);
+    marks[1]?.resolve();
+    await entry;
+    const third = sign(3);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect((await storage.readHead("signed"))?.version).toBe(2);
+    marks[0]?.resolve();
+    await second;
+    await vi.waitUntil(() => marks.length === 3);
+    expect((await storage.readHead("signed"))?.version).toBe(3);
+    marks[2]?.resolve();
+    await third;
+    await storage.close();
+  });
+
   test("C-258 a mark that fails beside the next commit stops the store, and reopening finds both", async () => {
     const { path, storage, marks, commit } = await openMarking();
     const commits = [0, 1, 2].map(async (expected) => commit(expected));
