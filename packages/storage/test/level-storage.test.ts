@@ -457,7 +457,7 @@ describe("failing writes", () => {
     await withStorage(path, async (storage) => expect((await storage.readHead("integrated"))?.version).toBe(3));
   });
 
-  test("no commit waits for another head's mark, and no signed head is written before the last one's mark", async () => {
+  test("an entry does not wait for a signed head's mark, and no signed head is written before the last one's mark", async () => {
     const { storage, marks, commit } = await openMarking();
     const sign = async (version: number): Promise<void> =>
       storage.commit({ head: { name: "signed", expected: version - 1, bytes: bytesOf(`signed ${version}`) } });
