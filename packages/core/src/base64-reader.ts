@@ -12,8 +12,8 @@ import { unitsWriter } from "#crypto";
 export const HASH_LINES_MAX = 63;
 /** A hash in base64 and its newline. */
 export const HASH_LINE_CHARS = 45;
-/** Of a text that is taken. */
-const TEXT_CHARS_MAX = 4096;
+/** Of a text that is taken: what a proof has before its checkpoint, 63 hashes and an entry. */
+export const TEXT_CHARS_MAX = 4096;
 const NEWLINE = 0x0a;
 
 const KERNEL_DIGITS = 16;

@@ -4,7 +4,7 @@
  * What is quick here is the usual form: an `extra` that is the entry, and the checkpoint that was given, byte for byte.
  * Anything else is not judged.
  */
-import { Base64Reader, HASH_LINES_MAX, HASH_LINE_CHARS } from "./base64-reader.ts";
+import { Base64Reader, HASH_LINES_MAX, HASH_LINE_CHARS, TEXT_CHARS_MAX } from "./base64-reader.ts";
 import { utf8 } from "./bytes.ts";
 import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
 import { HASH_BYTES, type Hash } from "./hash.ts";
@@ -22,8 +22,6 @@ export interface VerifiedEntry {
 
 /** A leaf of ours has 342 at most. */
 const ENTRY_BYTES_MAX = 512;
-/** Before the checkpoint: 63 hashes, and an entry. */
-const HEAD_CHARS_MAX = 4096;
 const NEWLINE = 0x0a;
 const [DIGIT_0, DIGIT_9] = [0x30, 0x39];
 /** Of a number that is held exactly. */
@@ -101,7 +99,7 @@ export class TlogProofVerifier {
   /** Reads a proof, its entry to where `start` says, and hands its hashes to the tree. */
   #read(tree: VerifiedTree, proof: string, start: number): { index: number; start: number; end: number } | undefined {
     const headChars = proof.length - this.#note.length;
-    if (headChars <= 0 || headChars > HEAD_CHARS_MAX || proof.slice(headChars) !== this.#note) return undefined;
+    if (headChars <= 0 || headChars > TEXT_CHARS_MAX || proof.slice(headChars) !== this.#note) return undefined;
     this.#reader.take(proof.slice(0, headChars));
     const { units } = this.#reader;
     // Behind the lines there is the newline of the empty one.

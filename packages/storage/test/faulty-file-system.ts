@@ -22,20 +22,13 @@ export function createFaultyFileSystem(): FaultyFileSystem {
   let passed = 0;
   let fault: Fault | undefined;
 
-  /** Notes a call; gives how it fails, if it does. */
-  function failureOf(call: keyof FileSystem): { readonly isAfter: boolean; readonly error: Error } | undefined {
-    calls.push(call);
-    if (fault?.call !== call || passed++ < (fault.after ?? 0)) return undefined;
-    const { when = "before", code = "EIO" } = fault;
-    return { isAfter: when === "after", error: Object.assign(new Error(`${code}: injected, ${call}`), { code }) };
-  }
-
   function failing<A extends unknown[], R>(call: keyof FileSystem, run: (...args: A) => Promise<R>) {
     return async (...args: A): Promise<R> => {
-      const failure = failureOf(call);
-      if (failure === undefined) return run(...args);
-      if (failure.isAfter) await run(...args);
-      throw failure.error;
+      calls.push(call);
+      if (fault?.call !== call || passed++ < (fault.after ?? 0)) return run(...args);
+      const { when = "before", code = "EIO" } = fault;
+      if (when === "after") await run(...args);
+      throw Object.assign(new Error(`${code}: injected, ${call}`), { code });
     };
   }
 
