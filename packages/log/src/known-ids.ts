@@ -86,20 +86,27 @@ async function lastKey(storage: LogStorage): Promise<string> {
 
 /** Text that sorts behind all keys. */
 const BEHIND_ALL = "~";
-/** Keys in a generation: those of some seconds under full load. */
-const GENERATION_KEYS = 32_768;
+/** Characters of a key that name its span: 256 ms. */
+const SPAN_TEXT = TIME_TEXT - 2;
+/** Keys that are remembered: those of some seconds under full load. */
+const KEYS_MAX = 262_144;
+/** Spans that are remembered, however few keys are in each: of more than an hour. */
+const SPANS_MAX = 16_384;
 
 /**
- * Which keys may be on disk: those that were added of late, in two generations, and all that do not sort behind those
- * which were forgotten, or were there before. Of a key a number of 30 bits is kept: where it is another one's the disk is
- * asked in vain. The numbers depend on a seed, so that nobody can send ids whose numbers a set is slow with.
+ * Which keys may be on disk: those that were added and not forgotten since, and all up to the last that was forgotten, or was there
+ * before. The earliest go first, whenever they came: so a sender whose clock is ahead takes some room for as long as it is
+ * ahead, and nothing of the others is asked for in vain. Of a key a number of 30 bits is kept: where it is another one's the
+ * disk is asked in vain. The numbers depend on a seed, so that nobody can send ids whose numbers a set is slow with.
  */
 export class RecentIds {
-  #young = new Set<number>();
-  #old = new Set<number>();
-  #lastOfYoung = "";
-  #lastOfOld = "";
-  /** The last key that may be there without being remembered. */
+  readonly #marks = new Map<string, Set<number>>();
+  /** Of which there are marks, in order. */
+  readonly #spans: string[] = [];
+  #count = 0;
+  /** The one that was looked for last: most keys are of the same as the one before. */
+  #last: { readonly span: string; readonly marks: Set<number> } | undefined;
+  /** No key behind it is there without being remembered. */
   #lastForgotten: string;
   readonly #seed: number;
 
@@ -109,22 +116,58 @@ export class RecentIds {
     this.#seed = seed & MARK_MASK;
   }
 
+  /** How many are remembered. */
+  get size(): number {
+    return this.#count;
+  }
+
   mayHave(key: string): boolean {
-    if (key <= this.#lastForgotten) return true;
-    const mark = markOf(key) ^ this.#seed;
-    return this.#young.has(mark) || this.#old.has(mark);
+    return key <= this.#lastForgotten || this.#marksOf(key)?.has(markOf(key) ^ this.#seed) === true;
   }
 
   add(key: string): void {
-    if (this.#young.size >= GENERATION_KEYS) {
-      if (this.#lastOfOld > this.#lastForgotten) this.#lastForgotten = this.#lastOfOld;
-      this.#lastOfOld = this.#lastOfYoung;
-      this.#lastOfYoung = "";
-      this.#old = this.#young;
-      this.#young = new Set();
+    if (key <= this.#lastForgotten) return;
+    const marks = this.#marksOf(key) ?? this.#begin(key.slice(0, SPAN_TEXT));
+    this.#count -= marks.size;
+    marks.add(markOf(key) ^ this.#seed);
+    this.#count += marks.size;
+    if (this.#spans.length > SPANS_MAX) this.#forget(SPANS_MAX / 16);
+    while (this.#count > KEYS_MAX) this.#forget(1);
+  }
+
+  #marksOf(key: string): Set<number> | undefined {
+    const last = this.#last;
+    if (last !== undefined && key.startsWith(last.span)) return last.marks;
+    const span = key.slice(0, SPAN_TEXT);
+    const marks = this.#marks.get(span);
+    if (marks !== undefined) this.#last = { span, marks };
+    return marks;
+  }
+
+  #begin(span: string): Set<number> {
+    const marks = new Set<number>();
+    this.#marks.set(span, marks);
+    this.#spans.splice(this.#placeOf(span), 0, span);
+    return marks;
+  }
+
+  /** Behind how many of the spans it comes: nearly always behind all. */
+  #placeOf(span: string): number {
+    let [low, high] = [0, this.#spans.length];
+    for (let middle = high - 1; low < high; middle = (low + high) >> 1) {
+      if ((this.#spans[middle] ?? "") < span) low = middle + 1;
+      else high = middle;
     }
-    this.#young.add(markOf(key) ^ this.#seed);
-    if (key > this.#lastOfYoung) this.#lastOfYoung = key;
+    return low;
+  }
+
+  #forget(count: number): void {
+    for (const span of this.#spans.splice(0, count)) {
+      this.#count -= this.#marks.get(span)?.size ?? 0;
+      this.#marks.delete(span);
+      if (this.#last?.span === span) this.#last = undefined;
+      this.#lastForgotten = span + BEHIND_ALL;
+    }
   }
 }
 

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { type ScanRange, StorageError, type StoredRow, createMemoryStorage } from "@tallystick/storage";
 import { encodeCbor } from "@tallystick/events";
 import { RecentIds } from "../src/known-ids.ts";
-import { TABLE, formerIdKey, idKey, idKeys } from "../src/rows.ts";
+import { TABLE, formerIdKey, idKey } from "../src/rows.ts";
 import { rejectionCode } from "../../../test/support/errors.ts";
 import { WatchedStorage } from "./watched-storage.ts";
 import { type Site, createSite, login, replay, until } from "./site.ts";
@@ -66,40 +66,52 @@ test("a log of before knows its ids, and goes on with new keys", async () => {
   expect((await idKeysOn(site)).map(({ length }) => length).sort((a, b) => a - b)).toEqual([16, 16, 28, 28]);
 });
 
-/** Of ids made at these ms, one each. */
+/** As those of ids that were made at these ms, one each. */
 function keysAt(times: readonly number[]): string[] {
-  const ids = times.map((ms, n) => {
-    const time = ms.toString(16).padStart(12, "0");
-    return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${n.toString(16).padStart(12, "0")}`;
+  const hash = Buffer.alloc(12);
+  return times.map((ms, n) => {
+    hash.writeUInt32BE(Math.imul(n, 0x9e37_79b1) >>> 0, 8);
+    return ms.toString(16).padStart(12, "0") + hash.toString("base64url");
   });
-  return idKeys("writer:a", ids);
 }
+
+const START = 1_760_000_000_000;
+const HOUR = 3_600_000;
 
 test("what is remembered of ids never denies one that is there, whatever the order of their times", () => {
   const orders = [
-    (n: number) => 1_760_000_000_000 + n,
-    (n: number) => 1_760_000_000_000 - n,
-    (n: number) => 1_760_000_000_000 + ((n * 7919) % 120_011),
+    (n: number) => START + Math.floor(n / 200),
+    (n: number) => START - Math.floor(n / 200),
+    (n: number) => START + ((n * 7919) % 300_007),
+    // Each in a span of its own.
+    (n: number) => START + n * 1000,
     // One sender's clock runs an hour ahead.
-    (n: number) => 1_760_000_000_000 + n + (n % 3 === 0 ? 3_600_000 : 0),
+    (n: number) => START + n + (n % 3 === 0 ? HOUR : 0),
   ];
   for (const order of orders) {
-    const [before = "", ...keys] = keysAt(Array.from({ length: 120_001 }, (_, n) => order(n)));
+    const [before = "", ...keys] = keysAt(Array.from({ length: 300_001 }, (_, n) => order(n)));
     const recent = new RecentIds({ last: before, seed: 0xdead_beef });
     for (const key of keys) recent.add(key);
     expect(recent.mayHave(before)).toBe(true);
     expect(keys.filter((key) => !recent.mayHave(key))).toEqual([]);
+    expect(recent.size).toBeLessThanOrEqual(262_144);
   }
 });
 
-test("of new ids with new times nearly none is looked for on the disk", () => {
+test.each([
+  ["of nobody's clock", (n: number) => Math.floor(n / 100)],
+  ["while one sender's clock is an hour ahead", (n: number) => Math.floor(n / 100) + (n % 500 === 0 ? HOUR : 0)],
+  ["while a third of all is three seconds ahead", (n: number) => Math.floor(n / 100) + (n % 3 === 0 ? 3000 : 0)],
+  ["that lie a second in the past, or two", (n: number) => Math.floor(n / 100) - ((n * 7919) % 2000)],
+])("of new ids nearly none is looked for on the disk: %s", (_, offsetOf) => {
   const recent = new RecentIds({ last: "", seed: 7 });
   let asked = 0;
-  for (const key of keysAt(Array.from({ length: 100_000 }, (_, n) => 1_760_000_000_000 + Math.floor(n / 40)))) {
+  // Of six seconds.
+  for (const key of keysAt(Array.from({ length: 600_000 }, (__, n) => START + offsetOf(n)))) {
     if (recent.mayHave(key)) asked += 1;
     recent.add(key);
   }
-  expect(asked).toBeLessThan(100);
+  expect(asked).toBeLessThan(1000);
 });
 
 /** A storage in which one row of an id does not read. */
