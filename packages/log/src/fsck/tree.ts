@@ -36,6 +36,8 @@ export class TreeReplay {
   /** By tile level, from 1: the hashes of the tile that is not complete yet. */
   readonly #pending: Hash[][] = [];
   readonly #edges = new Map<number, { readonly index: number; readonly hashes: readonly Hash[] }>();
+  /** Levels whose partial tile is there, and not as it should be. */
+  readonly #told = new Set<number>();
   /** A hash could not be known: what depends on it is not judged. */
   #isBroken = false;
   tiles = 0;
@@ -80,23 +82,29 @@ export class TreeReplay {
   }
 
   #takeEdge(level: number, rows: ReadonlyMap<string, Uint8Array>): void {
+    // What is left of a damaged one says nothing.
+    if (this.#isTold(level)) return;
     const keys = edgeKeys(level);
-    // What is left of it says nothing, and that some of it is damaged was told.
-    if (keys.some((key) => this.#reader.isDamaged(TABLE.edge, key))) return;
     const what = `the partial tile of level ${level}`;
     const read = (): { edge: Edge | undefined } => ({ edge: edgeFrom(keys.map((key) => rows.get(key))) });
     const decoded = this.#findings.decode({ code: "tile-mismatch", what }, read);
-    if (decoded === undefined) return;
-    const { edge } = decoded;
+    const edge = decoded?.edge;
     const { size } = this.#head;
     if (edge !== undefined && isEdgeAt(edge, level, size) && isStoredAs(level, edge, rows)) {
       this.#edges.set(level, { index: edge.index, hashes: splitHashes(edge.hashes) });
       return;
     }
+    this.#told.add(level);
+    if (decoded === undefined) return;
     const found =
       edge === undefined ? "no beginning" : `index ${edge.index} and ${edge.hashes.length / HASH_BYTES} hashes`;
     const text = `${what} has ${found} in ${rows.size} rows, not as a log of size ${size} has it`;
     this.#findings.add("tile-mismatch", undefined, text);
+  }
+
+  /** Whether it was said already why a level's partial tile is of no use. */
+  #isTold(level: number): boolean {
+    return this.#told.has(level) || edgeKeys(level).some((key) => this.#reader.isDamaged(TABLE.edge, key));
   }
 
   /**
@@ -186,7 +194,8 @@ export class TreeReplay {
     const entry = index * TILE_WIDTH * 2 ** (8 * level);
     if (width < TILE_WIDTH) {
       const edge = this.#edges.get(level);
-      if (edge === undefined) this.#findings.add("tile-missing", entry, `${path} is not stored`);
+      if (edge === undefined && !this.#isTold(level))
+        this.#findings.add("tile-missing", entry, `${path} is not stored`);
       return edge?.hashes;
     }
     const bytes = await this.#reader.blob(tileKey(level, index));
