@@ -1,5 +1,13 @@
 /** XChaCha20-Poly1305 of many texts at once: by the kernel, where the platform can run it. draft-irtf-cfrg-xchacha-03 §2. */
-import { AEAD_KEY_BYTES, AEAD_NONCE_BYTES, type AeadInput, encryptPortably } from "./aead-portable.ts";
+import {
+  AEAD_KEY_BYTES,
+  AEAD_NONCE_BYTES,
+  AEAD_ROOM_MAX,
+  type AeadInput,
+  type AeadRoom,
+  type PlacedBytes,
+  encryptPortablyInRoom,
+} from "./aead-portable.ts";
 import { sharedKernel } from "./kernel.ts";
 
 /**
@@ -13,12 +21,26 @@ import { sharedKernel } from "./kernel.ts";
  * sealed?.length; // 17
  */
 export function encryptAll(inputs: readonly AeadInput[]): Uint8Array[] {
-  for (const [i, { key, nonce }] of inputs.entries()) {
+  return encryptAllInRoom(inputs, NO_ROOM).map(({ bytes, start, end }) => bytes.subarray(start, end));
+}
+
+/**
+ * {@link encryptAll}, with room around each ciphertext: what is to stand there need not be copied together with it.
+ *
+ * @throws {RangeError} As there; or more room is asked for than there is, 96 bytes for both sides of one.
+ */
+export function encryptAllInRoom(inputs: readonly AeadInput[], room: AeadRoom): PlacedBytes[] {
+  for (let i = 0; i < inputs.length; i += 1) {
+    const { key, nonce } = inputs[i] as AeadInput;
     assertLength(key, AEAD_KEY_BYTES, i, "key");
     assertLength(nonce, AEAD_NONCE_BYTES, i, "nonce");
   }
-  return sharedKernel()?.encryptAll(inputs) ?? inputs.map(encryptPortably);
+  if (room.before + room.after > AEAD_ROOM_MAX)
+    throw new RangeError(`room: expected at most ${AEAD_ROOM_MAX} bytes, got ${room.before + room.after}`);
+  return sharedKernel()?.encryptAll(inputs, room) ?? inputs.map((input) => encryptPortablyInRoom(input, room));
 }
+
+const NO_ROOM: AeadRoom = { before: 0, after: 0 };
 
 function assertLength({ length }: Uint8Array, expected: number, input: number, name: string): void {
   if (length !== expected) throw new RangeError(`inputs[${input}].${name}: expected ${expected} bytes, got ${length}`);

@@ -36,8 +36,8 @@ export {
 } from "./bytes.ts";
 export { HASH_BYTES, type Hash, assertHash, emptyRootHash, hashLeaf, hashNode } from "./hash.ts";
 export { hashLeaves, hashNodes, sha256All, splitHashes } from "./hashes.ts";
-export type { AeadInput } from "./aead-portable.ts";
-export { encryptAll } from "./aead.ts";
+export type { AeadInput, AeadRoom, PlacedBytes } from "./aead-portable.ts";
+export { encryptAll, encryptAllInRoom } from "./aead.ts";
 export type { NodeId } from "./node.ts";
 export type { ProofPlan } from "./path.ts";
 export { CompactRange, type NodeListener, type NodesListener, compactRangeNodes, treeHash } from "./compact-range.ts";

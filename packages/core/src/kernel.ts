@@ -5,7 +5,15 @@
  * This file moves bytes in and out of its memory, whose size is fixed: what does not fit at once goes in parts.
  */
 import { sha256 } from "#crypto";
-import { AEAD_KEY_BYTES, AEAD_TAG_BYTES, type AeadInput, encryptPortably } from "./aead-portable.ts";
+import {
+  AEAD_KEY_BYTES,
+  AEAD_ROOM_MAX,
+  AEAD_TAG_BYTES,
+  type AeadInput,
+  type AeadRoom,
+  type PlacedBytes,
+  encryptPortablyInRoom,
+} from "./aead-portable.ts";
 import { decodeBase64 } from "./base64.ts";
 import { HASH_BYTES, type Hash, hashLeaf } from "./hash.ts";
 import { KERNEL_WASM } from "./kernel-wasm.ts";
@@ -51,7 +59,7 @@ export interface HashPaths {
 export const STEPS_WORDS = 3;
 
 /** What assembly/aead.ts keeps in front of a text and its associated data: the key, the nonce, and the tag's key. */
-const AEAD_HEADER_BYTES = 96;
+const AEAD_HEADER_BYTES = AEAD_ROOM_MAX;
 
 /** Everything here is synchronous: no two callers see one memory. */
 export class Kernel {
@@ -204,11 +212,11 @@ export class Kernel {
     hashes.set(this.#bytes.subarray(this.#output, this.#output + count * HASH_BYTES), from * HASH_BYTES);
   }
 
-  /** What {@link encryptPortably} gives of each. No key and no text is left in the kernel's memory. */
-  encryptAll(inputs: readonly AeadInput[]): Uint8Array[] {
+  /** What {@link encryptPortablyInRoom} gives of each. No key and no text is left in the kernel's memory. */
+  encryptAll(inputs: readonly AeadInput[], room: AeadRoom): PlacedBytes[] {
     return this.#overwritingAfterErrors(() => {
-      const encrypted: Uint8Array[] = [];
-      while (encrypted.length < inputs.length) this.#encryptSome(inputs, encrypted);
+      const encrypted: PlacedBytes[] = [];
+      while (encrypted.length < inputs.length) this.#encryptSome(inputs, room, encrypted);
       return encrypted;
     });
   }
@@ -225,25 +233,28 @@ export class Kernel {
   }
 
   /** Goes on behind what is encrypted already, as far as the memory reaches. */
-  #encryptSome(inputs: readonly AeadInput[], encrypted: Uint8Array[]): void {
-    const { texts, end } = this.#takeTexts(inputs, encrypted.length);
-    if (texts.length === 0) encrypted.push(encryptPortably(inputs[encrypted.length] as AeadInput));
-    this.#exports.encrypt(texts.length);
-    // One copy of all, and a view of each: that takes a third of the time that a copy of each takes.
-    const bytes = this.#bytes.slice(this.#input, end);
-    for (const [start, textEnd] of texts) encrypted.push(bytes.subarray(start, textEnd + AEAD_TAG_BYTES));
+  #encryptSome(inputs: readonly AeadInput[], room: AeadRoom, encrypted: PlacedBytes[]): void {
+    const { starts, end } = this.#takeTexts(inputs, encrypted.length, room.after);
+    if (starts.length === 0) encrypted.push(encryptPortablyInRoom(inputs[encrypted.length] as AeadInput, room));
+    this.#exports.encrypt(starts.length);
+    // One copy of all. What lies between two of them there is the room of both.
+    const bytes = this.#bytes.slice(this.#input, end + room.after);
+    for (const start of starts) {
+      const { plaintext } = inputs[encrypted.length] as AeadInput;
+      encrypted.push({ bytes, start, end: start + plaintext.length + AEAD_TAG_BYTES });
+    }
   }
 
   /**
    * Copies texts to where they are encrypted.
    *
-   * @returns where each starts and ends, from the start of the input on; none if the first one is too long.
+   * @returns where each starts, from the start of the input on; none if the first one is too long.
    */
-  #takeTexts(inputs: readonly AeadInput[], from: number): { texts: (readonly [number, number])[]; end: number } {
-    const texts: (readonly [number, number])[] = [];
-    const inputEnd = this.#input + this.#inputBytes;
+  #takeTexts(inputs: readonly AeadInput[], from: number, after: number): { starts: number[]; end: number } {
+    const starts: number[] = [];
+    const inputEnd = this.#input + this.#inputBytes - after;
     let at = this.#input;
-    for (let i = from; i < inputs.length && 2 * texts.length < this.#entriesMax; i += 1) {
+    for (let i = from; i < inputs.length && 2 * starts.length < this.#entriesMax; i += 1) {
       const { key, nonce, associatedData, plaintext } = inputs[i] as AeadInput;
       const text = at + AEAD_HEADER_BYTES + padded(associatedData.length);
       const next = text + padded(plaintext.length) + AEAD_TAG_BYTES;
@@ -252,12 +263,12 @@ export class Kernel {
       this.#bytes.set(nonce, at + AEAD_KEY_BYTES);
       this.#bytes.set(associatedData, at + AEAD_HEADER_BYTES);
       this.#bytes.set(plaintext, text);
-      this.#view.setUint32(this.#lengths + 8 * texts.length, associatedData.length, true);
-      this.#view.setUint32(this.#lengths + 8 * texts.length + 4, plaintext.length, true);
-      texts.push([text - this.#input, text - this.#input + plaintext.length]);
+      this.#view.setUint32(this.#lengths + 8 * starts.length, associatedData.length, true);
+      this.#view.setUint32(this.#lengths + 8 * starts.length + 4, plaintext.length, true);
+      starts.push(text - this.#input);
       at = next;
     }
-    return { texts, end: at };
+    return { starts, end: at };
   }
 }
 

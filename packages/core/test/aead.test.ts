@@ -2,15 +2,27 @@ import { createCipheriv } from "node:crypto";
 import { xchacha20poly1305 } from "@noble/ciphers/chacha.js";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { encryptPortably } from "../src/aead-portable.ts";
-import { type AeadInput, concatBytes, encryptAll } from "../src/index.ts";
+import { encryptPortably, encryptPortablyInRoom } from "../src/aead-portable.ts";
+import { type AeadInput, type AeadRoom, concatBytes, encryptAll, encryptAllInRoom } from "../src/index.ts";
 import { Kernel } from "../src/kernel.ts";
 import { errorCode } from "../../../test/support/errors.ts";
 
 const kernel = Kernel.create();
+const inRoom = [
+  ...(kernel === undefined ? [] : [{ name: "the kernel", encryptInRoom: kernel.encryptAll.bind(kernel) }]),
+  {
+    name: "portable code",
+    encryptInRoom: (inputs: readonly AeadInput[], room: AeadRoom) =>
+      inputs.map((input) => encryptPortablyInRoom(input, room)),
+  },
+  { name: "what core exports", encryptInRoom: encryptAllInRoom },
+];
 const implementations = [
-  ...(kernel === undefined ? [] : [{ name: "the kernel", encryptAll: kernel.encryptAll.bind(kernel) }]),
-  { name: "portable code", encryptAll: (inputs: readonly AeadInput[]) => inputs.map(encryptPortably) },
+  ...inRoom.map(({ name, encryptInRoom }) => ({
+    name: `${name}, with room`,
+    encryptAll: (inputs: readonly AeadInput[]) =>
+      encryptInRoom(inputs, { before: 79, after: 17 }).map(({ bytes, start, end }) => bytes.subarray(start, end)),
+  })),
   { name: "what core exports", encryptAll },
 ];
 
@@ -136,4 +148,41 @@ test("encryptAll refuses a key or nonce of another length, says which, and does 
   for (const length of [0, 31, 33]) expect(errorCode(wrong({ key: new Uint8Array(length) }))).toBe("RangeError");
   for (const length of [0, 12, 23, 25]) expect(errorCode(wrong({ nonce: new Uint8Array(length) }))).toBe("RangeError");
   expect(wrong({ key: new Uint8Array(31) })).toThrow("inputs[1].key: expected 32 bytes, got 31");
+});
+
+describe.each(inRoom)("room around ciphertexts by $name", ({ encryptInRoom }) => {
+  test.each([
+    { before: 0, after: 0 },
+    { before: 96, after: 0 },
+    { before: 0, after: 96 },
+    { before: 79, after: 17 },
+  ])("is its caller's, $before bytes before and $after behind: nothing else is there", (room) => {
+    const inputs = [
+      ...Array.from({ length: 40 }, (_, i) => inputOf(i % 3 === 0 ? 0 : i, 7 * i, i)),
+      // Of which each takes nearly all of the kernel's memory, and one does not fit.
+      ...[262_016 - room.after, 262_032, 262_033, 300_000, 1].map((length) => inputOf(0, length)),
+    ];
+    const placed = encryptInRoom(inputs, room);
+    for (const { bytes, start, end } of placed) {
+      expect(start).toBeGreaterThanOrEqual(room.before);
+      expect(end + room.after).toBeLessThanOrEqual(bytes.length);
+      bytes.fill(0xa5, start - room.before, start);
+      bytes.fill(0x5a, end, end + room.after);
+    }
+    const differs = inputs.filter((input, i) => {
+      const { bytes, start, end } = placed[i] ?? { bytes: Buffer.of(), start: 0, end: 0 };
+      return Buffer.compare(encryptByNode(input), bytes.subarray(start, end)) !== 0;
+    });
+    expect(differs).toEqual([]);
+    for (const { bytes, start, end } of placed) {
+      expect(bytes.subarray(start - room.before, start).every((byte) => byte === 0xa5)).toBe(true);
+      expect(bytes.subarray(end, end + room.after).every((byte) => byte === 0x5a)).toBe(true);
+    }
+  });
+});
+
+test("encryptAllInRoom refuses more room than there is between two texts", () => {
+  const room = (before: number, after: number) => () => encryptAllInRoom([], { before, after });
+  expect(room(80, 17)).toThrow("room: expected at most 96 bytes, got 97");
+  expect(room(79, 17)).not.toThrow();
 });

@@ -108,6 +108,12 @@ function createKernel(): { readonly kernel: Kernel; readonly memory: Uint8Array 
   return { kernel, memory };
 }
 
+function encryptAll(kernel: Kernel, inputs: readonly AeadInput[]): Uint8Array[] {
+  return kernel
+    .encryptAll(inputs, { before: 79, after: 17 })
+    .map(({ bytes, start, end }) => bytes.subarray(start, end));
+}
+
 describe("what is secret", () => {
   const key = new TextEncoder().encode("this key is secret, and 32 bytes");
   const nonce = new TextEncoder().encode("a nonce is of 24 bytes !");
@@ -129,12 +135,21 @@ describe("what is secret", () => {
     "no key, no nonce, no text and no key stream of %i texts is left in the memory",
     (count) => {
       const { kernel, memory } = createKernel();
-      const encrypted = kernel.encryptAll(Array.from({ length: count }, () => input));
+      const encrypted = encryptAll(
+        kernel,
+        Array.from({ length: count }, () => input),
+      );
       const keyStream = plaintext.map((byte, i) => byte ^ Number(encrypted[0]?.[i]));
       expectNone(memory, key, nonce, plaintext, keyStream);
       expect(Buffer.from(memory).includes(Buffer.from(encrypted[0]?.subarray(0, 16) ?? key))).toBe(true);
     },
   );
+
+  test("what lies between ciphertexts holds no key, no nonce and no text", () => {
+    const { kernel } = createKernel();
+    for (const { buffer } of encryptAll(kernel, [input, input, input]))
+      expectNone(new Uint8Array(buffer), key, nonce, plaintext);
+  });
 
   test("no key and no hash of sha256All is left in the memory", () => {
     const { kernel, memory } = createKernel();
@@ -151,9 +166,9 @@ describe("what is secret", () => {
   test("nothing is left after a call that failed, and the next call is right", () => {
     const { kernel, memory } = createKernel();
     const wrong = { ...input, plaintext: new BigUint64Array(4) as unknown as Uint8Array };
-    expect(() => kernel.encryptAll([input, input, wrong])).toThrow(TypeError);
+    expect(() => encryptAll(kernel, [input, input, wrong])).toThrow(TypeError);
     expectNone(memory, key, nonce, plaintext);
-    expect(kernel.encryptAll([input])).toEqual([encryptPortably(input)]);
+    expect(encryptAll(kernel, [input])).toEqual([encryptPortably(input)]);
   });
 });
 

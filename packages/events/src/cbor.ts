@@ -6,7 +6,7 @@
 import { Decoder, malformed } from "./cbor-decoder.ts";
 import { unencodable, writeItem } from "./cbor-encoder.ts";
 import { CBOR_DEPTH_MAX, type CborValue } from "./cbor-value.ts";
-import { type CborWriter, encodeAllWith, encodeWith } from "./cbor-writer.ts";
+import { encodeWith } from "./cbor-writer.ts";
 
 export { CBOR_DEPTH_MAX, type CborMap, type CborValue, EVENT_BYTES_MAX } from "./cbor-value.ts";
 
@@ -33,15 +33,6 @@ export function encodeCbor(value: CborValue): Uint8Array {
   const bytes = encodeWith(writeItem, value);
   if (bytes === undefined) throw unencodable(value);
   return bytes;
-}
-
-/** {@link encodeCbor} of each, sooner than one by one: views of few copies. */
-export function encodeCborAll(values: readonly CborValue[]): Uint8Array[] {
-  return encodeAllWith(writeEncodable, values);
-}
-
-function writeEncodable(to: CborWriter, value: CborValue): void {
-  if (!writeItem(to, value)) throw unencodable(value);
 }
 
 /**

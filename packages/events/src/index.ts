@@ -48,8 +48,8 @@ export {
   EVENT_BYTES_MAX,
   decodeCbor,
   encodeCbor,
-  encodeCborAll,
 } from "./cbor.ts";
+export { LENGTH_HEAD_BYTES_MAX, putByteStringHead } from "./cbor-head.ts";
 export { EventError, type EventErrorCode } from "./error.ts";
 export { EVIDENCE_FORMAT, type Evidence, formatEvidence, parseEvidence } from "./evidence.ts";
 export {
@@ -72,7 +72,7 @@ export {
   openSealed,
   sealKey,
   sealOpening,
-  sealOpenings,
+  sealOpeningsInRoom,
 } from "./sealed-event.ts";
 export { STREAM_ID_BYTES, type Sender, streamId, writerStreamId } from "./stream.ts";
 export {

@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { errorCode } from "../../../test/support/errors.ts";
-import { type CborValue, encodeCbor, encodeCborAll } from "../src/index.ts";
+import { writeItem } from "../src/cbor-encoder.ts";
+import { encodeAllWith } from "../src/cbor-writer.ts";
+import { type CborValue, encodeCbor } from "../src/index.ts";
 import { referenceCbor } from "./reference-cbor.ts";
 
 function expectReference(value: CborValue): void {
@@ -74,26 +75,34 @@ describe("encodeCbor", () => {
   });
 });
 
-describe("encodeCborAll", () => {
+describe("encodeAllWith", () => {
   test("gives what encodeCbor gives of each, however much of it there is", () => {
     const sizes = [0, 1, 300, 31_000, 1000, 40_000, 70_000, 5];
     const values = Array.from({ length: 400 }, (_, at) => [at, new Uint8Array(sizes[at % sizes.length] ?? 0).fill(at)]);
     for (const count of [0, 1, 2, 7, 400]) {
       const some = values.slice(0, count);
-      const encoded = encodeCborAll(some);
+      const encoded = encodeAll(some);
       expect(encoded).toHaveLength(count);
       for (const [at, bytes] of encoded.entries()) expect(Buffer.compare(bytes, encodeCbor(some[at] ?? null))).toBe(0);
     }
   });
 
   test("keeps together what is small only: who keeps one keeps no more than 32 KiB and one other alive", () => {
-    const encoded = encodeCborAll(Array.from({ length: 1000 }, (_, at) => new Uint8Array(at)));
+    const encoded = encodeAll(Array.from({ length: 1000 }, (_, at) => new Uint8Array(at)));
     for (const { buffer } of encoded) expect(buffer.byteLength).toBeLessThan(32_768 + 1003);
   });
 
-  test("refuses all where one cannot be encoded, and encodes the next as ever", () => {
-    const values = [1, Number.NaN, 2] as CborValue[];
-    expect(errorCode(() => encodeCborAll(values))).toBe("cbor-unencodable");
-    expect(encodeCborAll([[1], [2]])).toEqual([Uint8Array.of(0x81, 1), Uint8Array.of(0x81, 2)]);
+  test("gives nothing where one cannot be encoded, and encodes the next as ever", () => {
+    expect(encodeAllWith(writeItem, [1, Number.NaN, 2])).toBeUndefined();
+    expect(encodeAll([[1], [2]])).toEqual([Uint8Array.of(0x81, 1), Uint8Array.of(0x81, 2)]);
+    const failing = (): never => {
+      throw new Error("no such value");
+    };
+    expect(() => encodeAllWith(failing, [1])).toThrow("no such value");
+    expect(encodeAll([[1], [2]])).toEqual([Uint8Array.of(0x81, 1), Uint8Array.of(0x81, 2)]);
   });
 });
+
+function encodeAll(values: readonly CborValue[]): Uint8Array[] {
+  return encodeAllWith(writeItem, values) ?? [];
+}

@@ -1,6 +1,7 @@
 /** The keys behind tags and seals, from the key store, with the derived ones kept for a while. */
 import {
   HASH_BYTES,
+  type PlacedBytes,
   TallystickError,
   concatBytes,
   encodeHex,
@@ -11,18 +12,16 @@ import {
   utf8,
 } from "@tallystick/core";
 import {
+  LENGTH_HEAD_BYTES_MAX,
   NONCE_BYTES,
   actorTag,
   decodeCbor,
   decodeSealed,
-  type CborValue,
-  encodeCbor,
-  encodeCborAll,
   openSealed,
   personDayKey,
+  putByteStringHead,
   sealKey,
-  sealOpening,
-  sealOpenings,
+  sealOpeningsInRoom,
   subjectTag,
   tenantTag,
 } from "@tallystick/events";
@@ -168,17 +167,16 @@ export class LogSecrets {
     const nonces = random(NONCE_BYTES * contents.length);
     const inputs = contents.map(({ candidate, committed }, at) => {
       const { class: retentionClass, person } = candidate;
+      const { commitment, opening } = committed;
       const sealer = this.#sealerOf(retentionClass, day, person);
       sealers.push(sealer);
       const nonce = nonces.subarray(NONCE_BYTES * at, NONCE_BYTES * (at + 1));
-      return { class: retentionClass, day, nonce, key: sealer.key, ...committed };
+      return { class: retentionClass, day, nonce, key: sealer.key, commitment, opening };
     });
     const pads = sha256All(padInputs(sealers, contents));
-    const rows = sealOpenings(inputs).map((sealed, at): CborValue => {
-      const { reference = null } = sealers[at] ?? {};
-      return [sealed, reference === null ? null : masked(reference, pads, HASH_BYTES * at)];
-    });
-    return encodeCborAll(rows);
+    return sealOpeningsInRoom(inputs, ROW_ROOM).map((sealed, at) =>
+      rowAround(sealed, sealers[at]?.reference ?? null, pads, HASH_BYTES * at),
+    );
   }
 
   #sealerOf(retentionClass: string, day: number, person: string | undefined): Sealer {
@@ -318,9 +316,9 @@ export class LogSecrets {
     const personKey = person === null ? null : (this.#store.get("person", encodeHex(person)) ?? null);
     invariant((person === null) === (personKey === null), "contents that opened have their person's key");
     const key = sealKey({ classDayKey, personKey });
-    const sealed = sealOpening({ class: retentionClass, day, nonce, key, commitment, opening });
-    const pad = sha256(concatBytes(MASK_PREFIX, classDayKey, commitment));
-    return encodeCbor([sealed, person === null ? null : masked(person, pad)]);
+    const [sealed] = sealOpeningsInRoom([{ class: retentionClass, day, nonce, key, commitment, opening }], ROW_ROOM);
+    invariant(sealed !== undefined, "what is sealed alone is sealed");
+    return rowAround(sealed, person, sha256(concatBytes(MASK_PREFIX, classDayKey, commitment)));
   }
 
   /** What was derived from keys that may be gone now, and the ids of persons who may be erased. */
@@ -363,7 +361,10 @@ export class LogSecrets {
   #person(id: string): Person {
     const known = this.#persons.get(id);
     if (known !== undefined) return known;
-    const reference = sha256(concatBytes(REFERENCE_PREFIX, this.secret(REFERENCE_SECRET), utf8(id))).slice(0, 16);
+    const reference = sha256(concatBytes(REFERENCE_PREFIX, this.secret(REFERENCE_SECRET), utf8(id))).slice(
+      0,
+      REFERENCE_BYTES,
+    );
     const person = { reference, name: encodeHex(reference), days: [], sealers: [] };
     this.#persons.set(id, person);
     return person;
@@ -401,6 +402,7 @@ export class LogSecrets {
 
 const REFERENCE_PREFIX = utf8("tallystick/person-reference/v1\0");
 const REFERENCE_SECRET = "person-reference";
+const REFERENCE_BYTES = 16;
 const MASK_PREFIX = utf8("tallystick/person-mask/v1\0");
 const PAD_PREFIX_BYTES = MASK_PREFIX.length + 32;
 const PAD_INPUT_BYTES = PAD_PREFIX_BYTES + HASH_BYTES;
@@ -421,14 +423,38 @@ function padInputs(sealers: readonly Sealer[], contents: readonly PlacedContents
   });
 }
 
-/**
- * Masks a reference, or unmasks it: each commitment gives a pad of its own, of which the reference takes the start.
- * `from`: where the pad lies in `pads`.
- */
-function masked(reference: Uint8Array, pads: Uint8Array, from = 0): Uint8Array {
+/** Of a row, what stands around its sealed event: the heads of a list of two and of a byte string; the mask, or null. */
+const ROW_ROOM = { before: 1 + LENGTH_HEAD_BYTES_MAX, after: 1 + REFERENCE_BYTES };
+/** Of CBOR. */
+const [LIST_OF_TWO, NULL] = [0x82, 0xf6];
+
+/** The row of an event that was sealed in {@link ROW_ROOM}, in place. `from`: where its pad lies in `pads`. */
+function rowAround(
+  { bytes, start, end }: PlacedBytes,
+  reference: Uint8Array | null,
+  pads: Uint8Array,
+  from = 0,
+): Uint8Array {
+  const first = putByteStringHead(bytes, start, end - start) - 1;
+  bytes[first] = LIST_OF_TWO;
+  if (reference === null) {
+    bytes[end] = NULL;
+    return bytes.subarray(first, end + 1);
+  }
+  putByteStringHead(bytes, end + 1, REFERENCE_BYTES);
+  mask(bytes, end + 1, reference, pads, from);
+  return bytes.subarray(first, end + 1 + REFERENCE_BYTES);
+}
+
+/** Masks a reference, or unmasks it: each commitment gives a pad of its own, of which the reference takes the start. */
+function masked(reference: Uint8Array, pad: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(reference.length);
-  for (let i = 0; i < bytes.length; i += 1) bytes[i] = (reference[i] ?? 0) ^ (pads[from + i] ?? 0);
+  mask(bytes, 0, reference, pad, 0);
   return bytes;
+}
+
+function mask(to: Uint8Array, at: number, reference: Uint8Array, pads: Uint8Array, from: number): void {
+  for (let i = 0; i < reference.length; i += 1) to[at + i] = (reference[i] ?? 0) ^ (pads[from + i] ?? 0);
 }
 
 /** What the key store calls the key of a class and a day. */
