@@ -30,8 +30,7 @@ export function encryptAll(inputs: readonly AeadInput[]): Uint8Array[] {
  * @throws {RangeError} As there; or more room is asked for than there is, 96 bytes for both sides of one.
  */
 export function encryptAllInRoom(inputs: readonly AeadInput[], room: AeadRoom): PlacedBytes[] {
-  for (let i = 0; i < inputs.length; i += 1) {
-    const { key, nonce } = inputs[i] as AeadInput;
+  for (const [i, { key, nonce }] of inputs.entries()) {
     assertLength(key, AEAD_KEY_BYTES, i, "key");
     assertLength(nonce, AEAD_NONCE_BYTES, i, "nonce");
   }

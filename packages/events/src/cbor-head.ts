@@ -1,8 +1,46 @@
-/** The head of a CBOR item, in front of what it is the head of. RFC 8949 §3. */
+/** Heads of CBOR items: the major type, and its argument in the shortest form. RFC 8949 §3, §4.2.1. */
+import { MAJOR } from "./cbor-value.ts";
 
+/** The most bytes of any head. */
+export const HEAD_BYTES_MAX = 9;
 /** The most bytes of the head of a byte string or text. */
 export const LENGTH_HEAD_BYTES_MAX = 5;
 const TWO_32 = 2 ** 32;
+
+/** Writes a head where there is room for it; gives where it ends. `argument`: a safe integer that is not negative. */
+export function putHead(bytes: Uint8Array, at: number, major: number, argument: number): number {
+  const first = major * 32;
+  if (argument < 24) {
+    bytes[at] = first + argument;
+    return at + 1;
+  }
+  if (argument < 256) {
+    bytes[at] = first + 24;
+    bytes[at + 1] = argument;
+    return at + 2;
+  }
+  if (argument < 65_536) {
+    bytes[at] = first + 25;
+    bytes[at + 1] = argument >> 8;
+    bytes[at + 2] = argument;
+    return at + 3;
+  }
+  if (argument < TWO_32) {
+    bytes[at] = first + 26;
+    return putU32(bytes, at + 1, argument);
+  }
+  bytes[at] = first + 27;
+  return putU32(bytes, putU32(bytes, at + 1, Math.floor(argument / TWO_32)), argument);
+}
+
+/** The lower 32 bits of a safe integer. */
+function putU32(bytes: Uint8Array, at: number, value: number): number {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
+  return at + 4;
+}
 
 /**
  * Writes the head of a byte string of `length`, below 2^32, so that it ends at `end`. Gives where it starts.
@@ -11,16 +49,7 @@ const TWO_32 = 2 ** 32;
  */
 export function putByteStringHead(bytes: Uint8Array, end: number, length: number): number {
   if (length >= TWO_32) throw new RangeError(`length: expected less than 2^32, got ${length}`);
-  if (length < 24) {
-    bytes[end - 1] = BYTES + length;
-    return end - 1;
-  }
-  const size = length < 256 ? 1 : length < 65_536 ? 2 : 4;
-  for (let [at, rest] = [end - 1, length]; at >= end - size; at -= 1, rest = Math.floor(rest / 256))
-    bytes[at] = rest % 256;
-  bytes[end - size - 1] = BYTES + 23 + (size === 4 ? 3 : size);
-  return end - size - 1;
+  const start = end - (length < 24 ? 1 : length < 256 ? 2 : length < 65_536 ? 3 : LENGTH_HEAD_BYTES_MAX);
+  putHead(bytes, start, MAJOR.bytes, length);
+  return start;
 }
-
-/** Major type 2. */
-const BYTES = 0x40;

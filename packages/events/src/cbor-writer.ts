@@ -1,14 +1,13 @@
 /** Writes canonical CBOR piece by piece into one buffer: shortest heads; the order of keys is the caller's. RFC 8949 §4.2.1. */
+import { HEAD_BYTES_MAX, putHead } from "./cbor-head.ts";
 import { MAJOR, SIMPLE } from "./cbor-value.ts";
 
-const TWO_32 = 2 ** 32;
 const textEncoder = new TextEncoder();
 
 /** Up to this length a loop of ours writes ASCII sooner than a call into the platform. */
 const SHORT_TEXT = 48;
 /** Up to this length it copies them sooner. */
 const SHORT_BYTES = 64;
-const HEAD_BYTES_MAX = 9;
 const BUFFER_BYTES_MAX = 65_536;
 
 /** The writer that was used last. Whoever writes takes it away: a getter in a value could begin to encode another. */
@@ -81,7 +80,6 @@ function takeViews(to: CborWriter, ends: number[], encoded: Uint8Array[]): void 
 /** Checks no order and no count: an array's or a map's head says how many items its caller goes on to write. */
 export class CborWriter {
   #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(1024);
-  #view: DataView<ArrayBuffer> = new DataView(this.#bytes.buffer);
   #size = 0;
 
   /** The bytes that were written so far. */
@@ -200,30 +198,7 @@ export class CborWriter {
 
   head(major: number, argument: number): void {
     if (this.#size + HEAD_BYTES_MAX > this.#bytes.length) this.#reserve(HEAD_BYTES_MAX);
-    const at = this.#size;
-    const first = major * 32;
-    const bytes = this.#bytes;
-    if (argument < 24) {
-      bytes[at] = first + argument;
-      this.#size = at + 1;
-    } else if (argument < 256) {
-      bytes[at] = first + 24;
-      bytes[at + 1] = argument;
-      this.#size = at + 2;
-    } else if (argument < 65_536) {
-      bytes[at] = first + 25;
-      this.#view.setUint16(at + 1, argument);
-      this.#size = at + 3;
-    } else if (argument < TWO_32) {
-      bytes[at] = first + 26;
-      this.#view.setUint32(at + 1, argument);
-      this.#size = at + 5;
-    } else {
-      bytes[at] = first + 27;
-      this.#view.setUint32(at + 1, Math.floor(argument / TWO_32));
-      this.#view.setUint32(at + 5, argument % TWO_32);
-      this.#size = at + 9;
-    }
+    this.#size = putHead(this.#bytes, this.#size, major, argument);
   }
 
   #reserve(count: number): void {
@@ -232,6 +207,5 @@ export class CborWriter {
     const grown = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
     grown.set(this.#bytes.subarray(0, this.#size));
     this.#bytes = grown;
-    this.#view = new DataView(grown.buffer);
   }
 }

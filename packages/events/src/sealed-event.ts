@@ -91,7 +91,7 @@ export function sealOpeningsInRoom(inputs: readonly SealInput[], { before, after
       associatedData: associatedData(commitment),
       plaintext: opening,
     })),
-    { before: before + HEAD_BYTES_MAX, after },
+    { before: before + SEALED_HEAD_BYTES_MAX, after },
   );
   const heads: ClassHead[] = [];
   return ciphertexts.map((place, at) => {
@@ -102,7 +102,7 @@ export function sealOpeningsInRoom(inputs: readonly SealInput[], { before, after
 }
 
 /** Of a sealed event, all but its ciphertext: two heads, class, day, nonce, and the ciphertext's head. */
-const HEAD_BYTES_MAX = 2 + 34 + 5 + 2 + NONCE_BYTES + LENGTH_HEAD_BYTES_MAX;
+const SEALED_HEAD_BYTES_MAX = 2 + 34 + 5 + 2 + NONCE_BYTES + LENGTH_HEAD_BYTES_MAX;
 
 function assertSealInput({ class: retentionClass, day, nonce, key }: SealInput): void {
   if (!CLASS_PATTERN.test(retentionClass))
