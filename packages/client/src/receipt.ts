@@ -33,6 +33,7 @@ import {
   decodeEvent,
   decodeLeaf,
   decodeOpening,
+  readLoggedAt,
   retentionClass,
   sessionTag,
 } from "@tallystick/events";
@@ -169,49 +170,77 @@ export function weighProven(wanted: Wanted, trust: Trust, { entry, head }: Prove
 }
 
 /** The checks from the second one on. @throws {ClientError} `receipt-refuted` */
-function weigh(
-  { opening, expect = {} }: Wanted,
-  { policy, requireQuorum = true }: Trust,
-  claim: Claim,
-): VerifiedReceipt {
+function weigh({ opening, expect }: Wanted, { policy, requireQuorum = true }: Trust, claim: Claim): VerifiedReceipt {
   let check: ReceiptStep = "leaf";
   try {
-    const leaf = decodeLeaf(claim.entry.entry);
+    const { entry } = claim.entry;
+    const loggedAt = readLoggedAt(entry);
+    // Most ask for neither, and need no more of the leaf than that it is one.
+    const leaf = opening === undefined && expect === undefined ? undefined : decodeLeaf(entry);
     check = "commitment";
-    const event = opening === undefined ? undefined : openLeaf(leaf, opening);
+    const event = leaf === undefined || opening === undefined ? undefined : openLeaf(leaf, opening);
     check = "format";
     const index = safeIndex(claim.entry.index);
     check = "as-sent";
-    compareAsSent({ leaf, index, event, expect });
+    if (leaf !== undefined) compareAsSent({ leaf, index, event, expect });
     check = "time";
-    compareWithSend(leaf, expect.sentAt);
+    compareWithSend(loggedAt, expect?.sentAt);
     const head = attempt(() => claim.head());
-    const times = head.ok ? compareWithHead(leaf, head.value, policy) : NO_TIMES;
+    const times = head.ok ? compareWithHead(loggedAt, head.value, policy) : NO_TIMES;
     check = "inclusion";
     claim.prove();
     check = head.ok || isQuorumFailure(head.error) ? "quorum" : "log-signature";
     if (!head.ok) throw head.error;
-    const { quorumMet, logKeyIds } = head.value;
-    if (requireQuorum && !quorumMet) {
+    if (requireQuorum && !head.value.quorumMet) {
       throw new TlogError("quorum-not-met", "the policy's quorum of witnesses is not met");
     }
-    const { origin, size, rootHash } = claim.checkpoint;
-    const verified: VerifiedReceipt = {
-      origin,
-      index,
-      size,
-      rootHash,
-      leaf,
-      leafHash: claim.entry.leafHash,
-      logKeyIds,
-      cosignatures: times.timely,
-      untimely: times.untimely,
-      quorumMet,
-      quorumNone: policy.quorum === "none",
-    };
-    return event === undefined ? verified : { ...verified, event };
+    return new AcceptedReceipt({ claim, index, head: head.value, times, policy, event });
   } catch (error) {
     throw refusal(check, error);
+  }
+}
+
+/** A receipt that holds. What it says in its leaf is decoded when that is asked for: who has many, has their bytes. */
+class AcceptedReceipt implements VerifiedReceipt {
+  readonly origin: string;
+  readonly index: number;
+  readonly size: bigint;
+  readonly rootHash: Hash;
+  readonly leafHash: Hash;
+  readonly logKeyIds: readonly number[];
+  readonly cosignatures: readonly VerifiedCosignature[];
+  readonly untimely: readonly VerifiedCosignature[];
+  readonly quorumMet: boolean;
+  readonly quorumNone: boolean;
+  declare readonly event?: TallyEvent;
+  readonly #entry: Uint8Array;
+  #leaf: Leaf | undefined;
+
+  constructor(accepted: {
+    readonly claim: Claim;
+    readonly index: number;
+    readonly head: VerifiedHead;
+    readonly times: CosignatureTimes;
+    readonly policy: Policy;
+    readonly event: TallyEvent | undefined;
+  }) {
+    const { claim, index, head, times, policy, event } = accepted;
+    this.origin = claim.checkpoint.origin;
+    this.index = index;
+    this.size = claim.checkpoint.size;
+    this.rootHash = claim.checkpoint.rootHash;
+    this.leafHash = claim.entry.leafHash;
+    this.logKeyIds = head.logKeyIds;
+    this.cosignatures = times.timely;
+    this.untimely = times.untimely;
+    this.quorumMet = head.quorumMet;
+    this.quorumNone = policy.quorum === "none";
+    this.#entry = claim.entry.entry;
+    if (event !== undefined) this.event = event;
+  }
+
+  get leaf(): Leaf {
+    return (this.#leaf ??= decodeLeaf(this.#entry));
   }
 }
 
@@ -265,7 +294,8 @@ function entryOf(proof: TlogProof): Uint8Array {
   if (proof.extra === undefined) {
     throw new ClientError("evidence-malformed", "the receipt has no extra line, so it carries no leaf");
   }
-  return proof.extra;
+  // A copy: whoever gave a proof that is parsed may change it, and the leaf may be asked for later.
+  return new Uint8Array(proof.extra);
 }
 
 function safeIndex(index: Uint): number {
@@ -289,10 +319,10 @@ interface AsSent {
   readonly leaf: Leaf;
   readonly index: number;
   readonly event: TallyEvent | undefined;
-  readonly expect: Expectation;
+  readonly expect: Expectation | undefined;
 }
 
-function compareAsSent({ leaf, index, event, expect }: AsSent): void {
+function compareAsSent({ leaf, index, event, expect = {} }: AsSent): void {
   if (event !== undefined) compareWithContents(leaf, event);
   if (expect.index !== undefined && expect.index !== index) mismatch("index", expect.index, index);
   if (expect.class !== undefined && expect.class !== leaf.class) mismatch("class", expect.class, leaf.class);
@@ -331,9 +361,9 @@ function mismatch(field: string, expected: unknown, got: unknown): never {
   });
 }
 
-function compareWithSend(leaf: Leaf, sentAt: number | undefined): void {
-  if (sentAt === undefined || leaf.loggedAt >= sentAt - CLOCK_TOLERANCE_MS) return;
-  const early = Math.round((sentAt - leaf.loggedAt) / 1000);
+function compareWithSend(loggedAt: number, sentAt: number | undefined): void {
+  if (sentAt === undefined || loggedAt >= sentAt - CLOCK_TOLERANCE_MS) return;
+  const early = Math.round((sentAt - loggedAt) / 1000);
   throw new ClientError("log-misbehaved", `logged-at lies ${early} s before the event was sent: it is backdated`);
 }
 
@@ -393,10 +423,10 @@ function isQuorum(cosignatures: readonly VerifiedCosignature[], policy: Policy):
   return evaluateQuorum(policy, new Set(cosignatures.map(({ witness }) => witness))).met;
 }
 
-function compareWithHead(leaf: Leaf, head: VerifiedHead, policy: Policy): CosignatureTimes {
-  const times = compareTimes(leaf.loggedAt, head, policy);
+function compareWithHead(loggedAt: number, head: VerifiedHead, policy: Policy): CosignatureTimes {
+  const times = compareTimes(loggedAt, head, policy);
   if (times.consistent) return times;
-  throw new ClientError("log-misbehaved", describePostdated(leaf.loggedAt, times), { details: { postdated: true } });
+  throw new ClientError("log-misbehaved", describePostdated(loggedAt, times), { details: { postdated: true } });
 }
 
 /** Who contradicts the time, and by how much at least. */

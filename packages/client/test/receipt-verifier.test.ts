@@ -15,7 +15,7 @@ import {
   signatureLine,
   utf8,
 } from "@tallystick/core";
-import { computeCommitment, encodeEvent, encodeLeaf, encodeOpening } from "@tallystick/events";
+import { computeCommitment, decodeLeaf, encodeEvent, encodeLeaf, encodeOpening } from "@tallystick/events";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { errorCode } from "../../../test/support/errors.ts";
@@ -121,7 +121,12 @@ function verdictSingly(input: ReceiptToVerify, requireQuorum: boolean): ReceiptV
 
 /** All that one can tell of a verdict. */
 function tell({ receipt, refusal }: ReceiptVerdict): unknown {
-  return refusal === undefined ? receipt : [refusal.code, refusal.message, refusal.details];
+  return refusal === undefined ? withLeaf(receipt) : [refusal.code, refusal.message, refusal.details];
+}
+
+/** The leaf is no field: it is decoded when it is asked for. */
+function withLeaf(receipt: VerifiedReceipt): unknown {
+  return { ...receipt, leaf: receipt.leaf };
 }
 
 function expectSameVerdicts(inputs: readonly ReceiptToVerify[], { requireQuorum = true } = {}): ReceiptVerdict[] {
@@ -147,9 +152,21 @@ describe("ReceiptVerifier", () => {
   test("verify returns what verifyReceipt returns, and throws what it throws", () => {
     const verifier = new ReceiptVerifier({ policy });
     const verified: VerifiedReceipt[] = receipts.slice(0, 3).map((proof) => verifier.verify({ proof }));
-    expect(verified).toEqual(receipts.slice(0, 3).map((proof) => verifyReceipt({ proof, policy })));
+    const singly = receipts.slice(0, 3).map((proof) => verifyReceipt({ proof, policy }));
+    expect(verified.map(withLeaf)).toEqual(singly.map(withLeaf));
     expect(errorCode(() => verifier.verify({ proof: receipts[LATE] ?? "" }))).toBe("receipt-refuted");
     expect(errorCode(() => verifier.verify({ proof: "x" }))).toBe("receipt-refuted");
+  });
+
+  test("has of each leaf what is in its own bytes, decoded once", () => {
+    const texts = receipts.filter((_, index) => index !== LATE);
+    for (const [at, { receipt }] of new ReceiptVerifier({ policy })
+      .verifyAll(texts.map((proof) => ({ proof })))
+      .entries()) {
+      const { extra = new Uint8Array() } = parseTlogProof(texts[at] ?? "");
+      expect(receipt?.leaf).toEqual(decodeLeaf(extra));
+      expect(receipt?.leaf).toBe(receipt?.leaf);
+    }
   });
 
   test("opens contents, compares them with what was sent, and names the step where they differ", () => {

@@ -97,6 +97,16 @@ describe("verifyReceipt", () => {
     );
   });
 
+  test("has the leaf that was verified, whatever becomes of a proof that was given parsed", async () => {
+    const { input, proof } = await example;
+    const extra = new Uint8Array(proof.extra ?? []);
+    const verified = verifyReceipt({ ...input, proof: { ...proof, extra } });
+    const leaf = decodeLeaf(extra);
+    extra.fill(0);
+    expect(verified.leaf).toEqual(leaf);
+    expect(verified.leaf).toBe(verified.leaf);
+  });
+
   test("carries one signature line of the log and of each witness that the quorum needs", async () => {
     const { proof } = await example;
     expect(proof.checkpoint.split("\n").filter((line) => line.startsWith("— "))).toHaveLength(3);

@@ -97,6 +97,13 @@ export class CborReader {
     return copy;
   }
 
+  /** Passes over a byte string. @returns Its size. */
+  skipByteString(): number {
+    const size = this.#argument(MAJOR.bytes);
+    this.#take(size);
+    return size;
+  }
+
   text(): string {
     const size = this.#argument(MAJOR.text);
     const start = this.#take(size);

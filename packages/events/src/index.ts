@@ -61,6 +61,7 @@ export {
   decodeLeaf,
   encodeLeaf,
   encodeLeaves,
+  readLoggedAt,
 } from "./leaf.ts";
 export { type Opening, SALT_BYTES, decodeOpening, encodeOpening, encodeOpenings } from "./opening.ts";
 export {

@@ -90,6 +90,15 @@ export function decodeLeaf(bytes: Uint8Array): Leaf {
   return readFit(bytes) ?? decodeLeafGenerally(bytes);
 }
 
+/**
+ * When the log took what a leaf is of, in ms since 1970. Checks as much as {@link decodeLeaf}, and makes nothing of the rest.
+ *
+ * @throws {EventError} As {@link decodeLeaf}.
+ */
+export function readLoggedAt(bytes: Uint8Array): number {
+  return readFitLoggedAt(bytes) ?? decodeLeafGenerally(bytes).loggedAt;
+}
+
 /** Part by part, which says what is wrong with one. */
 export function decodeLeafGenerally(bytes: Uint8Array): Leaf {
   return readLeaf(reader.versioned(bytes, "leaf", { length: PARTS }));
@@ -121,10 +130,13 @@ function isFitChain(chain: Chain | null): boolean {
 
 function isFitSignature(signature: LeafSignature | null, sequence: number | null): boolean {
   if (signature === null) return true;
-  const { count } = signature;
+  return isFitCount(signature.count, sequence) && isBytes(signature.signature, SIGNATURE_BYTES);
+}
+
+function isFitCount(count: number, sequence: number | null): boolean {
   // The batch begins at sequence 1 or later.
   const max = sequence === null ? 0 : Math.min(sequence, BATCH_ENTRIES_MAX);
-  return isCount(count, 1) && count <= max && isBytes(signature.signature, SIGNATURE_BYTES);
+  return isCount(count, 1) && count <= max;
 }
 
 function isCount(value: number, min: number): boolean {
@@ -199,6 +211,41 @@ function readFitSignature(from: CborReader): LeafSignature | null {
   if (from.null()) return null;
   if (from.array() !== 2) from.fail();
   return { count: from.integer(), signature: from.byteString() };
+}
+
+/** As {@link readFit}, without values of what is only checked. */
+function readFitLoggedAt(bytes: Uint8Array): number | undefined {
+  const from = new CborReader(bytes);
+  if (from.array() !== PARTS || from.integer() !== VERSION) return undefined;
+  const loggedAt = from.integer();
+  const streamBytes = from.skipByteString();
+  const sequence = from.null() ? null : from.integer();
+  const isFit =
+    (sequence === null || sequence >= 1) &&
+    streamBytes === (sequence === 1 ? FIRST_STREAM_BYTES : STREAM_BYTES) &&
+    CLASS_PATTERN.test(from.text()) &&
+    from.skipByteString() === COMMITMENT_BYTES &&
+    skipFitChain(from) &&
+    skipFitChain(from) &&
+    skipFitChain(from) &&
+    skipFitChain(from) &&
+    skipFitSignature(from, sequence);
+  return isFit && from.isDone ? loggedAt : undefined;
+}
+
+function skipFitChain(from: CborReader): boolean {
+  if (from.null()) return true;
+  if (from.array() !== 3 || from.skipByteString() !== TAG_BYTES) return false;
+  if (from.integer() === 0) return from.null();
+  from.integer();
+  return true;
+}
+
+function skipFitSignature(from: CborReader, sequence: number | null): boolean {
+  if (from.null()) return true;
+  if (from.array() !== 2) return false;
+  const count = from.integer();
+  return isFitCount(count, sequence) && from.skipByteString() === SIGNATURE_BYTES;
 }
 
 function readLeaf(parts: readonly CborValue[]): Leaf {

@@ -12,6 +12,7 @@ import {
   encodeCbor,
   encodeLeaf,
   encodeLeaves,
+  readLoggedAt,
 } from "../src/index.ts";
 import { decodeLeafGenerally, encodeLeafGenerally } from "../src/leaf.ts";
 import { flippedBits } from "./flipped-bits.ts";
@@ -246,6 +247,8 @@ describe("the quick way to read and write a leaf", () => {
 
   function expectAgreement(encoded: Uint8Array): void {
     expect(outcomeOf(() => decodeLeaf(encoded))).toEqual(outcomeOf(() => decodeLeafGenerally(encoded)));
+    const loggedAt = outcomeOf(() => decodeLeafGenerally(encoded).loggedAt);
+    expect(outcomeOf(() => readLoggedAt(encoded))).toEqual(loggedAt);
   }
 
   test("reads what the general way reads, with any part in the place of another", () => {
