@@ -98,7 +98,7 @@ export class LogDisposition implements Disposition {
       rules,
       promises: new Promises({ ...options, size: () => options.sequencer.range.size }),
       beforeOrders: async () => {
-        await options.approved.assertRest(new OwnEntries(options));
+        await options.approved.assertRest(new OwnEntries(options), { hasTime: false });
         const { index, text } = options.approved.inForce;
         if (index === undefined) await this.#approve({ text });
         else if (!(await options.sequencer.alone(async () => this.#areApproved()))) throw changedRules(index);
@@ -177,7 +177,7 @@ export class LogDisposition implements Disposition {
   async #assertApproved(): Promise<void> {
     const { approved, sequencer } = this.#options;
     try {
-      await approved.assertRest(new OwnEntries(this.#options));
+      await approved.assertRest(new OwnEntries(this.#options), { hasTime: true });
     } catch (cause) {
       if (!(cause instanceof LogError) || cause.code === "log-closed") throw cause;
       sequencer.stop(cause);

@@ -11,7 +11,7 @@ import { defaultRulesText } from "../rules/default-rules.ts";
 import { parseRules } from "../rules/parse-rules.ts";
 import { type Rules, rulesDigest } from "../rules/rules.ts";
 import type { ApprovedText, Ordered, RulesInForce } from "./api.ts";
-import type { OwnEntries } from "./own-entries.ts";
+import type { OwnEntries, Walk } from "./own-entries.ts";
 
 /** Entries that a start looks through for rules that were approved later: some milliseconds. The rest goes on beside everything else. */
 const LOOKED_AT_START = 4096;
@@ -138,23 +138,27 @@ export class ApprovedRules {
     const looked = Math.max(Math.min(from, size), size - LOOKED_AT_START);
     const last = before?.index;
     this.#unlooked = { from, to: looked, last };
-    await this.#assertLast(entries, { from: looked, to: size, last });
+    await this.#assertLast(entries, { from: looked, to: size, last, hasTime: false });
   }
 
-  /** The rest of {@link assertLogged}: through all entries since the last check that the log itself logged. */
-  async assertRest(entries: OwnEntries): Promise<void> {
-    await this.#assertLast(entries, this.#unlooked);
+  /**
+   * The rest of {@link assertLogged}: through all entries since the last check that the log itself logged.
+   *
+   * @param pace.hasTime - Whether others go first: nobody waits for it.
+   */
+  async assertRest(entries: OwnEntries, { hasTime }: Pick<Walk, "hasTime">): Promise<void> {
+    await this.#assertLast(entries, { ...this.#unlooked, hasTime });
     this.#unlooked = { ...this.#unlooked, to: this.#unlooked.from };
   }
 
-  async #assertLast(entries: OwnEntries, { last, ...range }: Unlooked): Promise<void> {
-    for await (const { index, event } of entries.backwards(range)) {
+  async #assertLast(entries: OwnEntries, { last, ...walk }: Unlooked & Walk): Promise<void> {
+    for await (const { index, event } of entries.backwards(walk)) {
       const { check, held, approved } = event.type === "log.check" ? (event.context ?? {}) : {};
       const told = check === "rules" && held === true ? (approved ?? -1) : undefined;
       if (event.type === "log.rules" || (typeof told === "number" && told > (last ?? -1))) throw changedRules(index);
       if (told !== (last ?? -1)) continue;
       // Of what was approved before, this entry says that it was the last.
-      this.#unlooked = { from: range.from, to: range.from, last };
+      this.#unlooked = { from: walk.from, to: walk.from, last };
       return;
     }
   }
