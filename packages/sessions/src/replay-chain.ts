@@ -93,7 +93,10 @@ export class SessionChain {
   /** What was attempted in time: its outcome may come when it comes. */
   readonly #operations = new Set<string>();
   readonly #needs = new Map<string, ReauthNeed>();
-  #shown: SessionState | null | undefined;
+  /** How it was at the time that was asked for, once there is a later entry. */
+  #shown: SessionState | undefined;
+  /** Whether a later entry has told the activity before it. */
+  #isShownTold = false;
 
   constructor(session: string, context: ReplayContext) {
     this.session = session;
@@ -210,7 +213,7 @@ export class SessionChain {
   /** Shows how it was at the time that was asked for. Once. */
   showState(): void {
     const { showAt, show, policies } = this.#context;
-    const state = this.#shown === undefined ? this.#state : this.#shown;
+    const state = this.#shown ?? this.#state;
     if (showAt === undefined || state === null || state.startedAt > showAt) return;
     const policy = state.ended === null ? policies.inForce(showAt) : undefined;
     const isNewer = policy !== undefined && policy.since > this.#policySince;
@@ -312,7 +315,7 @@ export class SessionChain {
       this.#contradicts(entry, `it is of ${timeOf(at)}, and the one before it of ${timeOf(before.at)}`);
     const state = this.#reveal(before, entry);
     if (previousActivityIn(entry.event) !== undefined) this.#resolve(this.#doubts.splice(0), state.lastActivityAt);
-    this.#keepShown(state, at);
+    this.#keepShown(before, state, entry);
     this.#judgeBefore(state, entry);
     this.#state = this.#step(state, entry);
     if (this.#state.loggedActivityAt !== before.loggedActivityAt) this.#slackMs = activityIntervalMs(this.#state);
@@ -577,11 +580,13 @@ export class SessionChain {
     }
   }
 
-  #keepShown(state: SessionState, at: number): void {
+  #keepShown(before: SessionState, { lastActivityAt }: SessionState, { at, event }: ChainEntry): void {
     const { showAt } = this.#context;
-    if (showAt === undefined || at <= showAt || this.#shown !== undefined) return;
-    // What the later entry tells of earlier activity counts as far as it lies before.
-    this.#shown = state.lastActivityAt <= showAt ? state : this.#state;
+    if (showAt === undefined || at <= showAt || this.#isShownTold) return;
+    this.#shown ??= before;
+    this.#isShownTold = previousActivityIn(event) !== undefined;
+    // What a later entry tells of earlier activity counts as far as it lies before. Not each one tells it.
+    if (this.#isShownTold && lastActivityAt <= showAt) this.#shown = { ...this.#shown, lastActivityAt };
   }
 
   #late(state: SessionState, { index, type, at }: ChainEntry): void {
